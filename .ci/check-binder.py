@@ -1,0 +1,94 @@
+"""Build Binder's environment in a clean folder, run notebook 01 in it, and watch the memory.
+
+Binder guarantees 1 GB: server and all kernel processes together may use at most 900 MB (resident) at every cell.
+
+    python .ci/check-binder.py [--reuse FOLDER]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LIMIT_MB = 900
+
+WATCH = """
+import json, os, subprocess, sys, threading, time
+from pathlib import Path
+import nbformat, psutil
+from nbclient import NotebookClient
+
+notebook = nbformat.read(sys.argv[1], as_version=4)
+server = subprocess.Popen([sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.port=0", "--ServerApp.root_dir=" + sys.argv[3]],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+peak, cell, over = {}, [-1], threading.Event()
+
+def memory(process):
+    total = 0
+    for one in [process, *process.children(recursive=True)]:
+        try:
+            total += one.memory_info().rss
+        except psutil.Error:
+            pass
+    return total / 2**20
+
+def watch():
+    me = psutil.Process()
+    while not over.is_set():
+        kernels = [p for p in me.children() if p.pid != server.pid]
+        used = memory(psutil.Process(server.pid)) + sum(memory(k) for k in kernels)
+        peak[cell[0]] = max(peak.get(cell[0], 0), used)
+        time.sleep(0.05)
+
+time.sleep(4)  # a server at rest
+watcher = threading.Thread(target=watch, daemon=True)
+watcher.start()
+client = NotebookClient(notebook, timeout=900, resources={"metadata": {"path": sys.argv[3]}},
+                        on_cell_start=lambda cell_index, **_: cell.__setitem__(0, cell_index))
+begin = time.time()
+try:
+    client.execute()
+finally:
+    over.set()
+    server.terminate()
+Path(sys.argv[2]).write_text(json.dumps({"peak_mb": {str(k): round(v) for k, v in peak.items()}, "seconds": round(time.time() - begin)}))
+"""
+
+
+def build(folder: Path) -> Path:
+    """A clone of what is committed and a new environment, made by binder/postBuild."""
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(folder / "repo")], check=True)
+    venv.create(folder / "env", with_pip=True)
+    python = folder / "env/bin/python"
+    env = {**os.environ, "PYTHON": str(python), "ASTROFUSE_CACHE": str(folder / "cache"), "PATH": f"{folder / 'env/bin'}:{os.environ['PATH']}"}
+    subprocess.run(["bash", "binder/postBuild"], cwd=folder / "repo", env=env, check=True)
+    return python
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--reuse", type=Path, help="a folder built before")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    args = parser.parse_args()
+    folder = args.reuse or Path(tempfile.mkdtemp(prefix="binder-"))
+    python = folder / "env/bin/python" if args.reuse else build(folder)
+    (folder / "watch.py").write_text(WATCH)
+    result, repo = folder / "memory.json", folder / "repo"
+    env = {**os.environ, "ASTROFUSE_CACHE": str(folder / "cache")}
+    env["PATH"] = f"{folder / 'env/bin'}:{env['PATH']}"
+    subprocess.run([repo / "binder/start", python, folder / "watch.py", repo / "notebooks/01_first_fusion.ipynb", result, repo / "notebooks"], env=env, check=True)
+    figures = json.loads(result.read_text())
+    worst = max(figures["peak_mb"].items(), key=lambda item: item[1])
+    print(f"built in {folder}; notebook 01 took {figures['seconds']} s; most memory {worst[1]} MB at cell {worst[0]} (limit {LIMIT_MB} MB)")
+    if args.json:
+        args.json.write_text(json.dumps({**figures, "limit_mb": LIMIT_MB}, indent=1))
+    return int(worst[1] > LIMIT_MB)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

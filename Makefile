@@ -1,0 +1,104 @@
+# Two commands:  make lab   opens JupyterLab on the first notebook;   make test   runs every test.
+# Also:          make demo  the same main job without a browser;      make prove  full counts and all real-data checks.
+# All set-up goes into .venv here and is done once: a stamp per step, redone only when what it depends on changes.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+VIEWS  := $(shell find widgets/src widgets/schema -type f 2>/dev/null) $(wildcard widgets/*.mjs widgets/*.json)
+PORT   ?= 8888
+# pip would write and delete through this link, into the sources: it goes before every install and comes back after
+LINK   := $(VENV)/share/jupyter/labextensions/astrofuse-lab
+
+export PIP_NO_INPUT := 1
+
+.PHONY: help lab demo test prove check fast notebooks browser front-end binder clean serve
+
+help:
+	@sed -n '1,3s/^# //p' Makefile
+
+lab: $(STAMPS)/front-end
+	$(BIN)/jupyter lab --port $(PORT) notebooks/01_first_fusion.ipynb
+
+demo: $(STAMPS)/package
+	$(BIN)/astrofuse demo
+
+serve: $(STAMPS)/front-end
+	$(BIN)/panel serve astrofuse_lab/widgets/app.py --show
+
+# ---- set-up -------------------------------------------------------------------------------------------------------
+
+$(STAMPS)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version). Say which one to use: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 cannot make a virtual environment. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/torch: $(STAMPS)/python constraints.txt
+	@echo "installing torch ..."
+	@.ci/install-torch $(BIN)/python constraints.txt
+	@touch $@
+
+$(STAMPS)/package: $(STAMPS)/torch pyproject.toml $(STAMPS)/built
+	@echo "installing AstroFuse Lab and JupyterLab ..."
+	@$(PIP) hatchling jupyter-builder hatch-jupyter-builder editables
+	@rm -rf $(LINK)
+	@$(PIP) --no-build-isolation -e '.[lab]'
+	@$(BIN)/python .ci/check-no-cuda.py
+	@touch $@
+
+# the views and the lab extension; Node from the PATH, else from the PyPI package that carries it
+$(STAMPS)/built: $(VIEWS) $(STAMPS)/python constraints.txt
+	@echo "building the front end ..."
+	@$(PIP) jupyter-builder
+	@.ci/build-front-end $(BIN)
+	@touch $@
+
+$(STAMPS)/front-end: $(STAMPS)/package
+	@.ci/link-extension $(BIN)
+	@touch $@
+
+front-end: $(STAMPS)/built
+	@.ci/link-extension $(BIN)
+
+$(STAMPS)/test-tools: $(STAMPS)/front-end
+	@echo "installing the test tools ..."
+	@rm -rf $(LINK)
+	@$(PIP) --no-build-isolation -e '.[lab,test]'
+	@.ci/link-extension $(BIN)
+	@touch $@
+
+$(STAMPS)/chromium: $(STAMPS)/test-tools
+	@.ci/install-chromium $(BIN)
+	@touch $@
+
+# ---- checks -------------------------------------------------------------------------------------------------------
+
+test: $(STAMPS)/chromium
+	$(MAKE) --no-print-directory check
+	.ci/with-mirror $(BIN)/python -m pytest -m "not remote" tests
+	.ci/with-mirror $(BIN)/python -m pytest --nbmake --nbmake-timeout=600 notebooks
+
+check: $(STAMPS)/test-tools
+	$(BIN)/ruff check astrofuse_lab tests benchmarks
+	$(BIN)/mypy
+	cd widgets && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent check
+
+fast: $(STAMPS)/test-tools
+	.ci/with-mirror $(BIN)/python -m pytest -m "not remote and not slow and not browser" tests
+
+notebooks: $(STAMPS)/test-tools
+	.ci/with-mirror $(BIN)/python -m pytest --nbmake --nbmake-timeout=600 notebooks
+
+browser: $(STAMPS)/chromium
+	.ci/with-mirror $(BIN)/python -m pytest -m browser tests
+
+prove: $(STAMPS)/chromium
+	.ci/with-mirror $(BIN)/python benchmarks/prove.py
+
+binder:
+	.ci/with-mirror $(PYTHON) .ci/check-binder.py
+
+clean:
+	rm -rf $(VENV) astrofuse_lab/static astrofuse_lab/labextension widgets/node_modules widgets/lib test-results

@@ -1,0 +1,114 @@
+"""The common grids that products are brought to. Quantities at the door, plain numbers inside."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrofuse_lab.errors import InputError
+
+
+def _plain(value: Any, unit: str) -> float:
+    """A number in `unit`, from an astropy Quantity or a number already in it."""
+    # twelve digits: 380 nm and 3800 Angstrom make the same grid
+    return float(f"{float(value.to_value(unit)):.12g}") if hasattr(value, "to_value") else float(value)
+
+
+@dataclass(frozen=True, init=False)
+class PixelGrid:
+    """A square TAN grid centred on each target, north up, east left.
+
+    Parameters
+    ----------
+    size : int
+        Pixels on a side.
+    scale : Quantity or float
+        Angle per pixel; a plain number is arcsec.
+    """
+
+    size: int
+    scale: float
+
+    def __init__(self, size: int, scale: Any) -> None:
+        object.__setattr__(self, "size", int(size))
+        object.__setattr__(self, "scale", _plain(scale, "arcsec"))
+        if self.size < 1 or self.size != size:
+            raise InputError(f"PixelGrid: size is a number of pixels, at least 1, not {size!r}.")
+        if not 0 < self.scale < 3.6e5:
+            raise InputError(f"PixelGrid: scale {self.scale} arcsec per pixel is not positive. Type e.g. PixelGrid(64, 0.262 * u.arcsec).")
+
+    def wcs(self, ra: float, dec: float) -> dict[str, float | int | str]:
+        """FITS keywords of this grid centred on a position in deg."""
+        centre, step = (self.size + 1) / 2, self.scale / 3600
+        return {
+            "WCSAXES": 2, "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CUNIT1": "deg", "CUNIT2": "deg",
+            "CRVAL1": float(ra), "CRVAL2": float(dec), "CRPIX1": centre, "CRPIX2": centre,
+            "CDELT1": -step, "CDELT2": step, "RADESYS": "ICRS",
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, init=False)
+class LogGrid:
+    """Vacuum wavelengths spaced evenly in log10.
+
+    Parameters
+    ----------
+    start, stop : Quantity or float
+        First wavelength and upper bound; plain numbers are ångström.
+    step : float
+        Step in log10(wavelength); SDSS pixels are 1e-4.
+    """
+
+    start: float
+    stop: float
+    step: float
+
+    def __init__(self, start: Any, stop: Any, step: float) -> None:
+        for name, value in (("start", _plain(start, "Angstrom")), ("stop", _plain(stop, "Angstrom")), ("step", float(step))):
+            object.__setattr__(self, name, value)
+        if not (0 < self.start < self.stop and self.step > 0):
+            raise InputError(f"LogGrid({self.start}, {self.stop}, {self.step}): start below stop, and a positive step, e.g. LogGrid(3800, 9200, 1e-3).")
+        if len(self) > 200_000:
+            raise InputError(f"LogGrid has {len(self)} pixels; is step={self.step} in log10(wavelength)? SDSS uses 1e-4.")
+
+    def __len__(self) -> int:
+        return int(np.floor(np.log10(self.stop / self.start) / self.step + 1e-9)) + 1
+
+    @property
+    def wavelength(self) -> NDArray[np.float64]:
+        """Pixel centres, ångström."""
+        return np.asarray(self.start * 10 ** (self.step * np.arange(len(self))), dtype=np.float64)
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """Pixel borders, ångström, one more than pixels."""
+        return np.asarray(self.start * 10 ** (self.step * (np.arange(len(self) + 1) - 0.5)), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class TimeGrid:
+    """Which epochs are kept, and whether they are binned.
+
+    Parameters
+    ----------
+    start, stop : float, optional
+        First and last MJD; None: no bound.
+    step : float, optional
+        Bin width in days (inverse-variance mean per band and bin); None: the observed epochs are kept, as tokens.
+    bands : tuple of str, optional
+        None: all bands found, in order of first appearance.
+    """
+
+    start: float | None = None
+    stop: float | None = None
+    step: float | None = None
+    bands: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.start is not None and self.stop is not None and not self.start < self.stop:
+            raise InputError(f"TimeGrid: start {self.start} is not before stop {self.stop} (MJD).")
+        if self.step is not None and not self.step > 0:
+            raise InputError(f"TimeGrid: step {self.step} days is not positive; None keeps the observed epochs.")
+        if self.bands is not None:
+            object.__setattr__(self, "bands", tuple(self.bands))

@@ -1,0 +1,132 @@
+"""The shell command ``astrofuse``: the parts of the door that make sense without a notebook."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="astrofuse", description="Fetch, align, fuse and explain multimodal astronomical data.")
+    sub = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = sub.add_parser("demo", help="the whole path once on the practice sky: comparison table, run folder, HTML explorer")
+    demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder to write to (default: out/demo)")
+    demo.add_argument("-n", type=int, default=600, help="objects (default: 600)")
+    demo.add_argument("--recipe", default="cross_attention")
+    demo.add_argument("--seeds", type=int, default=1)
+
+    samples = sub.add_parser("samples", help="list the sample sets, or describe one")
+    samples.add_argument("name", nargs="?", help="name of a set, or a sample-set folder")
+
+    for name, text in (("train", "train a recipe and save the run"), ("compare", "fused beside each modality alone, trees and chance")):
+        command = sub.add_parser(name, help=text)
+        command.add_argument("recipe")
+        command.add_argument("samples", help="name of a set, or a sample-set folder")
+        command.add_argument("--target", default="label")
+        command.add_argument("--modalities", nargs="+")
+        command.add_argument("--epochs", type=int)
+        command.add_argument("--test", type=float, default=0.2, help="share of the groups kept for testing (default: 0.2)")
+        if name == "train":
+            command.add_argument("--seed", type=int, default=0)
+            command.add_argument("--out", type=Path, required=True, help="run folder; the same command resumes a stopped run")
+        else:
+            command.add_argument("--seeds", type=int, default=3)
+
+    explore = sub.add_parser("explore", help="write a self-contained HTML explorer of a run")
+    explore.add_argument("run", type=Path, help="run folder")
+    explore.add_argument("samples", help="name of a set, or a sample-set folder")
+    explore.add_argument("--html", type=Path, required=True)
+    explore.add_argument("--all", action="store_true", help="all samples, not the test part alone")
+
+    sub.add_parser("doctor", help="versions, device, memory, cache, mirror, front end: what is wrong and what to do")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; errors of ours are one line, without a traceback."""
+    from astrofuse_lab.errors import AstroFuseError
+
+    args = _parser().parse_args(arguments)
+    try:
+        return int(COMMANDS[args.command](args) or 0)
+    except AstroFuseError as error:
+        print(f"astrofuse: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("astrofuse: stopped; what was fetched and trained is kept, the same command goes on from there.", file=sys.stderr)
+        return 130
+
+
+def _samples(name: str):  # type: ignore[no-untyped-def]
+    import astrofuse_lab as af
+
+    return af.SampleSet.open(name) if Path(name).is_dir() else af.load_samples(name)
+
+
+def _show(table: object) -> None:
+    print("\n".join(table.pformat(max_lines=-1, max_width=-1)))  # type: ignore[attr-defined]
+
+
+def _demo(args: argparse.Namespace) -> None:
+    from astrofuse_lab.demo import demo
+
+    demo(args.out, n=args.n, recipe=args.recipe, seeds=args.seeds)
+
+
+def _list(args: argparse.Namespace) -> None:
+    import astrofuse_lab as af
+
+    if not args.name:
+        _show(af.list_samples())
+        return
+    samples = _samples(args.name)
+    print(samples)
+    _show(samples.describe())
+    _show(samples.coverage())
+    for note in samples.card.notes:
+        print(f"note: {note}")
+
+
+def _train(args: argparse.Namespace) -> None:
+    import astrofuse_lab as af
+
+    samples = _samples(args.samples)
+    split = samples.split(test=args.test)
+    run = af.train(args.recipe, samples, args.target, args.modalities, split, seed=args.seed, epochs=args.epochs, out=args.out)
+    _show(run.metrics)
+    print(f"run folder: {run.path}")
+
+
+def _compare(args: argparse.Namespace) -> None:
+    import astrofuse_lab as af
+
+    samples = _samples(args.samples)
+    table = af.compare(args.recipe, samples, args.target, args.modalities, args.seeds, split=samples.split(test=args.test), epochs=args.epochs)
+    _show(table)
+    print(table.meta["verdict"])
+
+
+def _explore(args: argparse.Namespace) -> None:
+    import astrofuse_lab as af
+
+    run, samples = af.Run.open(args.run), _samples(args.samples)
+    if run.split and run.split.test and not args.all:
+        samples = samples.select(run.split.test)
+    print(af.workbench(run, samples).save(args.html))
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    import astrofuse_lab as af
+
+    table = af.doctor()
+    _show(table)
+    print(table.meta["summary"])
+    return int("problem" in list(table["state"]))
+
+
+COMMANDS = {"demo": _demo, "samples": _list, "train": _train, "compare": _compare, "explore": _explore, "doctor": _doctor}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""Between a fusion model (mappings keyed by modality) and captum (ordered tuples of tensors)."""
+
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from astrofuse_lab.errors import InputError, UnknownNameError
+
+if TYPE_CHECKING:
+    from astrofuse_lab.samples.preparation import Batch
+    from astrofuse_lab.samples.sample_set import SampleSet
+    from astrofuse_lab.training.run import Run
+
+PLACE_AXES = {"image": (2, 3), "spectrum": (1,), "light_curve": (1,), "table": (1,), "text": (1,)}
+"""Axes of each kind's model input that say where; the others are bands, channels or buckets."""
+
+_LOCKS: "weakref.WeakKeyDictionary[nn.Module, Any]" = weakref.WeakKeyDictionary()
+_LOCKS_GUARD = threading.Lock()
+
+
+@contextmanager
+def explaining(model: nn.Module) -> Iterator[nn.Module]:
+    """The model in eval mode, for one explanation at a time; each module's mode is put back at the end.
+
+    Parameters' ``requires_grad`` and ``grad`` are never touched: gradients are taken with respect to inputs only.
+    """
+    with _LOCKS_GUARD:
+        lock = _LOCKS.setdefault(model, threading.RLock())
+    with lock:
+        modes = [(module, module.training) for module in model.modules()]
+        model.eval()
+        try:
+            yield model
+        finally:
+            for module, mode in modes:
+                module.training = mode
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model's parameters are."""
+    parameter = next(model.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
+
+
+# ---- what is explained ---------------------------------------------------------------------------------------------
+
+
+def _log_odds(values: Tensor, index: Tensor) -> Tensor:
+    """log p / (1 - p) of a class. Unlike a logit, it does not change when all logits move together."""
+    chosen = torch.nn.functional.one_hot(index, values.shape[1]).bool()
+    return values.gather(1, index[:, None])[:, 0] - values.masked_fill(chosen, -torch.inf).logsumexp(1)
+
+
+def _logit(values: Tensor, index: Tensor) -> Tensor:
+    return values.gather(1, index[:, None])[:, 0]
+
+
+def _probability(values: Tensor, index: Tensor) -> Tensor:
+    return values.softmax(1).gather(1, index[:, None])[:, 0]
+
+
+def _value(values: Tensor, index: Tensor) -> Tensor:
+    return values[:, 0]
+
+
+Score = Callable[[Tensor, Tensor], Tensor]
+SCORES: dict[str, Score] = {"log_odds": _log_odds, "logit": _logit, "probability": _probability}
+"""One number a sample from a classifier's `Prediction.values`, (batch, class), and a class index, (batch,)."""
+
+
+def score_of(run: "Run", score: str | None) -> tuple[str, Score]:
+    """The score asked for: a name of `SCORES` for a classifier, the standardised value for a regression."""
+    if run.task != "classification":
+        if score not in (None, "value"):
+            raise InputError(f"score={score!r}: this run predicts a number ({run.target}); leave score out.")
+        return "value", _value
+    name = score or "log_odds"
+    if name not in SCORES:
+        raise UnknownNameError("score", name, SCORES)
+    return name, SCORES[name]
+
+
+def target_index(run: "Run", target: Any, predicted: Tensor) -> Tensor:
+    """Class index per sample: the predicted one, or the one named for all.
+
+    Parameters
+    ----------
+    target : None, class, or int
+        None: each sample's predicted class. A value among ``run.classes``, else an index into them.
+    predicted : Tensor, (batch, class)
+    """
+    if run.task != "classification":
+        if target is not None:
+            raise InputError(f"target={target!r}: this run predicts a number ({run.target}), not classes; leave target out.")
+        return torch.zeros(len(predicted), dtype=torch.long, device=predicted.device)
+    if target is None:
+        return predicted.argmax(1)
+    return torch.full((len(predicted),), class_index(run.classes, target), dtype=torch.long, device=predicted.device)
+
+
+def class_index(classes: Sequence[Any], target: Any) -> int:
+    """Position of a class: by its value, by its text, else `target` itself where it is a valid index."""
+    for index, name in enumerate(classes):
+        if target == name or (isinstance(target, str) and target == str(name)):
+            return index
+    # where classes are integers themselves, a number that is none of them is a mistake, not an index
+    numeric = any(isinstance(name, int) and not isinstance(name, bool) for name in classes)
+    if isinstance(target, int) and not numeric and 0 <= target < len(classes):
+        return int(target)
+    raise UnknownNameError("class", target, [str(name) for name in classes])
+
+
+# ---- checks shared by all explanations -----------------------------------------------------------------------------
+
+
+def chosen_modalities(run: "Run", modalities: Sequence[str] | None) -> tuple[str, ...]:
+    """The modalities asked for, in the run's order; unknown ones raise UnknownNameError."""
+    if modalities is None:
+        return tuple(run.modalities)
+    wanted = [modalities] if isinstance(modalities, str) else list(modalities)
+    for name in wanted:
+        if name not in run.modalities:
+            raise UnknownNameError("modality of this run", name, run.modalities)
+    if not wanted:
+        raise InputError(f"modalities is empty; the run has {', '.join(run.modalities)}. None takes them all.")
+    return tuple(name for name in run.modalities if name in wanted)
+
+
+def some_samples(samples: "SampleSet") -> None:
+    """Raise InputError for an empty set."""
+    if len(samples) == 0:
+        raise InputError("there are no samples to explain: the set is empty. Select at least one.")
+
+
+class Pace(NamedTuple):
+    """How a long job goes through the samples: rows at once, whom to tell, and when to stop."""
+
+    rows: int
+    on_progress: Callable[[dict[str, Any]], None] | None = None
+    stop: threading.Event | None = None
+
+    def chunks(self, count: int) -> Iterator[Tensor]:
+        """Indices over ``range(count)``, at most `rows` at once; tells after each, ends after the one at hand when stopped."""
+        size = max(1, int(self.rows))
+        for start in range(0, count, size):
+            end = min(start + size, count)
+            yield torch.arange(start, end)
+            if self.on_progress:
+                self.on_progress({"done": end, "total": count})
+            if self.stop is not None and self.stop.is_set():
+                return
+
+
+# ---- the forward that captum sees ----------------------------------------------------------------------------------
+
+
+class FlatForward:
+    """``forward(*explained values, *held values, *masks, *present, index)`` -> one number a row.
+
+    Parameters
+    ----------
+    model : FusionModel
+    explained : sequence of str
+        Modalities whose values captum changes; the others keep theirs.
+    names : sequence of str
+        All modalities, in the order of `arguments`.
+    score : callable
+        From `SCORES`.
+    """
+
+    def __init__(self, model: nn.Module, explained: Sequence[str], names: Sequence[str], score: Score) -> None:
+        self.model = model
+        self.explained = tuple(explained)
+        self.held = tuple(name for name in names if name not in self.explained)
+        self.names = tuple(names)
+        self.score = score
+
+    def inputs(self, values: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        """What captum may change."""
+        return tuple(values[name] for name in self.explained)
+
+    def rest(self, batch: "Batch", index: Tensor) -> tuple[Tensor, ...]:
+        """What captum repeats along with the inputs."""
+        return (
+            *(batch.values[name] for name in self.held), *(batch.masks[name] for name in self.names),
+            *(batch.present[name] for name in self.names), index,
+        )  # fmt: skip
+
+    def __call__(self, *tensors: Tensor) -> Tensor:
+        """The score of each row, (rows,)."""
+        first, second = len(self.explained), len(self.names)
+        values = dict(zip((*self.explained, *self.held), tensors, strict=False))
+        masks = dict(zip(self.names, tensors[second:], strict=False))
+        present = dict(zip(self.names, tensors[2 * second :], strict=False))
+        out = self.score(self.model({name: values[name] for name in self.names}, masks, present).values, tensors[-1])
+        # a modality that no sample of the batch has may be left out of the graph by the model; captum needs it in
+        return out + sum(0.0 * value.flatten(1).sum(1) for value in tensors[:first])

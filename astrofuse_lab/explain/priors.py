@@ -1,0 +1,52 @@
+"""What a run would answer before it has seen any data of a sample."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrofuse_lab.errors import InputError
+
+if TYPE_CHECKING:
+    from astrofuse_lab.samples.sample_set import SampleSet
+    from astrofuse_lab.training.run import Run
+
+
+def before_any_data(run: "Run", samples: "SampleSet", prior: Sequence[float] | Mapping[Any, float] | None) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """The model's values before any data: log-probabilities, or the training mean; and what to say of it."""
+    if run.task != "classification":
+        if prior is not None:
+            raise InputError("prior: this run predicts a number; its answer before any data is the training mean. Leave prior out.")
+        return np.zeros(1), ()  # the standardised mean
+    note: tuple[str, ...] = ()
+    if prior is None:
+        shares, note = _training_prior(run, samples)
+    else:
+        given = [prior.get(name, 0.0) for name in run.classes] if isinstance(prior, Mapping) else list(prior)
+        shares = np.asarray(given, dtype=np.float64)
+    if shares.shape != (len(run.classes),) or not np.isfinite(shares).all() or (shares < 0).any() or shares.sum() <= 0:
+        raise InputError(f"prior {prior!r}: give one probability for each of {', '.join(map(str, run.classes))}.")
+    return np.log(np.clip(shares / shares.sum(), 1e-6, None)), note
+
+
+def _training_prior(run: "Run", samples: "SampleSet") -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    count = len(run.classes)
+    if run.recipe.objective.options.get("class_weights", "balanced") == "balanced":
+        return np.full(count, 1 / count), ("before any data all classes are equally likely: the objective balances them",)
+    codes, known = labels_of(run, samples)
+    trained = known & np.isin(samples.object_ids, run.split.train)
+    if trained.any():
+        return np.bincount(codes[trained], minlength=count).astype(float), ("before any data classes are as likely as they are frequent in the training part",)
+    if known.any():
+        return np.bincount(codes[known], minlength=count).astype(float), (
+            "before any data classes are as likely as they are frequent in the samples given; none is of the training part",
+        )
+    return np.full(count, 1 / count), ("before any data all classes are taken as equally likely: these samples have no labels; pass prior= to say otherwise",)
+
+
+def labels_of(run: "Run", samples: "SampleSet") -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Class codes or values, and which are known; none where the samples do not have the column."""
+    if run.target not in samples.roles:
+        return np.zeros(len(samples), dtype=np.int64), np.zeros(len(samples), dtype=bool)
+    return run.problem.encode(samples)

@@ -1,0 +1,1 @@
+"""Encoders, fusions, decisions and heads, and the models built of them."""

@@ -1,0 +1,78 @@
+"""What passes between the parts of a model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class InputLayout:
+    """What an encoder must know of its input, as `samples.preparation` makes it.
+
+    Attributes
+    ----------
+    kind : str
+    channels : tuple of str
+        Bands, or columns.
+    shape : tuple of int
+        Shape of one sample's values without ragged axes: (band, y, x), (pixel,), (channel,) for light curves,
+        (column,), (bucket,) for text.
+    """
+
+    kind: str
+    channels: tuple[str, ...]
+    shape: tuple[int, ...]
+
+
+class Tokens(NamedTuple):
+    """Vectors given to fusion.
+
+    Attributes
+    ----------
+    values : Tensor, (batch, token, width)
+    mask : bool Tensor, (batch, token)
+        True where real. A missing modality has no real token.
+    place : mapping
+        Where each token lies in its input. ``{"axes": ("y", "x"), "box": Tensor (token, 2 * axes)}`` with begin and end
+        along each axis, in input pixels, epochs, columns or words; ``{}`` for a token that stands for the whole input.
+    """
+
+    values: Tensor
+    mask: Tensor
+    place: Mapping[str, Any]
+
+
+class Fused(NamedTuple):
+    """What fusion gives to the head.
+
+    Attributes
+    ----------
+    vector : Tensor, (batch, width)
+    tokens : mapping of str to Tokens
+    attention : mapping of str to Tensor
+        (batch, head, query, key), rows sum to one; empty unless asked for.
+    """
+
+    vector: Tensor
+    tokens: Mapping[str, Tokens]
+    attention: Mapping[str, Tensor] = {}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a head says.
+
+    Attributes
+    ----------
+    values : Tensor
+        Classification: logits, (batch, class); regression: standardised value, (batch, 1).
+    fused : Fused
+    per_modality : mapping of str to Tensor
+        Decision level: each modality's own `values`, else empty.
+    """
+
+    values: Tensor
+    fused: Fused
+    per_modality: Mapping[str, Tensor] = field(default_factory=dict)

@@ -1,0 +1,317 @@
+"""The SampleSet: ids, arrays, masks, scalar columns and a card; a view of rows costs nothing."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from astrofuse_lab.errors import InputError
+from astrofuse_lab.modalities import Image, LightCurve, Modality, Spectrum, TableRow, Text
+from astrofuse_lab.samples.arrays import FIELDS as FIELDS
+from astrofuse_lab.samples.arrays import ModalityData as ModalityData
+from astrofuse_lab.samples.columns import checked_ids, checked_roles, masked
+from astrofuse_lab.samples.specification import Card, ModalitySpec
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from astrofuse_lab.samples.split import Split
+
+CACHED = ("object_ids", "_position_of_row")
+"""What a view of other rows must work out for itself."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One object with the modalities it has; missing ones are None.
+
+    Attributes
+    ----------
+    object_id : str
+    columns : mapping
+        All scalar columns, None where missing.
+    modalities : mapping of str to Modality or None
+    """
+
+    object_id: str
+    columns: Mapping[str, Any]
+    modalities: Mapping[str, Modality | None] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Modality | None:
+        return self.modalities[name]
+
+    def __repr__(self) -> str:
+        has = [name for name, value in self.modalities.items() if value is not None]
+        lacks = [name for name, value in self.modalities.items() if value is None]
+        return f"Sample({self.object_id!r}, has {', '.join(has) or 'nothing'}{'; misses ' + ', '.join(lacks) if lacks else ''})"
+
+
+class SampleSet:
+    """Aligned objects, each with any subset of the modalities.
+
+    Made by ``af.align``, ``af.load_samples`` or ``SampleSet.open``; the constructor is for readers of data sets.
+
+    Parameters
+    ----------
+    columns : pyarrow Table
+        Scalar columns under their source names; ``object_id`` (text, unique) is required, ``ra`` and ``dec`` (deg) usual.
+    data : mapping of str to ModalityData
+        All but the table, which is made of the columns whose role is ``input``.
+    roles : mapping of str to str
+        Role of each column (`ROLES`); columns not named are ``other``, ``object_id`` is ``id``.
+    units : mapping of str to str
+    card : Card
+    table_spec : ModalitySpec, optional
+        Provenance of the table, where it has one of its own.
+    """
+
+    def __init__(
+        self, columns: pa.Table, data: Mapping[str, ModalityData], roles: Mapping[str, str] | None = None,
+        units: Mapping[str, str] | None = None, card: Card | None = None, table_spec: ModalitySpec | None = None,
+        rows: NDArray[np.int64] | None = None, path: Path | None = None,
+    ) -> None:  # fmt: skip
+        self._columns = columns
+        self._data = dict(data)
+        self._roles = checked_roles(columns, roles or {})
+        self._units = dict(units or {})
+        self.card = card or Card()
+        self._table_spec = table_spec
+        self._rows = np.arange(len(columns)) if rows is None else np.asarray(rows, dtype=np.int64)
+        self.path = path
+        self._row_of = checked_ids(columns)
+        for one in self._data.values():
+            one.check(len(columns))
+
+    def _view(self, rows: NDArray[np.int64]) -> "SampleSet":
+        """The same store seen through other rows; nothing is checked or copied again."""
+        view = object.__new__(SampleSet)
+        view.__dict__.update({name: value for name, value in self.__dict__.items() if name not in CACHED})
+        view._rows = rows
+        return view
+
+    # ---- what there is -------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @cached_property
+    def object_ids(self) -> NDArray[np.str_]:
+        """The ids, in order."""
+        ids = np.asarray(self._columns.column("object_id").take(self._rows).to_pylist(), dtype=str)
+        ids.setflags(write=False)
+        return ids
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """Role of each scalar column."""
+        return dict(self._roles)
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Unit of each scalar column that has one."""
+        return dict(self._units)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that feed the modality ``table``."""
+        return tuple(name for name in self._columns.column_names if self._roles[name] == "input")
+
+    @property
+    def modalities(self) -> dict[str, ModalitySpec]:
+        """The modalities and their layout, in the order image, spectrum, light curve, table, text."""
+        return dict(self._specs)
+
+    @cached_property
+    def _specs(self) -> dict[str, ModalitySpec]:
+        specs = {name: one.spec for name, one in self._data.items()}
+        if self.inputs:
+            base = self._table_spec or ModalitySpec("table", "table")
+            specs["table"] = ModalitySpec("table", "table", self.inputs, (len(self.inputs),), "", provenance=base.provenance)
+        order = {"image": 0, "spectrum": 1, "light_curve": 2, "table": 3, "text": 4}
+        return dict(sorted(specs.items(), key=lambda item: (order.get(item[1].kind, 9), item[0])))
+
+    @property
+    def simulated(self) -> bool:
+        """True when the data come from the practice sky."""
+        return self.card.simulated
+
+    def spec(self, modality: str) -> ModalitySpec:
+        """Layout of one modality; unknown names raise InputError."""
+        if modality not in self._specs:
+            raise InputError(f"this set has no modality {modality!r}; it has {', '.join(self._specs) or 'none'}.")
+        return self._specs[modality]
+
+    def present(self, modality: str) -> NDArray[np.bool_]:
+        """Which objects have a modality: bool, (object,)."""
+        if self.spec(modality).kind == "table":
+            return np.asarray(self._table_arrays(self._rows)["present"], dtype=bool)
+        return np.asarray(self._data[modality].present[self._rows], dtype=bool)
+
+    def column(self, name: str) -> np.ma.MaskedArray[Any, Any]:
+        """One scalar column as a masked array: float64, int64, bool or str."""
+        if name not in self._columns.column_names:
+            raise InputError(f"there is no column {name!r}; there are {', '.join(self._columns.column_names)}.")
+        return masked(self._columns.column(name).take(self._rows))
+
+    @property
+    def table(self) -> "Table":
+        """The scalar columns as an astropy Table; each column's role is in ``table[name].info.meta["role"]``."""
+        from astropy.table import MaskedColumn, Table
+
+        table = Table()
+        for name in self._columns.column_names:
+            table[name] = MaskedColumn(self.column(name), name=name, unit=self._units.get(name) or None)
+            table[name].info.meta = {"role": self._roles[name]}
+        table.meta["name"] = self.card.name
+        return table
+
+    # ---- arrays --------------------------------------------------------------------------------------------------
+
+    def rows(self, positions: Sequence[int] | NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+        """Rows of the store behind positions of this set."""
+        return self._rows if positions is None else self._rows[np.asarray(positions, dtype=np.int64)]
+
+    def arrays(self, modality: str, positions: Sequence[int] | NDArray[np.int64] | None = None) -> dict[str, NDArray[Any]]:
+        """The arrays of some objects, copied out of the memory map; only their rows are read.
+
+        Returns
+        -------
+        dict
+            The fields of `FIELDS`; ragged kinds with `offsets` of their own; ``present``, (object,), always.
+            For a table: ``values`` float64 (object, column) and ``mask``.
+        """
+        kind = self.spec(modality).kind
+        rows = self.rows(positions)
+        if kind == "table":
+            return self._table_arrays(rows)
+        return self._data[modality].read(rows)
+
+    def _table_arrays(self, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        columns = [masked(self._columns.column(name).take(rows)).astype(np.float64) for name in self.inputs]
+        values = np.ma.stack(columns, axis=1) if columns else np.ma.zeros((len(rows), 0))
+        mask: NDArray[np.bool_] = np.asarray(~np.ma.getmaskarray(values) & np.isfinite(values.filled(np.nan)))
+        return {"values": np.where(mask, values.filled(0.0), 0.0), "mask": mask, "present": np.asarray(mask.any(axis=1))}
+
+    # ---- parts ---------------------------------------------------------------------------------------------------
+
+    def positions(self, ids: Iterable[str]) -> NDArray[np.int64]:
+        """Positions of these ids in this set; unknown ids raise InputError."""
+        wanted = [str(i) for i in ids]
+        rows = np.array([self._row_of.get(i, -1) for i in wanted], dtype=np.int64)
+        found = np.where(rows >= 0, self._position_of_row[rows], -1) if len(self._position_of_row) else np.full(len(rows), -1)
+        missing = np.flatnonzero(found < 0)
+        if len(missing):
+            raise InputError(f"{len(missing)} of {len(wanted)} ids are not in this set, first {wanted[missing[0]]!r}.")
+        return found.astype(np.int64)
+
+    @cached_property
+    def _position_of_row(self) -> NDArray[np.int64]:
+        """Where each row of the store is in this view; -1 where it is not."""
+        place = np.full(len(self._columns), -1, dtype=np.int64)
+        place[self._rows[::-1]] = np.arange(len(self._rows))[::-1]
+        return place
+
+    def select(self, ids: Iterable[str]) -> "SampleSet":
+        """The objects with these ids, in this order; no array is copied."""
+        return self.take(self.positions(ids))
+
+    def take(self, positions: Sequence[int] | NDArray[Any]) -> "SampleSet":
+        """The objects at these positions (integers, or a bool array over the set); no array is copied."""
+        chosen = np.asarray(positions)
+        if chosen.dtype == bool and chosen.shape != (len(self),):
+            raise InputError(f"a boolean choice of {chosen.shape[0]} for {len(self)} samples; give one for each.")
+        chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
+        outside = chosen[(chosen < -len(self)) | (chosen >= len(self))]
+        if len(outside):
+            raise InputError(f"position {outside[0]} of a set of {len(self)} samples.")
+        return self._view(self._rows[chosen])
+
+    def __getitem__(self, index: Any) -> Any:
+        """One `Sample` by position or id; a slice or array of positions gives a SampleSet."""
+        if isinstance(index, slice):
+            return self.take(np.arange(len(self))[index])
+        if isinstance(index, str):
+            return self._sample(int(self.positions([index])[0]))
+        if isinstance(index, list | tuple | np.ndarray):
+            return self.select(map(str, index)) if len(index) and isinstance(index[0], str) else self.take(np.asarray(index))
+        position = int(index)
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"position {position} of a set of {len(self)} samples.")
+        return self._sample(position % len(self))
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self._sample(i) for i in range(len(self)))
+
+    def _sample(self, position: int) -> Sample:
+        columns = {name: self._columns.column(name)[int(self._rows[position])].as_py() for name in self._columns.column_names}
+        parts = {name: self._modality(name, position, columns) for name in self.modalities}
+        return Sample(str(columns["object_id"]), columns, parts)
+
+    def _modality(self, name: str, position: int, columns: Mapping[str, Any]) -> Modality | None:
+        """One object's modality as its noun of layer 0; None where it has none."""
+        spec = self.spec(name)
+        if spec.kind == "table":
+            values = {n: columns[n] for n in spec.channels}
+            return None if all(v is None for v in values.values()) else TableRow(values, {n: self._units.get(n, "") for n in values}, provenance=spec.provenance)
+        got = self.arrays(name, [position])
+        if not got["present"][0]:
+            return None
+        if spec.kind == "image":
+            from astrofuse_lab.alignment.grids import PixelGrid
+
+            wcs = PixelGrid(spec.shape[-1], spec.scale).wcs(columns["ra"], columns["dec"]) if spec.oriented and spec.scale and columns.get("ra") is not None else {}
+            return Image(
+                got["flux"][0], got["mask"][0], spec.channels, wcs, spec.scale, got["ivar"][0] if "ivar" in got else None,
+                tuple(map(float, got["psf_fwhm"][0])) if "psf_fwhm" in got else None, unit=spec.unit, provenance=spec.provenance,
+            )  # fmt: skip
+        if spec.kind == "spectrum":
+            return Spectrum(got["lambda"], got["flux"][0], got["ivar"][0], got["mask"][0], unit=spec.unit, provenance=spec.provenance)
+        if spec.kind == "text":
+            return Text(got["utf8"].tobytes().decode("utf-8", "replace"), provenance=spec.provenance)
+        return LightCurve(
+            got["time"], got["flux"], got["flux_err"], np.asarray(spec.channels, dtype=str)[got["band"]], got["mask"],
+            got.get("limit"), clock=spec.clock, unit=spec.unit, provenance=spec.provenance,
+        )  # fmt: skip
+
+    # ---- verbs that live in rooms of their own ---------------------------------------------------------------------
+
+    def split(self, test: float = 0.2, group: str | None = None, seed: int = 0, by: str = "object", **options: Any) -> "Split":
+        """Train and test ids that share no group; see `astrofuse_lab.samples.split.make_split`."""
+        from astrofuse_lab.samples.split import make_split
+
+        return make_split(self, test=test, group=group, seed=seed, by=by, **options)
+
+    def coverage(self) -> "Table":
+        """Which objects have which modalities: one row a combination, with its count."""
+        from astrofuse_lab.samples.quality import coverage
+
+        return coverage(self)
+
+    def describe(self) -> "Table":
+        """One row a modality or column: role, unit, shape, how many objects have it, range or classes."""
+        from astrofuse_lab.samples.quality import describe
+
+        return describe(self)
+
+    def save(self, path: str | Path, overwrite: bool = False) -> Path:
+        """Write one folder, all of it or nothing; see `astrofuse_lab.samples.store`."""
+        from astrofuse_lab.samples.store import write
+
+        return write(self, path, overwrite=overwrite)
+
+    @classmethod
+    def open(cls, path: str | Path, verify: bool | None = None) -> "SampleSet":
+        """Open such a folder, memory-mapped; see `astrofuse_lab.samples.store.read`."""
+        from astrofuse_lab.samples.store import read
+
+        return read(path, verify=verify)
+
+    def __repr__(self) -> str:
+        has = ", ".join(f"{name} {int(self.present(name).sum())}" for name in self.modalities)
+        badge = ", practice sky (simulated)" if self.simulated else ""
+        return f"SampleSet({self.card.name!r}, {len(self)} objects: {has or 'no modality'}{badge})"

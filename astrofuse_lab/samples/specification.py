@@ -1,0 +1,91 @@
+"""What a sample set says of itself: its modalities, their axes and units, its card."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from astrofuse_lab.provenance import Provenance
+
+ROLES = ("input", "target", "group", "id", "other")
+"""What a scalar column may be used for; only ``input`` columns feed the modality ``table``."""
+
+
+@dataclass(frozen=True)
+class ModalitySpec:
+    """One modality of a set.
+
+    Attributes
+    ----------
+    name, kind : str
+        The kind (one of `modalities.KINDS`) decides the fields; the name is usually the same.
+    channels : tuple of str
+        Bands of an image or a light curve, columns of a table; empty for spectrum and text.
+    shape : tuple of int
+        Shape of one object's values: (band, y, x), (pixel,); empty where ragged.
+    unit : str
+    scale : float
+        arcsec per pixel (images).
+    clock : str
+        Time scale (light curves).
+    oriented : bool
+        Images: False when the stamps' orientation on the sky is unknown; they then get no WCS.
+    provenance : Provenance
+    """
+
+    name: str
+    kind: str
+    channels: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
+    unit: str = ""
+    scale: float = 0.0
+    clock: str = ""
+    oriented: bool = True
+    provenance: Provenance = Provenance("unknown")
+
+    def to_json(self) -> dict[str, Any]:
+        """As a dictionary that JSON can hold."""
+        return {**asdict(self), "channels": list(self.channels), "shape": list(self.shape)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "ModalitySpec":
+        """From such a dictionary."""
+        values = {f.name: data[f.name] for f in fields(cls) if f.name in data}
+        values.update(channels=tuple(data["channels"]), shape=tuple(data["shape"]), provenance=Provenance.from_json(data["provenance"]))
+        return cls(**values)
+
+    def layout(self) -> tuple[Any, ...]:
+        """What a model depends on: kind, channels, shape and unit, without where the data came from."""
+        return (self.kind, self.channels, self.shape, self.unit)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a person should know before using a set.
+
+    Attributes
+    ----------
+    name, title : str
+    simulated : bool
+        Shown as a badge in every view.
+    citation, licence : str
+    notes : tuple of str
+        Warnings: shortcuts, how labels were made, what must not be quoted.
+    """
+
+    name: str = "unnamed"
+    title: str = ""
+    simulated: bool = False
+    citation: str = ""
+    licence: str = ""
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As a dictionary that JSON can hold."""
+        return {**asdict(self), "notes": list(self.notes)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Card":
+        """From such a dictionary."""
+        values = {f.name: data[f.name] for f in fields(cls) if f.name in data}
+        values["notes"] = tuple(values.get("notes", ()))
+        return cls(**values)

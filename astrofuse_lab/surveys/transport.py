@@ -1,0 +1,177 @@
+"""What the archive clients share: a session with a time limit, and an archive's answer or its own words on why there is none."""
+
+import html
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from astrofuse_lab.errors import ArchiveError, InputError
+from astrofuse_lab.surveys.survey import Ask, Survey
+
+if TYPE_CHECKING:
+    from requests import Response, Session
+
+SILENCE = 60.0  # s without a byte
+WHOLE = 300.0  # s for one answer: a server that trickles would hold its thread for ever
+LARGEST = 512 * 1024**2  # bytes
+BUSY = (408, 425, 429, 500, 502, 503, 504)
+LOGIN = re.compile(r"\b(log[- ]?in|sign[- ]?in|sso|oauth|cas|auth)\b", re.IGNORECASE)
+STATUS_ERROR = re.compile(rb"<INFO\b[^>]*QUERY_STATUS[^>]*?(?:/>|>(.*?)</INFO>)", re.DOTALL)
+
+
+def check(survey: Survey, ask: Ask) -> None:
+    """Refuse what a survey without settings does not have, rather than ignore it.
+
+    Raises
+    ------
+    InputError
+        For an option, a release or a band that does not exist.
+    """
+    for option in ask.options:
+        raise InputError(f"{survey.name} has no option {option!r}. Give options to the survey that has them: options={{'practice/image': {{...}}}}.")
+    if ask.release not in (None, survey.release):
+        raise InputError(f"{survey.name} has no release {ask.release!r}, only {survey.release!r}.")
+    unknown = [band for band in ask.bands or () if band not in survey.bands]
+    if survey.bands and (unknown or ask.bands == ()):
+        raise InputError(f"{survey.name} has no band {', '.join(map(repr, unknown)) or '(none given)'}. It has {', '.join(survey.bands)}.")
+
+
+def session(silence: float | None = None) -> "Session":
+    """A session of requests in which every request has a time limit."""
+    import requests
+
+    from astrofuse_lab import __version__
+
+    limit = SILENCE if silence is None else silence
+
+    class Limited(requests.Session):
+        def request(self, method: Any, url: Any, **options: Any) -> "Response":  # type: ignore[override]
+            if options.get("timeout") is None:
+                options["timeout"] = limit
+            options["stream"] = True  # the body is read in `body`, under its own limits
+            return super().request(method, url, **options)
+
+    made = Limited()
+    made.headers["User-Agent"] = f"astrofuse-lab/{__version__} {made.headers['User-Agent']}"
+    return made
+
+
+@contextmanager
+def connection(survey: str, target: str | None = None) -> Iterator[None]:
+    """Turn what requests raises into an ArchiveError that says in plain words what happened."""
+    import requests
+
+    try:
+        yield
+    except requests.Timeout:
+        raise ArchiveError(survey, "the archive did not answer in time", target, transient=True) from None
+    except requests.ConnectionError as error:
+        cut = "Read timed out" in str(error)
+        words = "the archive did not answer in time" if cut else f"the archive cannot be reached, or the connection was cut ({_short(str(error))})"
+        raise ArchiveError(survey, words, target, transient=True) from error
+    except requests.RequestException as error:
+        words = f"the request failed ({_short(str(error))})"
+        raise ArchiveError(survey, words, target, transient=isinstance(error, requests.exceptions.ChunkedEncodingError)) from error
+
+
+def body(response: "Response", survey: str, target: str | None = None) -> bytes:
+    """The bytes of an answer, untouched.
+
+    Raises
+    ------
+    ArchiveError
+        With the archive's own words, for an error status, a web page or a login form in place of data, a cut
+        connection, or an answer too long or too slow. Marked transient where asking again may help.
+    """
+    with connection(survey, target):
+        content = _read(response, survey, target)
+    media_type = response.headers.get("Content-Type", "")
+    said = words(content, media_type)
+    if response.status_code in (401, 403) or _asks_for_login(response, content):
+        raise ArchiveError(survey, f"the archive wants a login or refuses access (HTTP {response.status_code}): {said}", target)
+    if response.status_code >= 400:
+        raise ArchiveError(
+            survey, f"HTTP {response.status_code} {response.reason}: {said}", target,
+            transient=response.status_code in BUSY, retry_after=_retry_after(response.headers.get("Retry-After")),
+        )  # fmt: skip
+    if _is_page(content):
+        raise ArchiveError(survey, f"the archive sent a web page in place of data: {said}", target)
+    return content
+
+
+def words(content: bytes, media_type: str = "") -> str:
+    """What an error document says, as plain text: JSON of title and description, a VOTable's status, a web page, or text."""
+    head = content[:20_000]
+    status = STATUS_ERROR.search(head)
+    if status and status[1]:
+        return _short(_plain(status[1].decode("utf-8", "replace")))
+    text = head.decode("utf-8", "replace")
+    if "json" in media_type or text.lstrip().startswith("{"):
+        try:
+            data = json.loads(content)
+        except ValueError:
+            data = None
+        if isinstance(data, dict):
+            parts = [str(data[k]) for k in ("title", "description", "message", "error", "detail") if data.get(k)]
+            if parts:
+                return _short(": ".join(parts))
+    if "\x00" in text:
+        return "no message"
+    return _short(_plain(text)) or "no message"
+
+
+def _read(response: "Response", survey: str, target: str | None) -> bytes:
+    """The body, within the limits on time and length."""
+    start, parts, length = time.monotonic(), [], 0
+    for part in response.iter_content(64 * 1024):
+        parts.append(part)
+        length += len(part)
+        if length > LARGEST:
+            raise ArchiveError(survey, f"the answer is longer than {LARGEST // 1024**2} MB. Ask for fewer targets or a smaller size.", target)
+        if time.monotonic() - start > WHOLE:
+            raise ArchiveError(survey, f"the answer was not complete after {WHOLE:.0f} s", target, transient=True)
+    return b"".join(parts)
+
+
+def _is_page(content: bytes) -> bool:
+    start = content[:1000].lstrip().lower()
+    return start.startswith((b"<!doctype html", b"<html"))
+
+
+def _asks_for_login(response: "Response", content: bytes) -> bool:
+    """A redirect that ended on a login form comes with status 200."""
+    if not _is_page(content):
+        return False
+    form = re.search(rb"type\s*=\s*['\"]?password", content, re.IGNORECASE) is not None
+    return form or (bool(response.history) and LOGIN.search(response.url) is not None)
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds to wait, given as seconds or as a date (RFC 9110, section 10.2.3)."""
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def _plain(markup: str) -> str:
+    """The text in a piece of HTML or XML; only ever shown as text."""
+    markup = re.sub(r"<(script|style)\b.*?</\1\s*>", " ", markup, flags=re.DOTALL | re.IGNORECASE)
+    markup = re.sub(r"<!\[CDATA\[(.*?)\]\]>", r"\1", markup, flags=re.DOTALL)
+    return html.unescape(re.sub(r"<[^>]*>", " ", markup))
+
+
+def _short(text: str, length: int = 300) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= length else text[: length - 1] + "…"

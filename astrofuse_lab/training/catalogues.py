@@ -1,0 +1,44 @@
+"""What there is to train with: recipes and parts, as tables."""
+
+import inspect
+from typing import TYPE_CHECKING
+
+from astrofuse_lab.models.build import PARTS, options_of
+from astrofuse_lab.recipes.catalogue import RECIPES
+from astrofuse_lab.training.objectives import OBJECTIVES
+from astrofuse_lab.training.schedules import SCHEDULES
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+
+def list_recipes() -> "Table":
+    """One row a recipe: name, title, fusion, encoders, fidelity, source."""
+    from astropy.table import Table
+
+    rows = [
+        {
+            "name": r.name, "title": r.title, "fusion": r.decision.name if r.decision else r.fusion.name, "level": "decision" if r.decision else "feature",
+            "encoders": ", ".join(f"{kind}: {part.name}" for kind, part in r.encoders.items()), "fidelity": r.fidelity,
+            "source": " ".join(str(v) for v in (r.source.title, r.source.year or "", r.source.identifier) if v),
+        }
+        for r in RECIPES.values()
+    ]  # fmt: skip
+    return Table(rows=rows)
+
+
+def list_parts() -> "Table":
+    """One row a part that recipes may name: role, name, what it is, and its options with their defaults."""
+    from astropy.table import Table
+
+    rows = [_row(role, name, part, options_of(part)) for role, table in PARTS.items() for name, part in table.items()]
+    for name, (_, make) in OBJECTIVES.items():
+        rows.append(_row("objective", name, make, {p.name: p.default for p in inspect.signature(make).parameters.values()}))
+    for name, schedule in SCHEDULES.items():
+        rows.append(_row("schedule", name, type(schedule), vars(schedule)))
+    return Table(rows=rows)
+
+
+def _row(role: str, name: str, thing: object, options: dict[str, object]) -> dict[str, str]:
+    what = (inspect.getdoc(thing) or "").split("\n")[0]
+    return {"role": role, "name": name, "what": what, "options": ", ".join(f"{k}={v!r}" for k, v in options.items())}

@@ -1,0 +1,252 @@
+"""`compare`: the fused model beside each modality alone, trees and chance, on the same rows, with paired intervals."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrofuse_lab.errors import InputError
+from astrofuse_lab.recipes.catalogue import get_recipe
+from astrofuse_lab.recipes.schema import Recipe
+from astrofuse_lab.samples.sample_set import SampleSet
+from astrofuse_lab.samples.split import Split, group_codes
+from astrofuse_lab.training.features import Features
+from astrofuse_lab.training.loop import train
+from astrofuse_lab.training.metrics import metric_named
+from astrofuse_lab.training.plan import choose_modalities, make_plan
+from astrofuse_lab.training.problem import Problem, pose
+from astrofuse_lab.training.report import make_table
+from astrofuse_lab.training.run import Run
+from astrofuse_lab.training.subsets import masked_outputs, subset_names
+from astrofuse_lab.training.trees import chance_predictions, tree_predictions
+from astrofuse_lab.training.validation import folds as make_folds
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+FUSED, TREES, CHANCE = "fused", "trees", "chance"
+
+
+@dataclass
+class Entrant:
+    """One row of a comparison, while it is made.
+
+    Attributes
+    ----------
+    name : str
+    modalities : tuple of str
+    predicted : list of array
+        One a seed: (sample, class) or (sample,), NaN where not tested.
+    parameters : int
+        Trainable numbers; of trees, zero.
+    seconds : float
+        Time spent training, all seeds and folds.
+    """
+
+    name: str
+    modalities: tuple[str, ...]
+    predicted: list[NDArray[Any]] = field(default_factory=list)
+    parameters: int = 0
+    seconds: float = 0.0
+
+
+def compare(
+    recipe: str | Recipe, samples: SampleSet, target: str, modalities: Sequence[str] | None = None, seeds: int | Sequence[int] = 3, *,
+    split: Split | Sequence[Split] | None = None, folds: int | None = None, group: str | None = None, one_vote: bool = False,
+    metric: str | None = None, epochs: int | None = None, subsets: bool = False, trees: str = "extra_trees", trees_each: bool = False,
+    resamples: int = 1000, device: str = "auto", progress: bool = True, stop: threading.Event | None = None, fused: Run | None = None,
+    on_progress: Callable[[dict[str, Any]], None] | None = None,
+) -> "Table":  # fmt: skip
+    """Is the fused model better than its parts, than trees, than chance?
+
+    Every row is trained and tested on the same samples. The value of a row is the mean over seeds of the metric on its test
+    predictions, pooled over folds; the interval is that of a bootstrap over groups, and differences are taken within each
+    resample, so they are paired.
+
+    Parameters
+    ----------
+    recipe : str or Recipe
+    samples : SampleSet
+    target : str
+    modalities : sequence of str, optional
+        None: all that the samples have.
+    seeds : int or sequence of int
+        So many trainings behind each row, or these seeds.
+    split : Split or sequence of Split, optional
+        Trains on ``train``, tests on ``test``. None, without `folds`: a quarter of the groups is the test part.
+    folds : int, optional
+        Grouped folds instead, every group tested once.
+    group : str, optional
+        Column that holds together what is not independent. None: the split's, else the column with role ``group``, else each object.
+    one_vote : bool
+        Average the predictions of a group before measuring.
+    metric : str, optional
+        None: balanced accuracy, or root mean square error.
+    epochs : int, optional
+    subsets : bool
+        Also test the fused model on every subset of its modalities, the others masked: ``table.meta["subsets"]``.
+    trees : {"extra_trees", "boosting"}
+        The tree baseline, on summary features of all modalities; see `astrofuse_lab.training.features`.
+    trees_each : bool
+        Also trees on each modality alone.
+    resamples : int
+        Of the bootstrap.
+    device : str
+    progress : bool
+    stop : threading.Event, optional
+        Once set, the comparison ends with an InputError after the batch at hand.
+    fused : Run, optional
+        A finished run of this recipe on this split: taken as the fused model of its seed instead of training it again.
+    on_progress : callable, optional
+        Called with dict(done, total, row, seed) after each training.
+
+    Returns
+    -------
+    Table
+        model, modalities, metric, value, low, high, and for all but the fused row difference (fused minus this row, positive
+        where fused is better), difference_low, difference_high; parameters, seconds. ``meta["verdict"]`` says in words what
+        it shows; ``meta["predictions"]`` holds what was measured, by row.
+
+    Raises
+    ------
+    InputError, TrainingError
+        As in `train`.
+    """
+    recipe = get_recipe(recipe)
+    names = choose_modalities(samples, modalities)
+    chosen = list(range(seeds)) if isinstance(seeds, int) else [int(s) for s in seeds]
+    if not chosen:
+        raise InputError(f"seeds={seeds!r}: at least one.")
+    problem = pose(samples, target, names, recipe.head.name)
+    truth, known = problem.encode(samples)
+    splits = _splits(samples, truth, split, folds, group)
+    arena = Arena(recipe, samples, problem, truth, known, splits, epochs, device, stop or threading.Event(), resamples)
+    if fused is not None:
+        arena.given = _fitting(fused, arena, names, chosen)
+    measure = metric_named(problem.task, metric)
+    rivals = [Entrant(FUSED, names), *(Entrant(name, (name,)) for name in names if len(names) > 1)]
+    classical = [Entrant(f"{TREES}: {n}", (n,)) for n in names if trees_each and len(names) > 1]
+    classical = [*classical, Entrant(TREES, names), Entrant(CHANCE, ())]
+    total = len(chosen) * len(rivals)
+    features = Features(samples, names)
+    for number, seed in enumerate(chosen):
+        for place, one in enumerate(rivals):
+            arena.train(one, seed, subsets=subsets and one.name == FUSED)
+            told = {"done": number * len(rivals) + place + 1, "total": total, "row": one.name, "seed": seed}
+            if progress:
+                print(f"compared {told['done']}/{total}: {one.name}, seed {seed}, {one.seconds:.0f} s", flush=True)
+            if on_progress is not None:
+                on_progress(told)
+        for one in classical:
+            arena.classical(one, features, seed, trees)
+    codes = group_codes(samples, group or splits[0].group)
+    return make_table(arena, [*rivals, *classical], measure, codes, one_vote, trees)
+
+
+def _fitting(run: Run, arena: "Arena", names: tuple[str, ...], seeds: Sequence[int]) -> Run:
+    """A run that is what training this row would give, by its fingerprint; else InputError says what differs."""
+    words = {"recipe": "the recipe", "target": "the target", "modalities": "the modalities", "epochs": "its epochs", "split": "the split", "samples": "the samples"}
+    differs = [] if run.state == "finished" else ["its state"]
+    if len(arena.splits) != 1:
+        differs.append("the split")
+    else:
+        plan = make_plan(arena.recipe, arena.samples, arena.problem.target, names, arena.splits[0], run.seed, arena.epochs)
+        differs += [words[name] for name in words if plan.fingerprint[name] != run.record["fingerprint"].get(name)]
+    if run.seed not in seeds:
+        differs.append("its seed")
+    if differs:
+        raise InputError(f"fused=: this run differs in {', '.join(differs)} from what is compared. Leave it out to train anew, or give the run of this split.")
+    return run
+
+
+@dataclass
+class Arena:
+    """What all rows of a comparison share."""
+
+    recipe: Recipe
+    samples: SampleSet
+    problem: Problem
+    truth: NDArray[Any]
+    known: NDArray[np.bool_]
+    splits: list[Split]
+    epochs: int | None
+    device: str
+    stop: threading.Event
+    resamples: int
+    subsets: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
+    given: Run | None = None
+
+    def blank(self) -> NDArray[np.float64]:
+        """Predictions not yet made."""
+        return np.full((len(self.samples), len(self.problem.classes)) if self.problem.classes else len(self.samples), np.nan)
+
+    def train(self, one: Entrant, seed: int, subsets: bool) -> None:
+        """Train one row on every split with one seed, and test it."""
+        predicted, begin, spent = self.blank(), time.monotonic(), 0.0
+        parts = {name: self.blank() for name in subset_names(one.modalities)} if subsets else {}
+        for split in self.splits:
+            run = self.given if one.name == FUSED and self.given is not None and self.given.seed == seed else None
+            spent += run.seconds if run else 0.0
+            run = run or train(
+                self.recipe, self.samples, self.problem.target, one.modalities, split, seed, self.device, self.epochs, progress=False, stop=self.stop
+            )
+            if self.stop.is_set():
+                raise InputError("the comparison was stopped before it was complete; nothing is returned.")
+            test = self.samples.positions(split.test)
+            predicted[test] = _in_order(run, self.problem, run.outputs(self.samples, test)[0])
+            for name, kept in subset_names(one.modalities).items() if subsets else ():
+                parts[name][test] = _in_order(run, self.problem, masked_outputs(run, self.samples, test, kept))
+            one.parameters = run.parameters
+        one.predicted.append(predicted)
+        one.seconds += time.monotonic() - begin + spent
+        for name, made in parts.items():
+            self.subsets.setdefault(name, []).append(made)
+
+    def classical(self, one: Entrant, features: Features, seed: int, kind: str) -> None:
+        """Trees or chance on every split."""
+        predicted, begin = self.blank(), time.monotonic()
+        for split in self.splits:
+            learn = self.samples.positions([*split.train, *split.validation])
+            learn, test = learn[self.known[learn]], self.samples.positions(split.test)
+            if one.name == CHANCE:
+                predicted[test] = chance_predictions(self.problem, self.truth, learn, test)
+            else:
+                predicted[test] = tree_predictions(self.problem, features, one.modalities, self.truth, learn, test, seed=seed, kind=kind)
+        one.predicted.append(predicted)
+        one.seconds += time.monotonic() - begin
+
+    def tested(self) -> NDArray[np.int64]:
+        """Positions that are in a test part and have a target."""
+        inside = np.zeros(len(self.samples), dtype=bool)
+        for split in self.splits:
+            inside[self.samples.positions(split.test)] = True
+        return np.flatnonzero(inside & self.known)
+
+
+def _in_order(run: Run, problem: Problem, predicted: NDArray[Any]) -> NDArray[Any]:
+    """Probabilities in the columns of `problem`, whose classes may be more than a fold's training part holds."""
+    if run.classes == problem.classes:
+        return predicted
+    out = np.zeros((len(predicted), len(problem.classes)))
+    out[:, [problem.classes.index(c) for c in run.classes]] = predicted
+    return out
+
+
+def _splits(samples: SampleSet, truth: NDArray[Any], split: Split | Sequence[Split] | None, folds: int | None, group: str | None) -> list[Split]:
+    if split is not None and folds is not None:
+        raise InputError("split= and folds= exclude each other; give one of them.")
+    if folds is not None:
+        return make_folds(samples, folds, group, strata=truth if truth.dtype.kind == "i" else None)
+    given = [samples.split(test=0.25, group=group)] if split is None else [split] if isinstance(split, Split) else list(split)
+    seen: set[str] = set()
+    for one in given:
+        if not one.test:
+            raise InputError("a split to compare on needs test ids: samples.split(test=0.25) makes one.")
+        if seen & set(one.test):
+            raise InputError(f"the test part of one split is tested again in another, e.g. {min(seen & set(one.test))!r}. Each sample is tested once.")
+        seen |= set(one.test)
+    return given

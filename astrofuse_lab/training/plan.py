@@ -1,0 +1,124 @@
+"""Everything that is decided before the first step of a training, and the fingerprint that a resumed one must share."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from astrofuse_lab.errors import InputError, RunError
+from astrofuse_lab.recipes.catalogue import get_recipe
+from astrofuse_lab.recipes.schema import Recipe
+from astrofuse_lab.samples.preparation import Preparation
+from astrofuse_lab.samples.sample_set import SampleSet
+from astrofuse_lab.samples.split import Split
+from astrofuse_lab.training.problem import Problem, pose, scaled
+from astrofuse_lab.training.schedules import Schedule, make_schedule
+from astrofuse_lab.training.validation import Parts, divide
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained on what, and how.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    samples : SampleSet
+    problem : Problem
+    modalities : tuple of str
+    parts : Parts
+    split : Split
+        The ids of `parts`.
+    schedule : Schedule
+        With its epochs decided.
+    seed : int
+    fingerprint : dict
+        Short descriptions and digests of all of this.
+    """
+
+    recipe: Recipe
+    samples: SampleSet
+    problem: Problem
+    modalities: tuple[str, ...]
+    parts: Parts
+    split: Split
+    schedule: Schedule
+    seed: int
+    fingerprint: dict[str, Any]
+
+    def prepare(self) -> Preparation:
+        """Scalings fitted on the training part."""
+        return Preparation.fit(self.samples.take(self.parts.train), self.modalities, self.recipe.inputs)
+
+
+def make_plan(
+    recipe: str | Recipe, samples: SampleSet, target: str, modalities: Sequence[str] | None, split: Split | None, seed: int, epochs: int | None
+) -> Plan:
+    """Check all arguments of a training and decide what they leave open."""
+    recipe = get_recipe(recipe)
+    if len(samples) == 0:
+        raise InputError("there are no samples to train on: the set is empty.")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seed={seed!r}: a whole number, 0 or more.")
+    names = choose_modalities(samples, modalities)
+    for name in names:
+        recipe.encoder_for(name, samples.spec(name).kind)
+    schedule = make_schedule(recipe.schedule, epochs)
+    problem = pose(samples if split is None else samples.select([*split.train, *split.validation]), target, names, recipe.head.name)
+    parts = divide(samples, problem, names, split, schedule.validation, int(seed))
+    values = problem.encode(samples)[0]
+    problem = scaled(problem, values[parts.train])
+    ids = samples.object_ids
+    train_ids, test_ids, validation_ids = (tuple(map(str, ids[p])) for p in (parts.train, parts.test, parts.validation))
+    given = split or Split((), (), seed=int(seed))
+    whole = Split(train_ids, test_ids, validation_ids, given.by, given.group, given.seed)
+    schedule = replace(schedule, epochs=schedule.epochs_for(len(parts.train)))
+    fingerprint = {
+        "recipe": recipe.to_json(), "target": target, "modalities": list(names), "seed": int(seed), "epochs": schedule.epochs,
+        "split": {side: _digest(getattr(whole, side)) for side in ("train", "validation", "test")},
+        "samples": {"ids": _digest(ids.tolist()), "layout": [[m, *map(str, samples.spec(m).layout())] for m in names], "target": _digest(values.tolist())},
+    }  # fmt: skip
+    return Plan(recipe, samples, problem, names, parts, whole, schedule, int(seed), json.loads(json.dumps(fingerprint)))
+
+
+def choose_modalities(samples: SampleSet, modalities: Sequence[str] | None) -> tuple[str, ...]:
+    """The modalities to use: those named, else all that any sample has.
+
+    Raises
+    ------
+    InputError
+        For one that does not exist or is named twice, or if there is none.
+    """
+    if modalities is None:
+        names = tuple(name for name in samples.modalities if samples.present(name).any())
+    else:
+        names = (modalities,) if isinstance(modalities, str) else tuple(modalities)
+    for name in names:
+        samples.spec(name)
+    if len(set(names)) != len(names):
+        raise InputError(f"modalities={list(names)}: each at most once.")
+    if not names:
+        raise InputError(f"no modality to train on. This set has {', '.join(samples.modalities) or 'none'}.")
+    return names
+
+
+def _digest(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
+
+
+def check_fingerprint(ours: Mapping[str, Any], theirs: Mapping[str, Any], where: object) -> None:
+    """Raise RunError saying what differs, unless two trainings are the same."""
+    differing = [name for name in ours if ours[name] != theirs.get(name)]
+    if not differing:
+        return
+    told = []
+    for name in differing:
+        a, b = ours[name], theirs.get(name)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            told.append(f"{name} ({', '.join(str(k) for k in a if a[k] != b.get(k))})")
+        else:
+            told.append(f"{name} ({b} there, {a} now)")
+    raise RunError(f"{where} holds another training: it differs in {'; '.join(told)}. Give another out=, or overwrite=True to replace it.")

@@ -1,0 +1,271 @@
+"""The Run: a trained model with all that is needed to know what it is, use it and make it again.
+
+A run folder holds no code and no pickle, and opening it executes none::
+
+    weights.safetensors       the model's weights
+    split.json                ids of the train, validation and test parts
+    history.json              one entry an epoch
+    run.json                  recipe, target, inputs' scaling, versions, cost, metrics, and size and sha256 of the other files
+    checkpoints/              only while training has not finished
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from astrofuse_lab.errors import InputError
+from astrofuse_lab.models.build import FusionModel
+from astrofuse_lab.models.tokens import Prediction
+from astrofuse_lab.recipes.schema import Recipe
+from astrofuse_lab.samples.preparation import Batch, Preparation
+from astrofuse_lab.samples.sample_set import SampleSet
+from astrofuse_lab.samples.split import Split
+from astrofuse_lab.training.checkpoints import Snapshot
+from astrofuse_lab.training.problem import Problem
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+BATCH = 256
+HISTORY = ("epoch", "train_loss", "validation_loss", "metric", "learning_rate", "best", "seconds")
+
+
+class Run:
+    """A trained model and its record.
+
+    Made by ``af.train`` and ``Run.open``.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    problem : Problem
+        The target as a task.
+    preparation : Preparation
+        Scalings, fitted on the training part.
+    model : FusionModel
+    split : Split
+        Ids it was trained, validated and tested on.
+    record : dict
+        The rest, as ``run.json`` holds it.
+    path : Path or None
+        Its folder, where it has one.
+    snapshot : tuple or None
+        Of a stopped training: what it can go on from.
+    """
+
+    def __init__(
+        self, recipe: Recipe, problem: Problem, preparation: Preparation, model: FusionModel, split: Split,
+        history: Sequence[Mapping[str, Any]], record: Mapping[str, Any], path: Path | None = None, snapshot: Snapshot | None = None,
+    ) -> None:  # fmt: skip
+        self.recipe, self.problem, self.preparation, self.split = recipe, problem, preparation, split
+        self.model = model.eval()
+        self.record = dict(record)
+        self._history = [dict(row) for row in history]
+        self.path = path
+        self.snapshot = snapshot
+
+    # ---- what it is ------------------------------------------------------------------------------------------------
+
+    @property
+    def target(self) -> str:
+        """The column it predicts."""
+        return self.problem.target
+
+    @property
+    def task(self) -> str:
+        """``classification`` or ``regression``."""
+        return self.problem.task
+
+    @property
+    def classes(self) -> tuple[Any, ...]:
+        """The classes, in the order of the model's outputs, of the target's own type; empty for regression."""
+        return self.problem.classes
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What it was trained on."""
+        return self.preparation.modalities
+
+    @property
+    def state(self) -> str:
+        """``finished`` or ``stopped``."""
+        return str(self.record["state"])
+
+    @property
+    def seed(self) -> int:
+        """The seed given to `train`."""
+        return int(self.record["seed"])
+
+    @property
+    def seconds(self) -> float:
+        """Time spent training."""
+        return float(self.record["seconds"])
+
+    @property
+    def parameters(self) -> int:
+        """Trainable parameters."""
+        return self.model.parameter_count
+
+    @property
+    def simulated(self) -> bool:
+        """True when it was trained on the practice sky."""
+        return bool(self.record["samples"]["card"]["simulated"])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    @property
+    def history(self) -> "Table":
+        """One row an epoch: train_loss, validation_loss, metric, learning_rate, best, seconds."""
+        from astropy.table import Table
+
+        kinds = {"epoch": int, "best": bool}
+        table = Table({name: np.array([row[name] for row in self._history], dtype=kinds.get(name, float)) for name in HISTORY})
+        table.meta["metric"] = self.record["metric"]
+        return table
+
+    @property
+    def metrics(self) -> "Table":
+        """One row a part and metric: value, its 95 % interval over groups, and how many samples."""
+        from astropy.table import Table
+
+        names = ("part", "metric", "value", "low", "high", "n")
+        kinds = {"part": str, "metric": str, "n": int}
+        rows = self.record["metrics"]
+        return Table({name: np.array([np.nan if row[name] is None else row[name] for row in rows], dtype=kinds.get(name, float)) for name in names})
+
+    def __repr__(self) -> str:
+        badge = ", practice sky (simulated)" if self.simulated else ""
+        what = f"{len(self.classes)} classes of {self.target!r}" if self.classes else f"{self.target!r}"
+        return f"Run({self.recipe.name!r}, {what} from {', '.join(self.modalities)}; {len(self._history)} epochs, {self.state}{badge})"
+
+    # ---- what it does ----------------------------------------------------------------------------------------------
+
+    def batch(self, samples: SampleSet, positions: Sequence[int] | NDArray[np.int64] | None = None) -> Batch:
+        """Tensors of some samples (None: all), scaled as in training, on the CPU.
+
+        Raises
+        ------
+        RunError
+            If the samples lack a modality of the run or hold it in another layout.
+        """
+        self.preparation.check(samples)
+        return self.preparation.batch(samples, positions)
+
+    def forward(self, samples: SampleSet, positions: Sequence[int] | NDArray[np.int64] | None = None, attention: bool | str = False) -> Prediction:
+        """What the model says of some samples (None: all), in one batch, without gradients.
+
+        Parameters
+        ----------
+        samples : SampleSet
+        positions : sequence of int, optional
+        attention : bool or "all"
+            True gives attention weights in ``.fused.attention``, ``"all"`` those of the encoders too.
+        """
+        batch = self.batch(samples, positions).to(self.device)
+        with torch.inference_mode():
+            return self.model.eval()(batch.values, batch.masks, batch.present, attention=attention)  # type: ignore[no-any-return]
+
+    def outputs(self, samples: SampleSet, positions: Sequence[int] | NDArray[np.int64] | None = None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Probabilities (sample, class) or values (sample,), and which samples have any modality to go by."""
+        self.preparation.check(samples)
+        chosen = np.arange(len(samples)) if positions is None else np.asarray(positions, dtype=np.int64)
+        given, seen = [], []
+        for begin in range(0, len(chosen), BATCH):
+            batch = self.preparation.batch(samples, chosen[begin : begin + BATCH]).to(self.device)
+            with torch.inference_mode():
+                values = self.model.eval()(batch.values, batch.masks, batch.present).values
+            given.append(self.decode(values))
+            seen.append(torch.stack(list(batch.present.values())).any(0).cpu().numpy())
+        if not given:
+            return np.zeros((0, self.problem.outputs) if self.classes else 0), np.zeros(0, dtype=bool)
+        return np.concatenate(given), np.concatenate(seen)
+
+    def decode(self, values: torch.Tensor) -> NDArray[np.float64]:
+        """The model's `values` as probabilities (sample, class), or in the target's own unit (sample,)."""
+        return decoded(self.problem, values)
+
+    def predict(self, samples: SampleSet) -> "Table":
+        """Predictions, one row a sample, in order.
+
+        Parameters
+        ----------
+        samples : SampleSet
+            Aligned as those it was trained on.
+
+        Returns
+        -------
+        Table
+            Classification: object_id, p_<class> for each class, prediction (of the target's type), uncertainty (entropy of
+            the probabilities, 0 to 1). Regression: object_id, prediction, uncertainty (the width of the validation
+            errors, 1.4826 MAD, the same for all). Samples with none of the run's modalities are masked.
+
+        Raises
+        ------
+        RunError
+            If the samples lack a modality of the run or hold it in another layout.
+        """
+        from astropy.table import MaskedColumn, Table
+
+        predicted, seen = self.outputs(samples)
+        columns: dict[str, NDArray[Any]] = {}
+        if self.task == "classification":
+            columns = {f"p_{name}": predicted[:, i] for i, name in enumerate(self.classes)}
+            columns["prediction"] = np.array(self.classes)[predicted.argmax(1)]
+            columns["uncertainty"] = entropy(predicted)
+        else:
+            columns = {"prediction": predicted, "uncertainty": np.full(len(predicted), float(self.record["residual_width"]))}
+        table = Table({"object_id": samples.object_ids})
+        for name, values in columns.items():
+            table[name] = values if seen.all() else MaskedColumn(values, mask=~seen)
+        table.meta.update(target=self.target, recipe=self.recipe.name, simulated=samples.simulated)
+        return table
+
+    # ---- folders ---------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path, overwrite: bool = False) -> Path:
+        """Write the run as a folder, all of it or nothing; see `astrofuse_lab.training.run_folder`.
+
+        Raises
+        ------
+        StorageError
+            If the folder exists and `overwrite` is False, the disk is full, or the place is read-only.
+        """
+        from astrofuse_lab.training.run_folder import save_run
+
+        return save_run(self, path, overwrite=overwrite)
+
+    @classmethod
+    def open(cls, path: str | Path, device: str = "auto") -> "Run":
+        """Open such a folder. Nothing in it is executed.
+
+        Raises
+        ------
+        RunError
+            If a file is missing, altered, or does not fit the others.
+        """
+        from astrofuse_lab.training.run_folder import open_run
+
+        return open_run(path, device)
+
+
+def decoded(problem: Problem, values: torch.Tensor) -> NDArray[np.float64]:
+    """A head's outputs as probabilities, or in the target's own unit; in double precision."""
+    values = values.detach().double().cpu()
+    if problem.task == "classification":
+        return values.softmax(1).numpy()
+    return (values[:, 0] * problem.width + problem.centre).numpy()
+
+
+def entropy(probabilities: NDArray[Any]) -> NDArray[np.float64]:
+    """Entropy of each row, divided by that of an even distribution: 0 sure, 1 undecided."""
+    if probabilities.shape[1] < 2:
+        raise InputError("an entropy needs at least two classes.")
+    safe = np.clip(probabilities, 1e-300, 1.0)
+    return np.asarray(-(probabilities * np.log(safe)).sum(1) / np.log(probabilities.shape[1]))

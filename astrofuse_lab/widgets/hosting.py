@@ -1,0 +1,105 @@
+"""Widgets inside Panel, without ipywidgets' manager: nothing is asked of a CDN, and ``panel serve`` works like a notebook.
+
+A `Channel` takes the place of a widget's comm. What the widget says goes to every `Hosted` component that shows it, in
+ipywidgets' own messages; ``static/host.js`` is the other end.
+"""
+
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import panel as pn
+import param
+from ipywidgets.widgets.widget import _remove_buffers
+
+from astrofuse_lab.widgets.base import STATIC, Base, view_source
+
+UNSENT = ("layout", "tabbable", "tooltip", "comm")
+_sending = threading.Lock()
+"""Workers of several widgets speak at once; Bokeh's queue of events does not expect that."""
+
+
+def state_names(widget: Base) -> list[str]:
+    """The traits of a widget that a view reads."""
+    return [name for name in widget.keys if not name.startswith("_") and name not in UNSENT]
+
+
+class Channel:
+    """A comm as ipywidgets wants one, between a widget and the components that show it."""
+
+    def __init__(self) -> None:
+        self.comm_id = uuid.uuid4().hex
+        self.listeners: list[Callable[[dict[str, Any]], None]] = []
+        self._callback: Callable[[dict[str, Any]], None] = lambda _message: None
+
+    def on_msg(self, callback: Callable[[dict[str, Any]], None]) -> None:
+        """What to call with messages from the view."""
+        self._callback = callback
+
+    def on_close(self, callback: Callable[[dict[str, Any]], None]) -> None:
+        """Never called: components come and go, the widget stays."""
+
+    def send(self, data: Mapping[str, Any], metadata: Any = None, buffers: Sequence[Any] | None = None) -> None:
+        """Pass on what the widget says."""
+        method, bytes_ = data.get("method"), [bytes(b) for b in buffers or ()]
+        if method == "update":
+            message = {"method": "update", "state": dict(data["state"]), "paths": [list(p) for p in data["buffer_paths"]], "buffers": bytes_}
+        elif method == "custom":
+            message = {"method": "custom", "content": data["content"], "buffers": bytes_}
+        else:
+            return  # echoes: the view already has what it sent
+        for listener in list(self.listeners):
+            listener(message)
+
+    def receive(self, data: dict[str, Any], buffers: Sequence[Any] = ()) -> None:
+        """Give the widget a message from a view."""
+        self._callback({"content": {"data": data}, "buffers": [memoryview(bytes(b)) for b in buffers]})
+
+    def close(self, *_: Any, **__: Any) -> None:
+        """Nobody listens any more."""
+        self.listeners.clear()
+
+
+class Hosted(pn.custom.JSComponent):
+    """One widget as a Panel component.
+
+    Parameters
+    ----------
+    widget : Base
+        Made with ``comm=Channel()``.
+    """
+
+    _esm = STATIC / "host.js"
+
+    def __init__(self, widget: Base, **params: Any) -> None:
+        view_source("host")  # a clear error where the front end is not built
+        self._widget = widget
+        super().__init__(**{"sizing_mode": "stretch_width", **params})
+        widget.comm.listeners.append(self._say)
+
+    def _say(self, message: dict[str, Any]) -> None:
+        with _sending:
+            self._send_msg(message)
+
+    def _handle_msg(self, message: Mapping[str, Any]) -> None:
+        """A view greets, changes traits, or sends a message."""
+        method = message.get("method")
+        if method == "hello":
+            self._greet()
+        elif method == "update":
+            self._widget.comm.receive({"method": "update", "state": dict(message["state"]), "buffer_paths": message["paths"]}, message["buffers"])
+        elif method == "custom":
+            self._widget.comm.receive({"method": "custom", "content": message["content"]})
+
+    def _greet(self) -> None:
+        with self._widget._lock:
+            state, paths, buffers = _remove_buffers(self._widget.get_state(state_names(self._widget)))
+        self._say({"method": "update", "source": self._widget._esm, "state": state, "paths": [list(p) for p in paths], "buffers": [bytes(b) for b in buffers]})
+
+
+class CodeDrawer(pn.custom.JSComponent):
+    """Folded lines of Python that can be copied."""
+
+    _esm = STATIC / "drawer.js"
+    text = param.String()

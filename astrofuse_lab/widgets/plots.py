@@ -1,0 +1,9 @@
+"""Plots that a person reads, ``af.plot``: HoloViews elements, so that they can be restyled and composed with ``+`` and ``*``.
+
+Each says its units, draws its uncertainty, shows what is masked as such, and carries the badge where data are simulated.
+"""
+
+from astrofuse_lab.widgets.plot_runs import calibration, comparison, confusion, embedding, learning_curve
+from astrofuse_lab.widgets.plot_samples import coverage, image, light_curve, spectrum
+
+__all__ = ["calibration", "comparison", "confusion", "coverage", "embedding", "image", "learning_curve", "light_curve", "spectrum"]

@@ -1,0 +1,177 @@
+"""Train while watching: loss and metric draw themselves, Stop ends within a batch, Resume goes on."""
+
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import traitlets as t
+
+from astrofuse_lab.errors import InputError
+from astrofuse_lab.widgets.base import Base, Selection
+from astrofuse_lab.widgets.wire import plain
+
+if TYPE_CHECKING:
+    from astrofuse_lab.recipes.schema import Recipe
+    from astrofuse_lab.samples.sample_set import SampleSet
+    from astrofuse_lab.samples.split import Split
+    from astrofuse_lab.training.run import Run
+
+STATES = ("idle", "running", "stopped", "finished", "failed")
+
+
+def _recipe_rows(own: "Recipe | None") -> list[dict[str, str]]:
+    from astrofuse_lab.recipes.catalogue import RECIPES
+
+    recipes = {**RECIPES, **({own.name: own} if own else {})}
+    return [{"name": r.name, "title": r.title, "fidelity": r.fidelity, "source": r.source.title} for r in recipes.values()]
+
+
+def _targets(samples: "SampleSet") -> list[str]:
+    """Columns that may be predicted: those with role target, else all that are neither input nor id."""
+    roles = samples.roles
+    named = [name for name, role in roles.items() if role == "target"]
+    return named or [name for name, role in roles.items() if role == "other" and name not in ("ra", "dec")]
+
+
+class TrainWidget(Base):
+    """Choose a recipe, a target and modalities; train, stop, resume.
+
+    Parameters
+    ----------
+    samples : SampleSet
+    recipe : str or Recipe, optional
+        Chosen at the start; None: the first of ``af.list_recipes()``.
+    target : str, optional
+    split : Split, optional
+        As in ``af.train``.
+    out : path, optional
+        Run folder; a training that was stopped or killed there is resumed, also by a later kernel.
+    selection : Selection, optional
+
+    Attributes
+    ----------
+    run : Run or None
+        The latest run, finished or stopped.
+    """
+
+    view = "train"
+    verbs = {"train": "train", "resume": "resume"}
+    recipes: Any = t.List().tag(sync=True)
+    recipe = t.Unicode("").tag(sync=True)
+    targets: Any = t.List().tag(sync=True)
+    target = t.Unicode("").tag(sync=True)
+    available: Any = t.List().tag(sync=True)
+    modalities: Any = t.List().tag(sync=True)
+    epochs = t.Int(0, min=0, max=100_000).tag(sync=True)
+    seed = t.Int(0, min=0).tag(sync=True)
+    state = t.Enum(STATES, "idle").tag(sync=True)
+    history: Any = t.List().tag(sync=True)
+    metrics: Any = t.List().tag(sync=True)
+    metric = t.Unicode("").tag(sync=True)
+    summary = t.Unicode("").tag(sync=True)
+    title = t.Unicode("").tag(sync=True)
+
+    def __init__(
+        self, samples: "SampleSet", recipe: "str | Recipe | None" = None, target: str | None = None, split: "Split | None" = None,
+        out: str | Path | None = None, selection: Selection | None = None, **traits: Any,
+    ) -> None:  # fmt: skip
+        from astrofuse_lab.recipes.catalogue import RECIPES, get_recipe
+
+        own = None if recipe is None else get_recipe(recipe)
+        self.samples, self.split, self.out = samples, split, out
+        self._recipes = {**RECIPES, **({own.name: own} if own else {})}
+        self.run: Run | None = None
+        self._asked: dict[str, Any] | None = None
+        goals = _targets(samples)
+        if target is not None and target not in samples.roles:
+            raise InputError(f"there is no column {target!r} to predict; there are {', '.join(goals)}.")
+        kinds = [{"name": name, "kind": spec.kind, "count": int(samples.present(name).sum())} for name, spec in samples.modalities.items()]
+        given = {
+            "recipes": _recipe_rows(own), "recipe": (own or next(iter(RECIPES.values()))).name, "targets": goals if target in goals or target is None else [target, *goals],
+            "target": target or (goals[0] if goals else ""), "available": kinds, "modalities": [k["name"] for k in kinds if k["count"]],
+            "title": f"{len(samples)} samples, {samples.card.title or samples.card.name}", "simulated": samples.simulated,
+        }  # fmt: skip
+        super().__init__(samples.object_ids, selection, **{**given, **traits})
+        self.observe(self._write_code, ["recipe", "target", "modalities", "epochs", "seed"])
+        self._write_code()
+
+    # ---- settings ------------------------------------------------------------------------------------------------
+
+    def _settings(self) -> dict[str, Any]:
+        """The arguments of ``af.train`` that the view shows."""
+        return {"recipe": self.recipe, "target": self.target, "modalities": list(self.modalities), "seed": self.seed, "epochs": self.epochs or None}
+
+    def _write_code(self, _change: Any = None) -> None:
+        now = self._settings()
+        every = now["modalities"] == [k["name"] for k in self.available if k["count"]]
+        parts = [repr(now["recipe"]), "samples", f"target={now['target']!r}"]
+        parts += [] if every else [f"modalities={now['modalities']!r}"]
+        parts += ["split=split"] if self.split is not None else []
+        parts += [f"seed={now['seed']}"] + ([f"epochs={now['epochs']}"] if now["epochs"] else [])
+        parts += [f"out={str(self.out)!r}"] if self.out is not None else []
+        self._update(code=f"run = af.train({', '.join(parts)})")
+
+    # ---- verbs ---------------------------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        """Train from the start with what is shown; blocks (the view's button runs it on the worker thread)."""
+        if not self.target:
+            raise InputError("these samples have no column to predict. Give one of their columns the role 'target'.")
+        if not self.modalities:
+            raise InputError("no modality is chosen. Tick at least one.")
+        self._update(history=[], metrics=[], metric="", summary="")
+        self.run, self._asked = None, self._settings()
+        self._go(resume=True)
+
+    def resume(self) -> None:
+        """Go on with the stopped training, with the settings it was begun with."""
+        if self.run is None or self.run.state != "stopped" or self._asked is None:
+            raise InputError("there is no stopped training to resume. Press Train.")
+        self._update(**{k: v for k, v in self._asked.items() if k != "epochs"}, epochs=self._asked["epochs"] or 0)
+        self._go(resume=True if self.out is not None else self.run)
+
+    def _go(self, resume: "bool | Run") -> None:
+        from astrofuse_lab.training.loop import train
+
+        assert self._asked is not None
+        asked = {**self._asked, "recipe": self._recipes[self._asked["recipe"]]}
+        self._update(state="running", status="Reading samples and making the model")
+        ticking = threading.Event()
+        clock = threading.Thread(target=self._clock, args=(ticking, time.monotonic()), daemon=True)
+        clock.start()
+        try:
+            self.run = train(samples=self.samples, split=self.split, out=self.out, progress=False, stop=self._halt, on_epoch=self._epoch, resume=resume, **asked)
+        except BaseException:
+            self._update(state="failed")
+            raise
+        finally:
+            ticking.set()
+            clock.join()
+        self._show_run(self.run)
+
+    def _clock(self, ended: threading.Event, start: float) -> None:
+        """Tell how long it has taken, so that a long first epoch is not silent."""
+        while not ended.wait(1.0):
+            done = self.history[-1] if self.history else None
+            where = f"epoch {done['epoch']} of at most {done['epochs']}" if done else "first epoch"
+            self._update(status=f"{'Stopping after this batch' if self._halt.is_set() else 'Training'}: {where}, {time.monotonic() - start:.0f} s")
+
+    def _epoch(self, now: dict[str, Any]) -> None:
+        row = {name: plain(value) for name, value in now.items()}
+        earlier = [r for r in self.history if r["epoch"] < row["epoch"]]
+        self._update(history=[*earlier, row], progress=row["epoch"] / max(row["epochs"], 1))
+
+    def _show_run(self, run: "Run") -> None:
+        chance = 1 / len(run.classes) if run.classes else None
+        rows = []
+        for r in run.metrics:
+            row = {name: plain(r[name]) if name in ("value", "low", "high") else str(r[name]) for name in ("part", "metric", "value", "low", "high")}
+            rows.append({**row, "n": int(r["n"]), "chance": chance if r["metric"] in ("balanced_accuracy",) else None})
+        history = [{name: plain(r[name]) for name in r.colnames} | {"epochs": self.history[-1]["epochs"] if self.history else len(run.history)} for r in run.history]
+        words = f"{run.parameters:,} parameters, {len(run.history)} epochs, {run.seconds:.0f} s"
+        status = "Stopped; Resume goes on from here" if run.state == "stopped" else ""
+        self._update(history=history, metrics=rows, metric=str(run.history.meta["metric"]), summary=words, state=run.state, status=status, progress=1.0 if run.state == "finished" else self.progress)
+
+    def __repr__(self) -> str:
+        return f"TrainWidget({len(self._ids)} samples, {self.recipe}, {self.state})"

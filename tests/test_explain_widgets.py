@@ -1,0 +1,120 @@
+"""The embedding, attribution and attention widgets say what `explain` says."""
+
+import numpy as np
+import pytest
+from conftest import make_toy_samples
+from widget_tools import do, shown, until, values_of
+
+import astrofuse_lab as af
+from astrofuse_lab.widgets.attention import between, combinations
+from astrofuse_lab.widgets.attribution import AttributionWidget, on_places
+
+pytest_plugins = ["widget_tools"]
+pytestmark = pytest.mark.usefixtures("any_view")
+
+
+@pytest.fixture(scope="module")
+def run(toy_samples):
+    return af.train("cross_attention", toy_samples, "label", epochs=6, progress=False)
+
+
+# ---- explaining --------------------------------------------------------------------------------------------------------
+
+
+def test_the_map_is_what_embed_gives(run, toy_samples):
+    with shown(af.EmbeddingWidget(run, toy_samples, umap=False)) as widget:
+        assert widget.wait(120) and not widget.error
+        made = af.explain.embed(run, toy_samples, method="pca")
+        planes = {p["space"]: p for p in widget.maps["pca"]}
+        assert list(planes) == ["fused", *run.modalities]
+        for space, plane in planes.items():
+            assert np.array_equal(values_of(plane["xy"]), made.coordinates[space], equal_nan=True)
+            assert plane["n"] == int(made.present[space].sum()) and plane["trust"] == pytest.approx(made.trustworthiness(space))
+        columns = {c["name"]: c for c in widget.columns}
+        predicted = run.predict(toy_samples)["prediction"]
+        assert np.array_equal(np.array(columns["prediction"]["labels"])[values_of(columns["prediction"]["values"])], predicted)
+        right = np.array(columns["correct"]["labels"])[values_of(columns["correct"]["values"])] == "right"
+        assert np.array_equal(right, predicted == toy_samples.column("label"))
+        scope = {"af": af, "run": run, "samples": toy_samples}
+        widget.selection.ids = ("toy-0003", "toy-0001")
+        assert widget.wait()
+        exec(widget.code, scope)
+        assert scope["embedding"].method == "pca"
+
+
+def test_umap_that_is_stopped_leaves_pca(run, toy_samples):
+    with shown(af.EmbeddingWidget(run, toy_samples, umap=False)) as widget:
+        assert widget.wait(120)
+        do(widget, "umap")
+        until(lambda: widget.busy)
+        widget.stop = True
+        assert widget.wait(120)
+        assert list(widget.maps) == ["pca"] and widget.method == "pca" and not widget.busy and "stopped" in widget.status and not widget.error
+
+
+def test_attributions_sum_to_what_there_was_to_explain(run, toy_samples, deliver):
+    with shown(AttributionWidget(run, toy_samples)) as widget:
+        deliver(widget._handle_custom_msg, {"type": "want", "key": "attribution/4/integrated_gradients/-"}, [])
+        assert widget.wait(120)
+        content, buffers = widget.sent[-1]
+        assert "error" not in content and buffers and not widget.busy
+        payload = widget.answer("attribution/4/integrated_gradients/-")
+        total = sum(float(np.nansum(values_of(v))) for v in payload["values"].values())
+        assert total == pytest.approx(payload["difference"] + payload["delta"], abs=2e-3)
+        worth = payload["worth"]
+        assert sum(worth["shapley"]) == pytest.approx(worth["score"] - worth["base"], abs=1e-6)
+        card = payload["prediction"]
+        assert sum(card["p"]) == pytest.approx(1) and card["prediction"] == payload["explained"] and card["truth"] == toy_samples.column("label")[4]
+        assert len(widget.attributions) == 1
+        other = next(c for c in card["classes"] if c != card["prediction"])
+        assert widget.answer(f"attribution/4/integrated_gradients/{other}")["explained"] == other
+        assert len(widget.attributions) == 2
+
+
+def test_attribution_of_an_unknown_class_or_place_is_an_answer_that_says_so(run, toy_samples):
+    with shown(AttributionWidget(run, toy_samples)) as widget:
+        for key, words in (("attribution/4/integrated_gradients/galaxi", "galaxy"), ("attribution/99/saliency/-", "0 to 59"), ("attribution/4/magic/-", "saliency")):
+            widget._handle_custom_msg({"type": "want", "key": key}, [])
+            assert widget.wait(60) and words in widget.sent[-1][0]["error"] and not widget.busy
+
+
+def test_places_of_the_model_are_laid_on_those_of_the_data():
+    assert on_places(np.array([1.0, 2.0, 9.0]), "light_curve", 2).tolist() == [1.0, 2.0]  # padding is cut
+    long = on_places(np.array([1.0, 2.0]), "light_curve", 4)
+    assert np.isnan(long[:2]).all() and long[2:].tolist() == [1.0, 2.0]  # the latest epochs are read
+    assert on_places(np.arange(5.0), "text", 3).tolist() == [0.0, 1.0, 2.0]
+    assert on_places(np.ones((2, 3)), "image", 0).shape == (6,)
+
+
+def test_attention_rows_sum_to_one_over_what_is_there(run, toy_samples):
+    with shown(af.AttentionWidget(run, toy_samples)) as widget:
+        payload = widget.answer("attention/2")
+        rows = values_of(payload["between"])
+        there = np.array(payload["present"])
+        assert rows.shape == (len(payload["choices"]), 1 + len(there), len(there))
+        assert np.allclose(rows[:, 0].sum(-1), 1, atol=1e-5) and np.allclose(rows[:, 1:][:, there].sum(-1), 1, atol=1e-5)
+        assert np.isnan(rows[:, 1:][:, ~there]).all() and np.allclose(rows[:, 0][:, ~there], 0)
+        found = af.explain.attention(run, toy_samples.take([2]))
+        assert np.allclose(rows[0, 0], found.from_class[0], atol=1e-5)
+        for name in payload["modalities"]:
+            assert values_of(payload["places"][name]).shape[0] == len(payload["choices"])
+        image = values_of(payload["places"]["image"])[0]
+        assert np.allclose(image, found.on_input("image")[0].ravel(), atol=1e-6)
+        _, _, weights = combinations(found)[3]
+        assert between(weights, found).shape == rows.shape[1:]
+
+
+def test_a_recipe_without_attention_is_told_so(toy_samples):
+    plain_run = af.train("late_fusion", toy_samples, "label", modalities=["table"], epochs=1, progress=False)
+    with shown(af.AttentionWidget(plain_run, toy_samples)) as widget:
+        assert widget.wait() and not widget.available and "late_fusion" in widget.reason and "cross_attention" in widget.reason
+        widget._handle_custom_msg({"type": "want", "key": "attention/0"}, [])
+        assert widget.wait(60) and "without attention" in widget.sent[-1][0]["error"]
+
+
+def test_samples_of_another_layout_are_an_error_in_the_view(run):
+    other = make_toy_samples(12)
+    other._columns = other._columns.drop_columns(["colour"])
+    other._roles = {k: v for k, v in other._roles.items() if k != "colour"}
+    with shown(af.EmbeddingWidget(run, other, umap=False)) as widget:
+        assert widget.wait(60) and "layout" in widget.error and not widget.busy

@@ -1,0 +1,45 @@
+"""The common grids, and text as numbers."""
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.io.fits import Header
+from astropy.wcs import WCS
+
+import astrofuse_lab as af
+from astrofuse_lab.alignment.text import hashed_words, words
+from astrofuse_lab.errors import InputError
+
+
+def test_pixel_grid_is_centred_north_up_east_left():
+    grid = af.PixelGrid(64, 0.262 * u.arcsec)
+    assert grid == af.PixelGrid(64, 0.262) == af.PixelGrid(64, (0.262 / 60) * u.arcmin)
+    wcs = WCS(Header(grid.wcs(150.0, 60.0)))
+    np.testing.assert_allclose(wcs.pixel_to_world_values(31.5, 31.5), (150.0, 60.0))
+    ra, dec = wcs.pixel_to_world_values([31.5, 41.5], [41.5, 31.5])
+    assert dec[0] == pytest.approx(60 + 2.62 / 3600, abs=1e-8) and ra[1] < 150
+
+
+def test_log_grid():
+    grid = af.LogGrid(3800, 9200, 1e-3)
+    assert len(grid) == len(grid.wavelength) == len(grid.edges) - 1 == 385
+    np.testing.assert_allclose(np.diff(np.log10(grid.wavelength)), 1e-3, rtol=1e-9)
+    assert (grid.edges[:-1] < grid.wavelength).all() and (grid.wavelength < grid.edges[1:]).all()
+    assert af.LogGrid(380 * u.nm, 0.92 * u.um, 1e-3) == grid
+
+
+@pytest.mark.parametrize("make", [lambda: af.PixelGrid(0, 1), lambda: af.PixelGrid(2.5, 1), lambda: af.PixelGrid(8, -1), lambda: af.PixelGrid(8, float("nan")), lambda: af.LogGrid(5, 4, 1), lambda: af.LogGrid(4000, 5000, 0), lambda: af.LogGrid(4000, 9000, 1e-9), lambda: af.TimeGrid(3, 3)])
+def test_grids_that_are_none(make):
+    with pytest.raises(InputError, match="Grid"):
+        make()
+
+
+def test_words_and_their_numbers():
+    assert words("A blue, z=2.31 QSO; A") == ["a", "blue", "z", "2.31", "qso", "a"]
+    assert words("one two three", 2) == ["one", "two"]
+    values, mask = hashed_words([["blue", "star"], [], ["blue", "stars", "far"]], 128, 2)
+    assert values.shape == (3, 2, 128) and mask.tolist() == [[True, True], [False, False], [True, True]]
+    np.testing.assert_allclose(np.linalg.norm(values, axis=-1)[mask], 1, rtol=1e-5)
+    np.testing.assert_array_equal(values[0, 0], values[2, 0])
+    # words that share letters are nearer than words that do not
+    assert values[0, 1] @ values[2, 1] > 0.4 > abs(values[0, 0] @ values[0, 1])

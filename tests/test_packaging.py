@@ -1,0 +1,67 @@
+"""The wheel: one file with the library, the views and the lab extension; metadata that agree."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+STATIC, EXTENSION = ROOT / "astrofuse_lab" / "static", ROOT / "astrofuse_lab" / "labextension"
+SHARE = "share/jupyter/labextensions/astrofuse-lab"
+
+
+def version():
+    return json.loads((ROOT / "widgets" / "package.json").read_text())["version"]
+
+
+def test_every_view_of_python_has_its_source():
+    from astrofuse_lab.widgets import attention, attribution, embedding, fetch, samples, train
+
+    names = {w.view for w in (attention.AttentionWidget, attribution.AttributionWidget, embedding.EmbeddingWidget, fetch.FetchWidget, samples.SamplesWidget, train.TrainWidget)}
+    assert names == {p.stem for p in (ROOT / "widgets" / "src" / "views").glob("*.js")}
+
+
+def test_install_json_names_the_python_package():
+    install = json.loads((ROOT / "widgets" / "install.json").read_text())
+    assert install["packageManager"] == "python" and install["packageName"] == "astrofuse-lab"
+
+
+@pytest.mark.skipif(not (EXTENSION / "package.json").exists(), reason="the front end is not built; run: make front-end")
+def test_built_extension_has_an_entry_that_exists():
+    package = json.loads((EXTENSION / "package.json").read_text())
+    assert package["version"] == version()
+    assert (EXTENSION / package["jupyterlab"]["_build"]["load"]).is_file()
+    assert (EXTENSION / "schemas" / "astrofuse-lab" / "plugin.json").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (EXTENSION / "package.json").exists(), reason="the front end is not built; run: make front-end")
+def test_wheel_holds_the_library_the_views_and_the_extension(tmp_path):
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet", "-w", tmp_path, ROOT], check=True, timeout=300)
+    wheel = next(tmp_path.glob("*.whl"))
+    assert wheel.name.startswith(f"astrofuse_lab-{version()}-")
+    data = f"astrofuse_lab-{version()}.data/data/{SHARE}"
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        built = json.loads(archive.read(f"{data}/package.json"))
+        entry = archive.read(f"astrofuse_lab-{version()}.dist-info/entry_points.txt").decode()
+    assert f"{data}/{built['jupyterlab']['_build']['load']}" in names
+    assert {f"{data}/install.json", f"{data}/schemas/astrofuse-lab/plugin.json"} <= names
+    views = [p.stem for p in (ROOT / "widgets" / "src" / "views").glob("*.js")]
+    assert {f"astrofuse_lab/static/{name}" for name in (*(f"{v}.js" for v in views), "host.js", "drawer.js", "page.html")} <= names
+    assert "astrofuse = astrofuse_lab.cli:main" in entry
+    assert not [n for n in names if "node_modules" in n or n.startswith(("tests/", "widgets/"))]
+    assert wheel.stat().st_size < 3_000_000
+
+    # installed into an empty prefix, JupyterLab finds it
+    prefix = tmp_path / "prefix"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--no-deps", "--quiet", "--prefix", prefix, wheel], check=True, timeout=300)
+    found = subprocess.run(
+        [sys.executable, "-m", "jupyter", "labextension", "list"], env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "JUPYTER_PATH": str(prefix / "share" / "jupyter")},
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    line = next(row for row in (found.stdout + found.stderr).splitlines() if "astrofuse-lab" in row and "share" not in row)
+    assert f"v{version()}" in line and "OK" in line and "python, astrofuse-lab" in line

@@ -1,0 +1,122 @@
+"""Splits: nothing on both sides."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from astrofuse_lab.errors import InputError
+from astrofuse_lab.samples.sample_set import SampleSet
+from astrofuse_lab.samples.split import Split
+
+
+def objects(groups, ra=None, dec=None, time=None):
+    n = len(groups)
+    table = {"object_id": [f"o{i}" for i in range(n)], "group": pa.array(groups, pa.string())}
+    for name, values in (("ra", ra), ("dec", dec), ("time", time)):
+        if values is not None:
+            table[name] = pa.array(values, pa.float64())
+    return SampleSet(pa.table(table), {}, {"group": "group"})
+
+
+names = st.lists(st.sampled_from([None, *"abcdefghij"]), min_size=4, max_size=80)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def sides(samples, split):
+    parts = [set(split.train), set(split.test), set(split.validation)]
+    assert sum(map(len, parts)) == len(samples) == len(set().union(*parts))
+    return [samples.select(p) for p in (split.train, split.test, split.validation)]
+
+
+def labels(part):
+    return set(part.column("group").compressed())
+
+
+@settings(max_examples=150, deadline=None)
+@given(names, seeds, st.floats(0.05, 0.6), st.sampled_from([0.0, 0.2]))
+def test_no_group_is_on_both_sides(groups, seed, test, validation):
+    samples = objects(groups)
+    alone = sum(g is None for g in groups) + len({g for g in groups if g is not None})
+    if alone < 2 + (validation > 0):
+        with pytest.raises(InputError, match="too few"):
+            samples.split(test=test, validation=validation, seed=seed)
+        return
+    split = samples.split(test=test, validation=validation, seed=seed)
+    train, tested, valid = sides(samples, split)
+    assert len(train) and len(tested) and bool(len(valid)) == bool(validation)
+    assert not labels(train) & labels(tested) and not labels(train) & labels(valid) and not labels(tested) & labels(valid)
+    assert split == samples.split(test=test, validation=validation, seed=seed)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), st.integers(10, 120), st.sampled_from([1, 8, 64]))
+def test_no_sky_cell_and_no_group_is_on_both_sides(seed, n, nside):
+    from astropy import units as u
+    from astropy_healpix import HEALPix
+
+    rng = np.random.default_rng(seed)
+    ra, dec = rng.uniform(0, 360, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n)))
+    # two objects of a group are close, but may lie in two cells
+    groups = [f"g{i // 2}" for i in range(n)]
+    ra[1::2], dec[1::2] = ra[: 2 * (n // 2) : 2] + 0.5, dec[: 2 * (n // 2) : 2]
+    samples = objects(groups, ra % 360, dec)
+    try:
+        split = samples.split(by="sky", nside=nside, seed=seed)
+    except InputError as error:
+        assert "too few" in str(error)
+        return
+    train, tested, _ = sides(samples, split)
+    cells = [set(HEALPix(nside, order="nested").lonlat_to_healpix(p.column("ra").data * u.deg, p.column("dec").data * u.deg)) for p in (train, tested)]
+    assert not cells[0] & cells[1]
+    assert not labels(train) & labels(tested)
+
+
+@settings(max_examples=60, deadline=None)
+@given(names, st.integers(0, 2**31))
+def test_the_test_is_later_and_shares_no_group(groups, seed):
+    rng = np.random.default_rng(seed)
+    samples = objects(groups, time=rng.uniform(58000, 60000, len(groups)))
+    if len({g for g in groups if g is not None}) + groups.count(None) < 2:
+        return
+    split = samples.split(by="time", seed=seed)
+    train, tested, _ = sides(samples, split)
+    assert not labels(train) & labels(tested)
+    # the last sight of every test group is later than anything trained on
+    latest = {}
+    for i in range(len(tested)):
+        sample = tested[i]
+        key = sample.columns["group"] or sample.object_id
+        latest[key] = max(latest.get(key, 0), sample.columns["time"])
+    assert train.column("time").max() <= min(latest.values())
+
+
+def test_objects_without_a_position_or_group():
+    samples = objects([None] * 30, [np.nan] * 15 + list(np.linspace(0, 300, 15)), [0.0] * 30)
+    split = samples.split(by="sky")
+    sides(samples, split)
+    assert 1 <= len(split.test) < 15
+
+
+def test_shares_are_about_right():
+    samples = objects([f"g{i // 3}" for i in range(3000)])
+    split = samples.split(test=0.2, validation=0.1, seed=4)
+    assert len(split.test) == pytest.approx(600, abs=3) and len(split.validation) == pytest.approx(300, abs=6)
+    assert split.test != samples.split(test=0.2, validation=0.1, seed=5).test
+
+
+def test_json_there_and_back(toy_samples):
+    split = toy_samples.split(group="host", validation=0.2)
+    assert Split.from_json(split.to_json()) == split
+
+
+@pytest.mark.parametrize("options", [{"by": "colour"}, {"test": 0}, {"test": 1.2}, {"test": 0.6, "validation": 0.5}, {"group": "nothing"}, {"by": "time", "time": "nothing"}])
+def test_bad_arguments(toy_samples, options):
+    with pytest.raises(InputError):
+        toy_samples.split(**options)
+
+
+def test_zero_samples(toy_samples):
+    with pytest.raises(InputError, match="too few"):
+        toy_samples[:0].split()

@@ -1,0 +1,269 @@
+"""Sample sets as folders: whole or not at all, checked, memory-mapped, readable by others."""
+
+import errno
+import json
+import os
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import make_toy_samples
+
+from astrofuse_lab.errors import SampleSetError, StorageError
+from astrofuse_lab.samples import store
+from astrofuse_lab.samples.sample_set import SampleSet
+
+
+def same(a, b, where=None):
+    assert list(a.modalities) == list(b.modalities)
+    for name in a.modalities:
+        assert a.spec(name) == b.spec(name)
+        one, other = a.arrays(name, where), b.arrays(name, where)
+        assert set(one) == set(other)
+        for field in one:
+            assert one[field].dtype == other[field].dtype
+            np.testing.assert_array_equal(one[field], other[field], err_msg=f"{name}.{field}")
+    for name in a.roles:
+        np.testing.assert_array_equal(a.column(name).filled(), b.column(name).filled(), err_msg=name)
+    assert (a.roles, a.units, a.card) == (b.roles, b.units, b.card)
+
+
+def test_round_trip(toy_samples, tmp_path):
+    path = toy_samples.save(tmp_path / "set")
+    back = SampleSet.open(path)
+    same(toy_samples, back)
+    assert back.path == path
+    assert [s.object_id for s in back] == list(toy_samples.object_ids)
+
+
+def test_a_view_is_saved_as_its_rows_in_pieces(toy_samples, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "CHUNK", 4000)
+    view = toy_samples[::-3]
+    back = SampleSet.open(view.save(tmp_path / "part"))
+    same(view, back)
+    again = SampleSet.open(back[5:9].save(tmp_path / "part", overwrite=True))
+    same(view[5:9], again)
+
+
+def test_no_objects(toy_samples, tmp_path):
+    back = SampleSet.open(toy_samples[:0].save(tmp_path / "none"))
+    assert len(back) == 0 and list(back.modalities) == list(toy_samples.modalities)
+    assert back.arrays("light_curve")["offsets"].tolist() == [0]
+
+
+def test_readable_with_numpy_and_pyarrow_alone(toy_samples, tmp_path):
+    folder = toy_samples.save(tmp_path / "set")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    columns = pq.read_table(folder / "columns.parquet")
+    assert columns.num_rows == manifest["objects"] == 60
+    flux = np.load(folder / "image.flux.npy", mmap_mode="r", allow_pickle=False)
+    assert flux.shape == (60, *manifest["modalities"]["image"]["shape"])
+    offsets, time = (np.load(folder / f"light_curve.{f}.npy", allow_pickle=False) for f in ("offsets", "time"))
+    np.testing.assert_array_equal(time[offsets[7] : offsets[8]], toy_samples[7]["light_curve"].time if toy_samples[7]["light_curve"] else time[offsets[7] : offsets[8]])
+    text = np.load(folder / "text.utf8.npy", allow_pickle=False).tobytes().decode()
+    assert text.startswith("object ")
+
+
+def test_a_batch_reads_only_its_rows(tmp_path):
+    n, side = 4000, 64
+    big = make_toy_samples(8)
+    one = big._data["image"]
+    from astrofuse_lab.samples.arrays import ModalityData
+    from astrofuse_lab.samples.specification import ModalitySpec
+
+    flux = np.zeros((n, 1, side, side), np.float32)
+    flux[:, 0, 0, 0] = np.arange(n)
+    data = {"image": ModalityData(ModalitySpec("image", "image", ("g",), (1, side, side), "uJy", scale=one.spec.scale), {"flux": flux, "mask": np.ones(flux.shape, bool)}, np.ones(n, bool))}
+    path = SampleSet(pa.table({"object_id": [f"o{i}" for i in range(n)]}), data).save(tmp_path / "big")
+    opened = SampleSet.open(path, verify=False)
+    mapped = opened._data["image"].fields["flux"]
+    assert isinstance(mapped, np.memmap)
+    rows = np.random.default_rng(0).choice(n, 256, replace=False)
+    os.sync()
+    with open(path / "image.flux.npy", "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    before = resident(path / "image.flux.npy")
+    got = opened.arrays("image", rows)
+    after = resident(path / "image.flux.npy")
+    np.testing.assert_array_equal(got["flux"][:, 0, 0, 0], rows)
+    assert type(got["flux"]) is np.ndarray
+    # 256 objects are 4 MB of 64 MB; the kernel maps some pages around each
+    assert after - before <= 0.6 * flux.nbytes
+
+
+def resident(file):
+    """Bytes of a file that this process has mapped in."""
+    total = 0
+    inside = False
+    with open("/proc/self/smaps") as lines:
+        for line in lines:
+            if "-" in line.split()[0] and ":" not in line.split()[0]:
+                inside = line.rstrip().endswith(str(file))
+            elif inside and line.startswith("Rss:"):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+# ---- damage -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def saved(tmp_path):
+    return make_toy_samples(20).save(tmp_path / "set")
+
+
+FILES = ("columns.parquet", "image.flux.npy", "spectrum.lambda.npy", "light_curve.offsets.npy", "text.utf8.npy", "image.present.npy", "manifest.json")
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_missing_file_is_named(saved, file):
+    (saved / file).unlink()
+    with pytest.raises(SampleSetError, match=file.replace(".", r"\.")):
+        SampleSet.open(saved)
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("damage", ["cut", "grown", "flipped", "empty"])
+def test_an_altered_file_is_named(saved, file, damage):
+    raw = bytearray((saved / file).read_bytes())
+    if damage == "flipped":
+        raw[len(raw) // 2] ^= 1
+    (saved / file).write_bytes({"cut": raw[: len(raw) // 2], "grown": raw + b"\0", "flipped": raw, "empty": b""}[damage])
+    if file == "manifest.json" and damage == "grown":
+        (saved / file).write_bytes(raw.replace(b'"toy"', b'"joy"'))
+    with pytest.raises(SampleSetError, match=file.replace(".", r"\.")):
+        SampleSet.open(saved)
+
+
+def edited(saved, change):
+    manifest = json.loads((saved / "manifest.json").read_text())
+    change(manifest)
+    (saved / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_an_edited_manifest_is_refused_unless_told(saved):
+    edited(saved, lambda m: m["roles"].update(label="other"))
+    with pytest.raises(SampleSetError, match="altered"):
+        SampleSet.open(saved)
+    assert SampleSet.open(saved, verify=False).roles["label"] == "other"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.update(format="something-else"),
+        lambda m: m.update(version=99),
+        lambda m: m.pop("files"),
+        lambda m: m.update(files={"a": 3}),
+        lambda m: m.update(files=[]),
+        lambda m: m.update(modalities={"image": {"kind": "image"}}),
+        lambda m: m.update(roles={"nothing": "input"}),
+        lambda m: m.update(roles={"label": "input"}),
+        lambda m: m["files"].update({"../../etc/passwd": {"bytes": 1, "sha256": ""}}),
+        lambda m: m["files"].pop("image.flux.npy"),
+        lambda m: m["modalities"]["image"].update(shape=[2, 9999, 9999]),
+        lambda m: m["modalities"]["spectrum"].update(kind="image"),
+        lambda m: m["modalities"].update(ghost=m["modalities"]["image"]),
+        lambda m: m.update(objects=3),
+        lambda m: m.update(card=None),
+    ],
+)
+def test_a_hostile_manifest_is_refused_even_unverified(saved, change):
+    edited(saved, change)
+    with pytest.raises(SampleSetError):
+        SampleSet.open(saved, verify=False)
+
+
+def test_bands_that_do_not_exist_are_refused_when_read(saved):
+    edited(saved, lambda m: m["modalities"]["light_curve"].update(channels=["g"]))
+    opened = SampleSet.open(saved, verify=False)
+    with pytest.raises(SampleSetError, match="band"):
+        opened.arrays("light_curve")
+
+
+def test_a_pickle_is_never_loaded(saved):
+    array = np.array([{"a": 1}], dtype=object)
+    np.save(saved / "image.flux.npy", array, allow_pickle=True)
+    edited(saved, lambda m: m["files"]["image.flux.npy"].update(bytes=(saved / "image.flux.npy").stat().st_size))
+    with pytest.raises(SampleSetError, match=r"image\.flux\.npy"):
+        SampleSet.open(saved, verify=False)
+
+
+def test_files_that_the_manifest_does_not_name_are_not_read(saved):
+    np.save(saved / "image.evil.npy", np.zeros(3))
+    assert "evil" not in SampleSet.open(saved).arrays("image")
+
+
+def test_no_such_folder(tmp_path):
+    with pytest.raises(SampleSetError, match="no such folder"):
+        SampleSet.open(tmp_path / "nothing")
+    with pytest.raises(SampleSetError, match=r"manifest\.json"):
+        SampleSet.open(tmp_path)
+
+
+# ---- writing ------------------------------------------------------------------------------------------------------
+
+
+def test_an_existing_folder_is_kept(toy_samples, tmp_path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "mine.txt").write_text("dear")
+    with pytest.raises(StorageError, match="overwrite=True"):
+        toy_samples.save(tmp_path / "set")
+    assert (tmp_path / "set" / "mine.txt").read_text() == "dear"
+    toy_samples.save(tmp_path / "set", overwrite=True)
+    assert len(SampleSet.open(tmp_path / "set")) == 60
+    assert os.listdir(tmp_path) == ["set"]
+
+
+@pytest.mark.parametrize(("number", "words"), [(errno.ENOSPC, "full"), (errno.EROFS, "cannot be written")])
+@pytest.mark.parametrize("step", ["_write_modality", "file_digest", "write_json"])
+def test_a_full_or_read_only_disk_loses_nothing(toy_samples, tmp_path, monkeypatch, number, words, step):
+    old = toy_samples[:5].save(tmp_path / "set")
+
+    def fail(*args, **kwargs):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, step, fail)
+        with pytest.raises(StorageError, match=words):
+            toy_samples.save(tmp_path / "set", overwrite=True)
+    assert len(SampleSet.open(old)) == 5
+    assert os.listdir(tmp_path) == ["set"]
+
+
+def test_a_path_below_a_file_cannot_be_written(toy_samples, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="file"):
+        toy_samples.save(tmp_path / "file" / "set")
+
+
+@pytest.mark.parametrize("place", ["set", "deep/er/set"])
+def test_a_folder_without_permission(toy_samples, tmp_path, place):
+    tmp_path.chmod(0o500)
+    root = os.geteuid() == 0
+    if root:  # root may write everywhere, so be nobody for a moment
+        os.seteuid(65534)
+    try:
+        with pytest.raises(StorageError, match="cannot be written"):
+            toy_samples.save(tmp_path / place)
+    finally:
+        if root:
+            os.seteuid(0)
+        tmp_path.chmod(0o700)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_truly_full_device(toy_samples, tmp_path, monkeypatch):
+    import builtins
+
+    true_open = builtins.open
+
+    def to_full(file, mode="r", *args, **kwargs):
+        return true_open("/dev/full" if "w" in mode and str(file).endswith("image.flux.npy") else file, mode, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "open", to_full)
+    with pytest.raises(StorageError, match="full"):
+        toy_samples.save(tmp_path / "set")
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,379 @@
+"""Each built view in Chromium, driven through its states by hand and key; pictures go to test-results/screens to be looked at."""
+
+import threading
+import time
+
+import pytest
+from browser import chromium
+from conftest import make_toy_samples
+from host import Host
+
+import astrofuse_lab as af
+from astrofuse_lab.errors import ArchiveError
+from astrofuse_lab.surveys.practice.image import PracticeImage
+from astrofuse_lab.widgets.base import STATIC, Selection
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not (STATIC / "samples.js").is_file(), reason="browser: the views are not built; run make front-end"),
+]
+LOOKS = [pytest.param((False, 1024), id="light-1024"), pytest.param((True, 1920), id="dark-1920")]
+
+CHECK = """() => {
+  const root = document.querySelector(".af");
+  const shown = (e) => e.getClientRects().length > 0 && getComputedStyle(e).visibility !== "hidden";
+  const named = (e) => (e.getAttribute("aria-label") || e.closest("label")?.textContent || e.textContent || e.title || e.placeholder || "").trim();
+  const nameless = [...root.querySelectorAll("button,input,select,textarea,canvas,svg[role=img]")].filter((e) => shown(e) && !named(e)).map((e) => e.outerHTML.slice(0, 120));
+  const rgba = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const light = ([r, g, b]) => { const f = (v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; }; return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b); };
+  const behind = (e) => { let under = []; for (let at = e; at; at = at.parentElement) { const c = rgba(getComputedStyle(at).backgroundColor); const a = c.length > 3 ? c[3] : 1; if (a > 0) under.push([c, a]); if (a === 1) break; }
+    return under.reverse().reduce((base, [c, a]) => base.map((v, i) => v + (c[i] - v) * a), [255, 255, 255]); };
+  const faint = [];
+  for (const e of root.querySelectorAll("*")) {
+    if (!(e instanceof HTMLElement) || !shown(e) || e.matches("mark,option,:disabled,style") || e.closest(":disabled,[aria-pressed=false]")) continue;
+    if (![...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim())) continue;
+    const [a, b] = [light(rgba(getComputedStyle(e).color)), light(behind(e))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) faint.push(`${ratio.toFixed(1)} ${e.className}: ${e.textContent.slice(0, 40)}`);
+  }
+  return { nameless, faint: [...new Set(faint)], wide: document.documentElement.scrollWidth - innerWidth };
+}"""
+
+
+class Stage:
+    """One browser in one look, and what every state must be: named controls, legible text, nothing cut off, a silent console."""
+
+    def __init__(self, browser, dark, width):
+        self.browser, self.dark = browser, dark
+        self.look = f"{'dark' if dark else 'light'}-{width}"
+        self.hosts = []
+
+    def show(self, widget):
+        host = Host(self.browser, widget, self.dark)
+        self.hosts.append(host)
+        return host
+
+    def shot(self, host, state):
+        self.browser.shot(host.page, f"{state}-{self.look}", full=True)
+        found = host.page.evaluate(CHECK)
+        assert found["nameless"] == [], f"{state}: controls without a name"
+        assert found["faint"] == [], f"{state}: text of too little contrast"
+        assert found["wide"] <= 0, f"{state}: {found['wide']} px stand out at the right"
+        assert self.browser.errors == [] and self.browser.foreign == []
+
+    def end(self):
+        for host in self.hosts:
+            host.close()
+            host.widget.close()
+        assert self.browser.errors == []
+
+
+@pytest.fixture(params=LOOKS)
+def stage(request):
+    dark, width = request.param
+    with chromium(width=width, height=900, dark=dark) as browser:
+        made = Stage(browser, dark, width)
+        yield made
+        made.end()
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return make_toy_samples()
+
+
+@pytest.fixture(scope="module")
+def run(samples):
+    return af.train("cross_attention", samples, "label", epochs=25, progress=False)
+
+
+def key(host, name):
+    host.page.locator(".af").focus()
+    host.page.keyboard.press(name)
+    host.pump()
+
+
+def test_samples(stage, samples):
+    widget = af.SamplesWidget(samples)
+    host = stage.show(widget)
+    host.page.get_by_role("status").filter(has_text="Reading the sample").wait_for(timeout=5000)
+    host.settle()
+    assert "toy-0000" in host.text() and "practice sky" in host.text() and "rest frame at z = 0.1804" in host.page.inner_html("#view")
+    stage.shot(host, "samples")
+
+    lacking = next(i for i in range(60) if samples.present("image")[i] and not samples.present("spectrum")[i])
+    widget.focus = lacking
+    host.settle()
+    assert "no spectrum for this object" in host.text()
+    stage.shot(host, "samples-missing")
+
+    key(host, "ArrowRight")
+    assert widget.focus == lacking + 1
+    key(host, " ")
+    host.settle()
+    assert widget.selection.ids == (f"toy-{lacking + 1:04d}",) and "1 selected" in host.text()
+
+    key(host, "/")
+    host.page.keyboard.type("label=quasar redshift>0.1")
+    host.settle()
+    wanted = int(((samples.column("label") == "quasar") & (samples.column("redshift") > 0.1)).sum())
+    assert f"{wanted} of 60 shown" in host.text()
+    host.page.get_by_role("button", name="Select shown").click()
+    host.settle()
+    assert len(widget.selection.ids) in (wanted, wanted + 1)
+    host.page.get_by_role("columnheader", name="redshift").click()
+    host.pump(0.2)
+    stage.shot(host, "samples-filtered")
+    key(host, "Escape")
+    host.settle()
+    assert widget.selection.ids == ()
+    key(host, "Escape")
+    host.pump(0.2)
+    assert "60 of 60 shown" in host.text()
+
+    host.page.get_by_label("Period to fold by, days").fill("6.28") if host.page.get_by_label("Period to fold by, days").count() else None
+    host.page.get_by_label("Redshift of the line markers", exact=True).fill("0.5") if host.page.get_by_label("Redshift of the line markers", exact=True).count() else None
+    host.pump(0.2)
+    stage.shot(host, "samples-folded")
+    host.page.get_by_role("button", name="Show the line of Python").click()
+    key(host, "?")
+    assert f"samples['{samples.object_ids[widget.focus]}']" in host.text() and "previous, next sample" in host.text()
+    stage.shot(host, "samples-code-keys")
+
+
+def test_samples_empty_and_without_a_kernel(stage, samples):
+    host = stage.show(af.SamplesWidget(samples.take([])))
+    host.pump(0.2)
+    assert "No samples" in host.text()
+    stage.shot(host, "samples-empty")
+
+    saved = af.SamplesWidget(samples)
+    saved.keep(["sample/0"])
+    saved.live = False
+    host = stage.show(saved)
+    host.settle()
+    assert "no kernel" in host.text() and "Hα" not in host.text() and "toy-0000" in host.text()
+    saved.focus = 5
+    host.settle()
+    assert "This page has no kernel" in host.text()
+    stage.shot(host, "samples-no-kernel")
+
+
+def test_training_is_watched_stopped_and_resumed(stage, samples):
+    widget = af.TrainWidget(samples, recipe="late_fusion", target="label", epochs=60)
+    host = stage.show(widget)
+    host.pump(0.2)
+    assert "Nothing trained yet" in host.text()
+    stage.shot(host, "train-empty")
+    host.page.get_by_label("Recipe", exact=True).select_option("gated_fusion")
+    host.page.get_by_label("text", exact=False).first.uncheck()
+    host.settle()
+    assert widget.recipe == "gated_fusion" and "text" not in widget.modalities and "gated_fusion" in widget.code
+    host.page.get_by_role("button", name="Train", exact=True).click()
+    host.until(lambda: len(widget.history) >= 3)
+    assert host.page.locator("svg[aria-label='loss by epoch']").count() == 1
+    stage.shot(host, "train-running")
+    host.page.get_by_role("button", name="Stop").click()
+    host.until(lambda: widget.state == "stopped")
+    host.pump(0.3)
+    stage.shot(host, "train-stopped")
+    at = len(widget.history)
+    host.page.get_by_role("button", name="Resume").click()
+    host.until(lambda: widget.state == "finished", 120)
+    host.pump(0.3)
+    assert len(widget.history) > at and "balanced accuracy" in host.text() and "chance" in host.text()
+    stage.shot(host, "train")
+    widget.target = "mag_g"
+    host.pump(0.2)
+    host.page.get_by_role("button", name="Train", exact=True).click()
+    host.until(lambda: widget.error)
+    host.pump(0.2)
+    assert host.page.get_by_role("alert").is_visible()
+    stage.shot(host, "train-failed")
+
+
+def lasso(host, *corners):
+    box = host.page.locator("canvas.af-map").bounding_box()
+    at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+    host.page.mouse.move(*at[0])
+    host.page.mouse.down()
+    for x, y in [*at[1:], at[0]]:
+        host.page.mouse.move(x, y, steps=6)
+    host.page.mouse.up()
+    host.settle()
+
+
+EVERYTHING = ((0.01, 0.01), (0.99, 0.01), (0.99, 0.99), (0.01, 0.99))
+
+
+def test_embedding_is_lassoed_and_coloured(stage, run, samples):
+    widget = af.EmbeddingWidget(run, samples, umap=False)
+    host = stage.show(widget)
+    host.until(lambda: "pca" in widget.maps and not widget.busy)
+    host.pump(0.4)
+    assert "trustworthiness" in host.text() and "Draw around points" in host.text()
+    stage.shot(host, "embedding")
+    lasso(host, *EVERYTHING)
+    assert len(widget.selection.ids) == 60 and "60 selected" in host.text()
+    lasso(host, (0.01, 0.01), (0.5, 0.01), (0.5, 0.99), (0.01, 0.99))
+    left = len(widget.selection.ids)
+    assert 0 < left < 60
+    key(host, "ArrowRight")
+    host.settle()
+    assert widget.selection.focus in widget.selection.ids
+    stage.shot(host, "embedding-selected")
+    # a legend entry that is hidden is not lassoed
+    host.page.get_by_role("group", name="Legend").get_by_role("button", name="quasar").click()
+    lasso(host, *EVERYTHING)
+    chosen = samples.select(widget.selection.ids).column("label")
+    assert "quasar" not in chosen.tolist() and len(chosen) == int((samples.column("label") != "quasar").sum())
+    key(host, "Escape")
+    host.settle()
+    assert widget.selection.ids == ()
+    host.page.get_by_role("group", name="Space").get_by_role("button", name="spectrum").click()
+    host.page.get_by_label("Colour by").select_option("uncertainty")
+    host.settle()
+    host.pump(0.4)
+    assert f"{60 - int(samples.present('spectrum').sum())} samples lack spectrum" in host.text() and widget.space == "spectrum"
+    stage.shot(host, "embedding-spectrum-uncertainty")
+
+
+def test_embedding_before_the_first_map_and_without_samples(stage, run, samples, monkeypatch):
+    from astrofuse_lab import explain
+
+    go = threading.Event()
+    real = explain.embed
+    monkeypatch.setattr(explain, "embed", lambda *a, **k: (go.wait(60), real(*a, **k))[1])
+    widget = af.EmbeddingWidget(run, samples, umap=False)
+    host = stage.show(widget)
+    host.pump(0.5)
+    assert "Asking the model" in host.text() and host.page.get_by_role("button", name="Stop").is_visible()
+    stage.shot(host, "embedding-loading")
+    go.set()
+    host = stage.show(af.EmbeddingWidget(run, samples.take([])))
+    host.pump(0.3)
+    assert "No samples" in host.text()
+    stage.shot(host, "embedding-empty")
+
+
+def test_attribution_pages_through_the_selection(stage, run, samples):
+    selection = Selection(ids=tuple(samples.object_ids[10:14]), focus=str(samples.object_ids[10]))
+    widget = af.AttributionWidget(run, samples, selection=selection)
+    host = stage.show(widget)
+    host.pump(0.1)
+    stage.shot(host, "attribution-loading")
+    host.until(lambda: len(widget.attributions) == 1)
+    host.settle()
+    assert "1 of 4" in host.text() and "Worth of each modality" in host.text() and "delta" in host.text()
+    stage.shot(host, "attribution")
+    key(host, "ArrowRight")
+    host.until(lambda: len(widget.attributions) == 2)
+    host.settle()
+    assert selection.focus == "toy-0011" and "2 of 4" in host.text()
+    host.page.get_by_label("Class to explain", exact=True).first.select_option("star")
+    host.until(lambda: len(widget.attributions) == 3)
+    host.settle()
+    assert "Attribution to star" in host.text() and "target='star'" in widget.code
+    host.page.get_by_role("button", name="one scale for all").click()
+    host.page.get_by_label("Method").select_option("occlusion")
+    host.until(lambda: len(widget.attributions) == 4)
+    host.settle()
+    stage.shot(host, "attribution-star-occlusion")
+
+
+def test_attribution_that_fails_says_so_and_may_be_tried_again(stage, run, samples, monkeypatch):
+    from astrofuse_lab import explain
+
+    real = explain.attribute
+
+    def fails(*arguments, **options):
+        raise ArchiveError("model", "out of memory at 32 steps. Close other notebooks.")
+
+    monkeypatch.setattr(explain, "attribute", fails)
+    host = stage.show(af.AttributionWidget(run, samples))
+    host.pump(0.5)
+    host.settle()
+    assert "could not be explained" in host.text() and "out of memory" in host.text()
+    stage.shot(host, "attribution-error")
+    monkeypatch.setattr(explain, "attribute", real)
+    host.page.get_by_role("button", name="Try again").click()
+    host.until(lambda: "Worth of each modality" in host.text())
+
+
+def test_attention_by_layer_and_head(stage, run, samples):
+    widget = af.AttentionWidget(run, samples)
+    host = stage.show(widget)
+    host.until(lambda: "What the class token reads" in host.text())
+    host.settle()
+    stage.shot(host, "attention")
+    host.page.get_by_label("Layer").select_option("fusion.0")
+    host.pump(0.2)
+    host.page.get_by_label("Head").select_option("1")
+    host.settle()
+    assert (widget.layer, widget.head) == ("fusion.0", "1") and "maps['fusion.0'][0, 1]" in widget.code
+    before = host.page.inner_text(".af-matrix")
+    host.page.get_by_label("Head").select_option("2")
+    host.settle()
+    assert host.page.inner_text(".af-matrix") != before
+    stage.shot(host, "attention-head")
+
+
+def test_attention_of_a_recipe_without(stage, samples):
+    plain = af.train("late_fusion", samples, "label", modalities=["table"], epochs=1, progress=False)
+    host = stage.show(af.AttentionWidget(plain, samples))
+    host.pump(0.2)
+    assert "no attention" in host.text() and "cross_attention" in host.text()
+    stage.shot(host, "attention-none")
+
+
+def test_fetch_stop_continue_align(stage, tmp_path, monkeypatch):
+    monkeypatch.setenv("ASTROFUSE_CACHE", str(tmp_path))
+    quick = PracticeImage.query
+    monkeypatch.setattr(PracticeImage, "query", lambda self, targets, ask: (time.sleep(1.0), quick(self, targets, ask))[1])  # as slow as an archive
+    widget = af.FetchWidget(count=150, circle=2.0, surveys=["practice/image", "practice/spectrum", "practice/table"])
+    host = stage.show(widget)
+    host.pump(0.2)
+    assert "No targets yet" in host.text() and "Nothing fetched yet" in host.text()
+    stage.shot(host, "fetch-empty")
+    host.page.get_by_role("button", name="Fetch up to 150 targets").click()
+    host.until(lambda: any(r["done"] for r in widget.counts))
+    host.page.get_by_role("button", name="Stop").click(timeout=10_000)
+    stage.shot(host, "fetch-running")
+    host.until(lambda: not widget.busy)
+    host.pump(0.2)
+    assert "Continue (" in host.text()
+    stage.shot(host, "fetch-stopped")
+    host.page.get_by_role("button", name="Continue").click()
+    host.until(lambda: widget.complete and not widget.busy, 180)
+    host.pump(0.3)
+    stage.shot(host, "fetch")
+    host.page.get_by_role("button", name="Align").click()
+    host.until(lambda: widget.samples is not None and not widget.busy, 120)
+    host.pump(0.3)
+    assert "150 samples" in host.text()
+    stage.shot(host, "fetch-aligned")
+
+
+def test_fetch_of_typed_targets_over_the_whole_sky(stage):
+    widget = af.FetchWidget(surveys=["practice/table"])
+    host = stage.show(widget)
+    host.page.get_by_role("button", name="names or positions").click()
+    host.pump(0.2)
+    box = host.page.get_by_label("Targets, one a line")
+    box.fill("400 10")
+    box.blur()
+    host.settle()
+    host.page.get_by_role("button", name="Fetch 1 target").click()
+    host.until(lambda: widget.error)
+    host.pump(0.2)
+    assert "RA 400" in host.text()
+    stage.shot(host, "fetch-error")
+    box = host.page.get_by_label("Targets, one a line")
+    box.fill("\n".join(f"{ra} {dec}" for ra in range(0, 360, 30) for dec in (-60, -20, 20, 60)))
+    box.blur()
+    host.settle()
+    host.page.get_by_role("button", name="Show on the sky").click()
+    host.until(lambda: widget.sky.get("n") == 48 and not widget.busy)
+    host.pump(0.2)
+    assert "whole sky, Aitoff" in host.text() and not widget.error
+    stage.shot(host, "fetch-all-sky")

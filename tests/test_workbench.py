@@ -1,0 +1,193 @@
+"""The workbench: linked views that wait for what they need, in a real notebook and as a served app, without a network."""
+
+import sys
+import time
+
+import numpy as np
+import pytest
+from browser import ROOT, Lab, Server, chromium, notebook, open_lab, outputs, run_all
+from conftest import make_toy_samples
+
+import astrofuse_lab as af
+from astrofuse_lab.errors import InputError
+from astrofuse_lab.widgets.base import STATIC
+from astrofuse_lab.widgets.hosting import Channel, Hosted, state_names
+from astrofuse_lab.widgets.workbench import held_out
+
+pytestmark = pytest.mark.skipif(not (STATIC / "host.js").exists(), reason="the front end is not built; run: make front-end")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A run and a sample set, as folders."""
+    home = tmp_path_factory.mktemp("folders")
+    run = af.train("cross_attention", make_toy_samples(60), target="label", epochs=2, progress=False)
+    return run.save(home / "run"), make_toy_samples(40, seed=9).save(home / "samples")
+
+
+@pytest.fixture
+def bench(folders):
+    bench = af.workbench(af.Run.open(folders[0]), af.SampleSet.open(folders[1]), umap=False)
+    yield bench
+    bench.close()
+
+
+def until(true, timeout=60.0):
+    end = time.monotonic() + timeout
+    while not (value := true()):
+        assert time.monotonic() < end, "not in time"
+        time.sleep(0.05)
+    return value
+
+
+def shown(bench):
+    """The widgets that each step shows."""
+    return [[type(o._widget).__name__ for o in step.select(Hosted)] for step in bench._steps]
+
+
+# ---- without a browser -----------------------------------------------------------------------------------------------
+
+
+def test_steps_wait_until_they_can_run():
+    bench = af.workbench()
+    assert shown(bench) == [["FetchWidget"], [], [], []]
+    words = [str(step.objects[0].object) for step in bench._steps[1:]]
+    assert "Waiting for samples" in words[0] and "Waiting for samples" in words[1] and "Waiting for a trained model" in words[2]
+    assert bench._tabs.active == 0
+    bench.close()
+
+
+def test_a_run_without_samples_is_refused(folders):
+    with pytest.raises(InputError, match="needs samples"):
+        af.workbench(af.Run.open(folders[0]))
+
+
+def test_given_all_every_step_is_there_and_linked(bench):
+    assert shown(bench) == [["FetchWidget"], ["SamplesWidget"], ["TrainWidget"], ["EmbeddingWidget", "AttributionWidget", "AttentionWidget"]]
+    assert bench._tabs.active == 3
+    ids = tuple(bench.samples.object_ids[:3])
+    bench.selection.ids = ids
+    bench.selection.focus = ids[1]
+    for name in ("samples", "embedding", "attribution", "attention"):
+        assert bench.widgets[name].focus == 1
+        assert np.unpackbits(np.frombuffer(bench.widgets[name].selected, np.uint8)).sum() == 3
+
+
+def test_code_runs_from_the_folders_given(bench, folders):
+    lines = bench.code.splitlines()
+    assert f"samples = af.SampleSet.open({str(folders[1].resolve())!r})" in lines
+    assert f"run = af.Run.open({str(folders[0].resolve())!r})" in lines
+    assert not any("af.fetch(" in line for line in lines)
+    compile(bench.code, "workbench", "exec")
+
+
+def test_training_in_step_3_fills_step_4(folders):
+    bench = af.workbench(samples=af.SampleSet.open(folders[1]), umap=False)
+    assert shown(bench)[3] == []
+    train = bench.widgets["train"]
+    train.recipe, train.modalities, train.epochs = "late_fusion", ["table"], 1
+    train.comm.receive({"method": "custom", "content": {"type": "do", "verb": "train"}})
+    until(lambda: bench.run is not None and shown(bench)[3])
+    assert shown(bench)[3] == ["EmbeddingWidget", "AttributionWidget"]  # late fusion has no attention
+    assert train.code in bench.code
+    bench.close()
+
+
+def test_held_out_leaves_out_what_was_trained_on(folders):
+    run = af.Run.open(folders[0])
+    every = make_toy_samples(60)
+    same, said = held_out(run, every)
+    assert len(same) == 60 and "flatter" in said
+    more = make_toy_samples(75)  # 15 ids that the run has never seen
+    fresh, said = held_out(run, more)
+    assert fresh.object_ids.tolist() == [f"toy-{i:04d}" for i in range(60, 75)]
+    assert said == "15 samples that the model was not trained on."
+
+
+def test_channel_carries_buffers_both_ways(toy_samples):
+    widget = af.SamplesWidget(toy_samples, comm=Channel())
+    heard = []
+    widget.comm.listeners.append(heard.append)
+    widget.comm.receive({"method": "update", "state": {"focus": 4}, "buffer_paths": [["selected"]]}, [b"\x05"])
+    assert widget.wait()
+    assert widget.focus == 4 and widget.selected == b"\x05"
+    assert widget.selection.ids == tuple(toy_samples.object_ids[[0, 2]]) and widget.selection.focus == toy_samples.object_ids[4]
+    widget.comm.receive({"method": "custom", "content": {"type": "want", "key": "sample/4"}})
+    assert widget.wait()
+    answer = next(m for m in heard if m["method"] == "custom")
+    assert answer["content"]["key"] == "sample/4" and all(isinstance(b, bytes) for b in answer["buffers"]) and answer["buffers"]
+    assert "selected" in state_names(widget) and "_esm" not in state_names(widget)
+    widget.close()
+
+
+# ---- in a browser ----------------------------------------------------------------------------------------------------
+
+
+class App(Server):
+    """``panel serve`` of the packaged app on given folders."""
+
+    name = "panel"
+
+    def __init__(self, home, folders):
+        super().__init__(home)
+        self.folders = folders
+
+    def command(self):
+        app = str(ROOT / "astrofuse_lab" / "widgets" / "app.py")
+        run, samples = map(str, self.folders)
+        return [sys.executable, "-m", "panel", "serve", app, "--port", str(self.port), "--address", "127.0.0.1",
+                "--allow-websocket-origin", f"127.0.0.1:{self.port}", "--args", samples, run]  # fmt: skip
+
+    def ready_path(self):
+        return "/app"
+
+
+def look_around(page, browser, where, name):
+    """Inspect, lasso, follow the selection to the samples step and back."""
+    where.get_by_text("Worth of each modality").wait_for(timeout=60000)
+    where.get_by_text("trustworthiness").wait_for(timeout=60000)
+    browser.shot(page, f"{name}-inspect")
+    canvas = where.locator(".af canvas").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + 4, box["y"] + 4)
+    page.mouse.down()
+    for x, y in ((0.99, 0.01), (0.99, 0.98), (0.01, 0.98), (0.01, 0.02)):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=6)
+    page.mouse.up()
+    where.get_by_text("40 selected").first.wait_for()
+    where.get_by_text("2 Samples").click()
+    where.get_by_text("40 of 40 shown, 40 selected").wait_for(timeout=30000)
+    browser.shot(page, f"{name}-samples")
+    where.get_by_text("3 Fuse").click()
+    where.get_by_role("button", name="Train").first.wait_for()
+    browser.shot(page, f"{name}-fuse")
+    where.get_by_text("1 Sky").click()
+    where.get_by_role("button", name="Fetch").first.wait_for()
+    browser.shot(page, f"{name}-sky")
+
+
+@pytest.mark.browser
+def test_served_as_an_app(folders, tmp_path):
+    with App(tmp_path, folders) as app, chromium(1440, 1000) as browser:
+        page = browser.page()
+        page.goto(app.url("app"))
+        look_around(page, browser, page, "workbench-app")
+        assert browser.errors == [] and browser.foreign == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_in_a_notebook(folders, tmp_path, theme):
+    cells = [
+        "import astrofuse_lab as af",
+        f"bench = af.workbench(af.Run.open({str(folders[0])!r}), af.SampleSet.open({str(folders[1])!r}), umap=False)\nbench.widgets['train'].epochs = 1\nbench.widgets['train'].modalities = ['table', 'text']\nbench",
+    ]
+    with Lab(tmp_path, theme=theme) as lab, chromium(1440, 1000, dark="Dark" in theme) as browser:
+        notebook(lab.root / "bench.ipynb", cells)
+        page = browser.page()
+        open_lab(page, lab, "bench.ipynb")
+        run_all(page)
+        look_around(page, browser, page.locator(".jp-NotebookPanel:visible"), f"workbench-{theme.split()[-1].lower()}")
+        assert not any(o["output_type"] == "error" for cell in outputs(page) for o in cell)
+        assert browser.errors == [] and browser.foreign == []

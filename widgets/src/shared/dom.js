@@ -1,0 +1,102 @@
+// Elements from plain values. Text is always set as text, never parsed as HTML.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "style" && typeof value === "object") for (const [k, v] of Object.entries(value)) node.style.setProperty(k, v);
+    else if (["value", "checked", "disabled", "hidden", "selected"].includes(name)) node[name] = value;
+    else node.setAttribute(name, value === true ? "" : String(value));
+  }
+  for (const child of children.flat(3)) {
+    if (child === undefined || child === null || child === false) continue;
+    node.append(child instanceof Node ? child : document.createTextNode(String(child)));
+  }
+  return node;
+}
+
+/** An HTML element.
+ * @param {string} tag @param {any} [attributes] @param {...any} children @returns {any} */
+export function h(tag, attributes, ...children) {
+  return fill(document.createElement(tag), attributes, children);
+}
+
+/** An SVG element.
+ * @param {string} tag @param {any} [attributes] @param {...any} children @returns {any} */
+export function s(tag, attributes, ...children) {
+  return fill(document.createElementNS(SVG, tag), attributes, children);
+}
+
+/** By what a control is known across redraws. @param {Element} control */
+const nameOf = (control) => control.getAttribute("aria-label") || control.getAttribute("data-name") || (control.matches("button") ? control.textContent : "");
+
+/** Replace what an element holds; the control that had the keyboard keeps it. @param {Element} node @param {...any} children */
+export function put(node, ...children) {
+  const root = /** @type {any} */ (node.getRootNode());
+  const active = root.activeElement && node.contains(root.activeElement) ? nameOf(root.activeElement) : "";
+  node.replaceChildren();
+  fill(node, {}, children);
+  if (active) /** @type {HTMLElement | undefined} */ ([...node.querySelectorAll("button,input,select,textarea")].find((c) => nameOf(c) === active))?.focus({ preventScroll: true });
+  return node;
+}
+
+/** A labelled control: the label is what a screen reader says and what a click on it reaches. */
+export function field(label, control, unit = "") {
+  return h("label", { class: "af-field" }, h("span", { class: "af-label" }, label), control, unit && h("span", { class: "af-unit" }, unit));
+}
+
+/** @param {string} label @param {(event: any) => void} onclick @param {any} [attributes] */
+export function button(label, onclick, attributes = {}) {
+  return h("button", { type: "button", class: "af-button", ...attributes, onclick }, label);
+}
+
+/** A select from [value, label] pairs; a value that is none of them, set from Python, is shown all the same. */
+export function choice(label, pairs, value, onchange) {
+  const known = pairs.some(([v]) => v === value) || value === "" ? pairs : [...pairs, [value, value]];
+  const options = known.map(([v, text]) => h("option", { value: v, selected: v === value }, text));
+  const node = h("select", { class: "af-select", "aria-label": label, onchange: (e) => onchange(e.target.value) }, options);
+  node.value = value;
+  return node;
+}
+
+/** Call `draw(width)` now and whenever the element's width changes; returns what stops it. */
+export function sized(node, draw) {
+  let last = 0;
+  const observer = new ResizeObserver((entries) => {
+    const width = Math.round(entries[0].contentRect.width);
+    if (width > 0 && width !== last) draw((last = width));
+  });
+  observer.observe(node);
+  return () => observer.disconnect();
+}
+
+/** Copy text; where the clipboard is closed to us (no https), through a hidden text area. */
+export async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = h("textarea", { class: "af-offscreen", "aria-hidden": "true" });
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+}
+
+/** Join calls of one frame into one. @param {() => void} draw */
+export function once(draw) {
+  let due = false;
+  return () => {
+    if (due) return;
+    due = true;
+    requestAnimationFrame(() => {
+      due = false;
+      draw();
+    });
+  };
+}
+
+export const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -1,0 +1,162 @@
+// The frame of every view: title, badge, status, error, code drawer, keys; theme; tidy end.
+import { button, copy, h, once, put } from "./dom.js";
+import styles from "./style.css";
+
+function luminance(colour) {
+  const [r, g, b, a = 1] = (colour.match(/[\d.]+/g) || []).map(Number);
+  return a < 0.1 || b === undefined ? null : (0.299 * r + 0.587 * g + 0.114 * b) / 255;
+}
+
+/** "dark" or "light": what the widget asks for, else the page's own surface, else the system. */
+function themeOf(model, node) {
+  const asked = model.get("theme");
+  if (asked === "dark" || asked === "light") return asked;
+  const jupyter = document.body.dataset.jpThemeLight;
+  if (jupyter) return jupyter === "true" ? "light" : "dark";
+  for (let at = node.parentNode; at; at = at.parentNode || at.host) {
+    const shade = at instanceof Element ? luminance(getComputedStyle(at).backgroundColor) : null;
+    if (shade !== null) return shade < 0.5 ? "dark" : "light";
+  }
+  return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+}
+
+/** Follow the theme; `then` is called when it changes. */
+function watchTheme(model, root, life, then) {
+  const apply = () => {
+    const theme = themeOf(model, root);
+    root.toggleAttribute("data-forced", model.get("theme") !== "auto");
+    if (root.dataset.theme === theme) return;
+    root.dataset.theme = theme;
+    then();
+  };
+  const media = matchMedia("(prefers-color-scheme: dark)");
+  const observer = new MutationObserver(apply);
+  observer.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class", "style"] });
+  media.addEventListener("change", apply);
+  life.push(() => observer.disconnect(), () => media.removeEventListener("change", apply));
+  life.on("change:theme", apply);
+  apply();
+  requestAnimationFrame(apply); // some hosts put the view into the page after render
+}
+
+/** Things to undo when the view goes, and listeners that undo themselves. */
+function lifetime(model) {
+  const ends = [];
+  return {
+    push: (...more) => void ends.push(...more),
+    on(names, call) {
+      for (const name of names.split(" ")) {
+        model.on(name, call);
+        ends.push(() => model.off(name, call));
+      }
+    },
+    end: () => ends.splice(0).forEach((end) => end()),
+  };
+}
+
+function codeDrawer(model, life) {
+  const text = h("code", {});
+  const copied = button("Copy", async (e) => {
+    await copy(model.get("code"));
+    e.target.textContent = "Copied";
+    setTimeout(() => (e.target.textContent = "Copy"), 1200);
+  }, { "aria-label": "Copy the code" });
+  const drawer = h("div", { class: "af-code", hidden: true }, h("pre", {}, text), copied);
+  const show = () => (text.textContent = model.get("code"));
+  life.on("change:code", show);
+  show();
+  return drawer;
+}
+
+function helpList(keys) {
+  const rows = keys.flatMap(([key, what]) => [h("dt", {}, ...key.split(" ").map((k) => h("kbd", {}, k))), h("dd", {}, what)]);
+  return h("dl", { class: "af-help", hidden: true, "aria-label": "Keys" }, rows);
+}
+
+function toggle(node, opener) {
+  node.hidden = !node.hidden;
+  opener.setAttribute("aria-expanded", String(!node.hidden));
+}
+
+function statusLine(model, life) {
+  const bar = h("progress", { max: 1, "aria-label": "Progress" });
+  const stop = button("Stop", () => {
+    model.set("stop", true);
+    model.save_changes();
+  }, { class: "af-button af-stop" });
+  const text = h("span", { class: "af-status", role: "status", "aria-live": "polite" });
+  const show = () => {
+    const busy = model.get("busy");
+    const done = model.get("progress");
+    bar.hidden = stop.hidden = !busy;
+    if (done > 0) bar.value = Math.min(1, done);
+    else bar.removeAttribute("value");
+    stop.disabled = model.get("stop");
+    stop.textContent = model.get("stop") ? "Stopping" : "Stop";
+    text.textContent = model.get("live") ? model.get("status") : "saved page, no kernel";
+  };
+  life.on("change:busy change:progress change:stop change:status change:live", once(show));
+  show();
+  return [text, bar, stop];
+}
+
+function errorLine(model, life) {
+  const text = h("span", {});
+  const box = h("div", { class: "af-error", role: "alert", hidden: true }, text, button("Dismiss", () => {
+    model.set("error", "");
+    model.save_changes();
+  }, { class: "af-link" }));
+  const show = () => {
+    text.textContent = model.get("error");
+    box.hidden = !model.get("error");
+  };
+  life.on("change:error", show);
+  show();
+  return box;
+}
+
+/** Keys go to the view unless a control is being typed in. */
+function keyboard(root, help, opener, keys) {
+  root.addEventListener("keydown", (event) => {
+    const typing = event.composedPath()[0].matches?.("input:not([type=checkbox]):not([type=radio]),textarea,select");
+    if (typing && event.key !== "Escape") return;
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    const handler = event.key === "?" ? () => toggle(help, opener) : keys[event.key];
+    if (!handler || handler(event) === false) return;
+    event.preventDefault();
+    event.stopPropagation(); // JupyterLab's command mode would take single letters for itself
+  });
+}
+
+/** Build the frame into `el`.
+ * @param {any} model @param {HTMLElement} el
+ * @param {{title: string, keys?: [string, string][], on?: Record<string, (event: any) => any>, themed?: () => void}} options */
+export function frame(model, el, { title, keys = [], on = {}, themed = () => {} }) {
+  const life = lifetime(model);
+  const badge = h("span", { class: "af-badge", title: "These data are simulated" }, "practice sky");
+  const drawer = codeDrawer(model, life);
+  const help = helpList([...keys, ["?", "show or hide these keys"]]);
+  const codeButton = button("</> code", (e) => toggle(drawer, e.currentTarget), { class: "af-link", "aria-expanded": "false", "aria-label": "Show the line of Python" });
+  const helpButton = button("?", (e) => toggle(help, e.currentTarget), { class: "af-link", "aria-expanded": "false", "aria-label": "Show the keys" });
+  const note = h("span", { class: "af-note" });
+  const head = h("header", { class: "af-head" }, h("h2", {}, title), note, badge, h("span", { class: "af-space" }), statusLine(model, life), codeButton, helpButton);
+  const main = h("div", { class: "af-main" });
+  const root = h("section", { class: "af", role: "region", "aria-label": `AstroFuse: ${title}`, tabindex: "0" }, h("style", {}, styles), head, drawer, help, errorLine(model, life), main);
+  const showBadge = () => (badge.hidden = !model.get("simulated"));
+  life.on("change:simulated", showBadge);
+  showBadge();
+  keyboard(root, help, helpButton, on);
+  put(el, root);
+  watchTheme(model, root, life, themed);
+  return { root, main, note, life, end: life.end };
+}
+
+/** A designed state in place of data: what there is not, and what to do. */
+export function blank(title, text, ...actions) {
+  return h("div", { class: "af-blank" }, h("strong", {}, title), h("p", {}, text), actions.length ? h("div", { class: "af-row" }, actions) : null);
+}
+
+/** A skeleton while Python works; says so when it takes long. */
+export function waiting(text = "Loading") {
+  return h("div", { class: "af-wait", role: "status" }, h("span", {}, text), h("span", { class: "af-late" }, "Still waiting for Python: the kernel is busy, or gone."));
+}

@@ -1,0 +1,42 @@
+// One modality of one sample in its slot: icon, name, source, controls, drawing; a missing one is an empty, labelled slot.
+import { icon, label } from "./colours.js";
+import { number } from "./columns.js";
+import { h } from "./dom.js";
+import { imageBody } from "./image.js";
+import { lightCurveBody } from "./light_curve.js";
+import { spectrumBody } from "./spectrum.js";
+import { tableBody, textBody } from "./values.js";
+
+const BODIES = { image: imageBody, spectrum: spectrumBody, light_curve: lightCurveBody, table: tableBody, text: textBody };
+
+/** Settings that outlive the sample they were made on. */
+export const settings = () => ({ stretch: 0.5, composite: "rgb", redshift: {}, lines: true, period: 0, overlay: 0.8, hidden: new Set() });
+
+function missing(kind) {
+  return h("div", { class: "af-missing" }, `no ${label(kind)} for this object`);
+}
+
+/**
+ * @param {any} modality one entry of a sample's payload
+ * @param {{ui: any, columns: any[], overlay?: any, life: any[], id: string}} context
+ *   `overlay`: {values, scale, signed, unit}: a number for each place (pixel, epoch, column, word), drawn on the data
+ */
+export function slot(modality, context) {
+  const { name, kind, present } = modality;
+  const tools = h("div", { class: "af-tools" });
+  const body = h("div", { class: `af-body af-${kind}` });
+  const source = present && modality.source && modality.source !== "unknown" ? h("span", { class: "af-source", title: modality.citation || "" }, modality.source) : null;
+  const scale = present && context.overlay ? h("span", { class: "af-source", title: "full colour; colours and bars go with the square root of the value" }, `${context.overlay.signed ? "±" : "0 to "}${number(context.overlay.scale, 2)}`) : null;
+  const head = h("header", { class: "af-slot-head" }, icon(kind), h("h3", {}, label(name)), source, scale, h("span", { class: "af-space" }), tools);
+  const node = h("article", { class: `af-slot${present ? "" : " af-empty"}`, "data-kind": kind, "aria-label": `${label(name)}${present ? "" : ", missing"}` }, head, body);
+  if (!present) body.append(missing(kind));
+  else if (BODIES[kind]) BODIES[kind](modality, { ...context, body, tools });
+  else body.append(h("div", { class: "af-missing" }, `no view for the kind ${kind}`));
+  return node;
+}
+
+/** The key to an overlay's colours. */
+export function colourKey(scale, signed, words) {
+  const ends = signed ? [`−${words.low}`, `+${words.high}`] : [words.low, words.high];
+  return h("div", { class: "af-key", role: "img", "aria-label": `${words.title}: ${ends.join(" to ")}` }, h("span", {}, words.title), h("span", { class: "af-num" }, signed ? `−${scale}` : "0"), h("span", { class: `af-ramp ${signed ? "signed" : "plain"}` }), h("span", { class: "af-num" }, signed ? `+${scale}` : scale));
+}

@@ -1,0 +1,47 @@
+// A catalogue row and a text, plain or with an overlay: bars beside values, colour behind words.
+import { css, diverging, viridis } from "./colours.js";
+import { number } from "./columns.js";
+import { h } from "./dom.js";
+
+const shown = (value) => (value === null ? "missing" : typeof value === "number" ? number(value, 6) : typeof value === "boolean" ? (value ? "yes" : "no") : String(value));
+
+function bar(overlay, i) {
+  const v = overlay.values[i] / (overlay.scale || 1);
+  const size = Math.sqrt(Math.min(1, Math.abs(v) || 0)) * (overlay.signed ? 50 : 100);
+  const left = overlay.signed ? (v < 0 ? 50 - size : 50) : 0;
+  const colour = css(overlay.signed ? diverging(v < 0 ? -1 : 1) : viridis(v));
+  return h("td", { class: "af-bar-cell", title: `${overlay.unit} ${number(overlay.values[i], 3)}` },
+    h("span", { class: `af-bar${overlay.signed ? " signed" : ""}` }, h("i", { style: { left: `${left}%`, width: `${size}%`, background: colour } })), h("span", { class: "af-num" }, number(overlay.values[i], 2)));
+}
+
+/** @param {any} one @param {any} context */
+export function tableBody(one, { overlay, body }) {
+  const rows = one.rows.map(([name, value, unit], i) =>
+    h("tr", {}, h("th", { scope: "row" }, name), h("td", { class: `af-num${value === null ? " af-none" : ""}` }, shown(value)), h("td", { class: "af-unit" }, unit), overlay ? bar(overlay, i) : null));
+  body.append(h("div", { class: "af-scroll" }, h("table", { class: "af-values" }, h("tbody", {}, rows))));
+}
+
+function word(text, value, overlay) {
+  const v = value / (overlay.scale || 1);
+  const strength = Math.min(1, Math.sqrt(Math.abs(v)));
+  return h("mark", { style: { background: css(overlay.signed ? diverging(v < 0 ? -1 : 1) : viridis(v), 0.75 * strength), color: strength > 0.55 ? "#111" : "inherit" }, title: `${overlay.unit} ${number(value, 3)}` }, text);
+}
+
+/** @param {any} one @param {any} context */
+export function textBody(one, { overlay, body }) {
+  if (!overlay) return body.append(h("p", { class: "af-prose" }, one.text));
+  const parts = [];
+  let at = 0;
+  one.words.slice(0, overlay.values.length).forEach(([begin, end], i) => {
+    parts.push(one.text.slice(at, begin), word(one.text.slice(begin, end), overlay.values[i], overlay));
+    at = end;
+  });
+  const unread = one.text.slice(at);
+  return body.append(h("p", { class: "af-prose" }, parts, one.words.length > overlay.values.length ? h("span", { class: "af-none", title: "not read by the model" }, unread) : unread));
+}
+
+/** Columns that are no input, such as the class: what is known of the object. */
+export function facts(columns) {
+  const known = columns.filter(([, value, , role]) => value !== null && role !== "input");
+  return h("dl", { class: "af-facts" }, known.map(([name, value, unit, role]) => h("div", { class: role === "target" ? "is-target" : "" }, h("dt", {}, name), h("dd", {}, shown(value), unit && h("span", { class: "af-unit" }, unit)))));
+}
