@@ -1,5 +1,6 @@
 """The wheel: one file with the library, the views and the lab extension; metadata that agree."""
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -56,12 +57,13 @@ def test_wheel_holds_the_library_the_views_and_the_extension(tmp_path):
     assert not [n for n in names if "node_modules" in n or n.startswith(("tests/", "widgets/"))]
     assert wheel.stat().st_size < 3_000_000
 
-    # installed into an empty prefix, JupyterLab finds it
+    # installed into an empty prefix, JupyterLab finds it (without --ignore-installed pip would first uninstall this very checkout)
     prefix = tmp_path / "prefix"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--no-deps", "--quiet", "--prefix", prefix, wheel], check=True, timeout=300)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--no-deps", "--ignore-installed", "--quiet", "--prefix", prefix, wheel], check=True, timeout=300)
     found = subprocess.run(
         [sys.executable, "-m", "jupyter", "labextension", "list"], env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "JUPYTER_PATH": str(prefix / "share" / "jupyter")},
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     line = next(row for row in (found.stdout + found.stderr).splitlines() if "astrofuse-lab" in row and "share" not in row)
     assert f"v{version()}" in line and "OK" in line and "python, astrofuse-lab" in line
+    assert importlib.metadata.version("astrofuse-lab") == version(), "the test must leave the environment it runs in as it was"
