@@ -99,6 +99,34 @@ def test_objects_without_a_position_or_group():
     assert 1 <= len(split.test) < 15
 
 
+def test_groups_that_tile_the_sky_go_by_the_cell_of_their_centre():
+    from astropy import units as u
+    from astropy_healpix import HEALPix
+
+    # pointings of 0.5 deg side by side, over cells of 0.9 deg: every cell is joined to its neighbours
+    rng = np.random.default_rng(2)
+    x, y = rng.uniform(-2, 2, (2, 400))
+    groups = [f"{int(a // 0.5)},{int(b // 0.5)}" for a, b in zip(x, y, strict=True)]
+    samples = objects(groups, x % 360, y)
+    split = samples.split(by="sky", test=0.25, seed=1)
+    train, tested, _ = sides(samples, split)
+    assert not labels(train) & labels(tested)
+    assert 0.2 < len(tested) / 400 < 0.4
+    middles = [(np.array([int(v) for g in labels(part) for v in g.split(",")]).reshape(-1, 2) + 0.5) * 0.5 for part in (train, tested)]
+    cells = [set(HEALPix(64, order="nested").lonlat_to_healpix(m[:, 0] % 360 * u.deg, m[:, 1] * u.deg)) for m in middles]
+    # a centre is the mean of a group's objects, near the middle of its pointing: few cells differ
+    assert len(cells[0] & cells[1]) <= 0.35 * len(cells[0] | cells[1])
+    with pytest.raises(InputError, match=r"smaller cells than nside=64, e\.g\. nside=256"):
+        objects(groups, 45 + x / 100, 20 + y / 100).split(by="sky")
+
+
+def test_a_large_group_does_not_swell_the_test_part():
+    samples = objects(["large"] * 60 + [f"g{i}" for i in range(40)])
+    for seed in range(20):
+        train, tested, valid = sides(samples, samples.split(test=0.2, validation=0.15, seed=seed))
+        assert len(tested) == 20 and len(valid) == 15 and "large" in labels(train)
+
+
 def test_shares_are_about_right():
     samples = objects([f"g{i // 3}" for i in range(3000)])
     split = samples.split(test=0.2, validation=0.1, seed=4)

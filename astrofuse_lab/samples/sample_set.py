@@ -160,7 +160,7 @@ class SampleSet:
 
     @property
     def table(self) -> "Table":
-        """The scalar columns as an astropy Table; each column's role is in ``table[name].info.meta["role"]``."""
+        """The scalar columns as an astropy Table; each column's role is in ``table[name].meta["role"]``."""
         from astropy.table import MaskedColumn, Table
 
         table = Table()

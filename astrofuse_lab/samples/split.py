@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from astrofuse_lab.samples.sample_set import SampleSet
 
 WAYS = ("object", "sky", "time")
+OVERSHOOT = 0.1
+"""How much more than asked for a side may hold on account of one large group."""
 
 
 @dataclass(frozen=True)
@@ -60,24 +62,51 @@ def group_codes(samples: "SampleSet", group: str | None = None) -> NDArray[np.in
     return np.unique(np.array(keys, dtype=str), return_inverse=True)[1].astype(np.int64) if keys else np.zeros(0, dtype=np.int64)
 
 
-def _codes(samples: "SampleSet", by: str, group: str | None, nside: int) -> NDArray[np.int64]:
+def _codes(samples: "SampleSet", by: str, group: str | None, nside: int, largest: float) -> NDArray[np.int64]:
+    """An integer per sample, equal where samples must stay together; `largest`: the share of samples that one may hold."""
     groups = group_codes(samples, group)
     if by != "sky":
         return groups
+    ra, dec = (np.ma.filled(samples.column(name).astype(float), np.nan) for name in ("ra", "dec"))
+    # without a position, only the group counts
+    cells = np.where(np.isfinite(ra) & np.isfinite(dec), _cells(ra, dec, nside), -1 - groups)
+    joined = _joined(np.unique(cells, return_inverse=True)[1], groups)
+    if np.bincount(joined).max(initial=0) <= largest * len(joined):
+        return joined
+    # groups that tile the sky, as pointings do, join all cells; then each goes whole to the cell of its centre
+    lon, lat = np.radians(ra), np.radians(dec)
+    x, y, z = (_mean_of_group(v, groups) for v in (np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)))
+    centre = np.degrees(np.arctan2(y, x)) % 360, np.degrees(np.arctan2(z, np.hypot(x, y)))
+    return np.unique(np.where(np.isfinite(x), _cells(*centre, nside), -1 - groups), return_inverse=True)[1].astype(np.int64)
+
+
+def _cells(ra: NDArray[np.float64], dec: NDArray[np.float64], nside: int) -> NDArray[np.int64]:
+    """HEALPix cells of positions in deg; of an unknown position, any."""
     from astropy import units as u
     from astropy_healpix import HEALPix
+
+    known = np.isfinite(ra) & np.isfinite(dec)
+    cells = HEALPix(nside=nside, order="nested").lonlat_to_healpix(np.where(known, ra, 0) * u.deg, np.where(known, dec, 0) * u.deg)
+    return np.asarray(cells, dtype=np.int64)
+
+
+def _joined(cells: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cells and groups at once: a group seen in two cells joins them, else it could lie on both sides."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    ra, dec = (np.ma.filled(samples.column(name).astype(float), np.nan) for name in ("ra", "dec"))
-    known = np.isfinite(ra) & np.isfinite(dec)
-    cells = np.asarray(HEALPix(nside=nside, order="nested").lonlat_to_healpix(np.where(known, ra, 0) * u.deg, np.where(known, dec, 0) * u.deg), dtype=np.int64)
-    # a group seen in two cells joins them, else it could lie on both sides; without a position, only the group counts
-    cells = np.unique(np.where(known, cells, -1 - groups), return_inverse=True)[1]
     n = cells.max(initial=-1) + 1
     size = int(n + groups.max(initial=-1) + 1)
     links = coo_array((np.ones(len(cells), dtype=bool), (cells, n + groups)), shape=(size, size))
     return np.asarray(connected_components(links, directed=False)[1][cells], dtype=np.int64)
+
+
+def _mean_of_group(values: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Each sample's value replaced by the mean of those its group knows; NaN where it knows none."""
+    known = np.isfinite(values)
+    count = np.bincount(groups, known)
+    total = np.bincount(groups, np.where(known, values, 0.0))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)[groups]
 
 
 def make_split(
@@ -95,7 +124,9 @@ def make_split(
         Column whose equal values stay together; None: the column with role ``group``, else each object alone.
     seed : int
     by : {"object", "sky", "time"}
-        ``sky``: whole HEALPix cells of `nside`; ``time``: the latest samples by the column `time` are the test.
+        ``sky``: whole HEALPix cells of `nside`, those that a group joins together; where groups tile the sky, as pointings
+        do, and so join nearly everything, whole groups by the cell of their centre. ``time``: the latest samples by the
+        column `time` are the test.
 
     Returns
     -------
@@ -110,23 +141,38 @@ def make_split(
         raise InputError(f"split by={by!r}: choose one of {', '.join(WAYS)}.")
     if not (0 < test < 1 and 0 <= validation < 1 and test + validation < 1):
         raise InputError(f"split test={test}, validation={validation}: shares between 0 and 1 that leave a train part, e.g. test=0.2.")
-    codes = _codes(samples, by, group, nside)
+    codes = _codes(samples, by, group, nside, 1 - test - validation)
     groups = np.unique(codes)
     if len(groups) < 2 + (validation > 0):
-        raise InputError(f"{len(samples)} samples form {len(groups)} group(s) by {group or by}: too few to split. Use another group, or more samples.")
+        finer = f"smaller cells than nside={nside}, e.g. nside={4 * nside}" if by == "sky" else "another group"
+        raise InputError(f"{len(samples)} samples form {len(groups)} group(s) by {group or by}: too few to split. Use {finer}, or more samples.")
     if by == "time":
         order = _groups_by_time(samples, codes, groups, time)
     else:
         order = np.random.default_rng(seed).permutation(groups)
-    sizes = np.bincount(np.searchsorted(groups, codes))[np.searchsorted(groups, order)]
-    share = np.cumsum(sizes) / sizes.sum()
-    # at least one group a side, whatever the rounding
-    n_test = int(np.clip(np.searchsorted(share, test) + 1, 1, len(order) - 1 - (validation > 0)))
-    n_validation = int(np.clip(np.searchsorted(share, test + validation) + 1 - n_test, 1, len(order) - 1 - n_test)) if validation else 0
-    sides = {"test": order[:n_test], "validation": order[n_test : n_test + n_validation], "train": order[n_test + n_validation :]}
+    share = np.bincount(np.searchsorted(groups, codes))[np.searchsorted(groups, order)] / len(codes)
+    tested = _fill(share, np.zeros(len(order), dtype=bool), test, 1 + (validation > 0), by == "time")
+    taken = _fill(share, tested, test + validation, 1, by == "time") if validation else tested
+    sides = {"test": order[tested], "validation": order[taken & ~tested], "train": order[~taken]}
     ids = samples.object_ids
     parts = {side: tuple(str(i) for i in ids[np.isin(codes, chosen)]) for side, chosen in sides.items()}
     return Split(parts["train"], parts["test"], parts["validation"], by, group, seed)
+
+
+def _fill(share: NDArray[np.float64], taken: NDArray[np.bool_], goal: float, spare: int, in_order: bool) -> NDArray[np.bool_]:
+    """Take more groups until they hold `goal` of the samples; at least one more, and `spare` are left.
+
+    One that would lead far beyond the goal is passed over, unless the order (of time) must be kept.
+    """
+    taken, held, new = taken.copy(), float(share[taken].sum()), 0
+    for i in np.flatnonzero(~taken):
+        if (held >= goal and new) or (~taken).sum() <= spare:
+            break
+        if in_order or held + share[i] <= goal + OVERSHOOT:
+            taken[i], held, new = True, held + float(share[i]), new + 1
+    if not new:
+        taken[np.argmin(np.where(taken, np.inf, share))] = True
+    return taken
 
 
 def _groups_by_time(samples: "SampleSet", codes: NDArray[np.int64], groups: NDArray[np.int64], time: str) -> NDArray[np.int64]:
