@@ -113,6 +113,30 @@ def test_one_sample_and_one_modality():
     np.testing.assert_allclose(one.maps["fusion.0"].sum(-1), 1, atol=1e-6)
 
 
+def test_one_layer_or_head_alone(found):
+    assert found.heads == {name: found.maps[name].shape[1] for name in ("fusion.0", "fusion.1")}
+    sample, layer, head = 3, "fusion.1", 1
+    alone = found.only(layer, head)
+    weights = found.maps[layer][sample, head]
+    np.testing.assert_array_equal(alone.received("spectrum")[sample], weights[0, found.order["spectrum"]])
+    for a, name in enumerate(MODALITIES):
+        real = found.token_masks[name][sample]
+        if not real.any():
+            assert not alone.between[sample, a].any()
+            continue
+        rows = weights[found.order[name]][real]
+        shares = np.array([rows[:, found.order[other]].sum(1).mean() for other in MODALITIES])
+        np.testing.assert_allclose(alone.between[sample, a], shares / shares.sum(), rtol=1e-4)
+    # the mean of a layer's heads is the mean of what each of them received, and the mean of layers is what `mean` combines
+    mean = found.only(layer).received("image")
+    np.testing.assert_allclose(mean, np.mean([found.only(layer, h).received("image") for h in range(found.heads[layer])], axis=0), atol=1e-6)
+    np.testing.assert_allclose(found.received("image"), np.mean([found.only(name).received("image") for name in found.heads], axis=0), atol=1e-6)
+    with pytest.raises(UnknownNameError, match=r"fusion\.0"):
+        found.only("fusion.9")
+    with pytest.raises(InputError, match="has no head 99"):
+        found.only("fusion.0", 99)
+
+
 def test_chunks_and_maps_left_out(found):
     told = []
     small = explain.attention(cases.trained(), cases.samples(), rows=7, keep_maps=False, on_progress=told.append)

@@ -6,7 +6,6 @@ from conftest import make_toy_samples
 from widget_tools import do, shown, until, values_of
 
 import astrofuse_lab as af
-from astrofuse_lab.widgets.attention import between, combinations
 from astrofuse_lab.widgets.attribution import AttributionWidget, on_places
 
 pytest_plugins = ["widget_tools"]
@@ -100,8 +99,10 @@ def test_attention_rows_sum_to_one_over_what_is_there(run, toy_samples):
             assert values_of(payload["places"][name]).shape[0] == len(payload["choices"])
         image = values_of(payload["places"]["image"])[0]
         assert np.allclose(image, found.on_input("image")[0].ravel(), atol=1e-6)
-        _, _, weights = combinations(found)[3]
-        assert between(weights, found).shape == rows.shape[1:]
+        layer, head = payload["choices"][3]
+        alone = found.only(layer, int(head))
+        assert np.allclose(rows[3, 0], alone.from_class[0], atol=1e-5) and np.allclose(rows[3, 1:][there], alone.between[0][there], atol=1e-5)
+        assert not np.allclose(rows[3], rows[0], equal_nan=True)
 
 
 def test_a_recipe_without_attention_is_told_so(toy_samples):

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,7 +42,7 @@ class Attention:
     modalities : tuple of str
     object_ids : str array, (n,)
     combine : str
-        How layers were combined: ``mean`` or ``rollout``.
+        How layers were combined: ``mean`` or ``rollout``; of `only`, which layer and head.
     order : dict of str to slice
         Where ``class`` and each modality lie along the query and key axes of the fusion's maps.
     places : dict of modality to mapping
@@ -97,6 +97,45 @@ class Attention:
         """
         self._check(modality)
         return _lay(self.received(modality), self.places[modality], self._shapes[modality])
+
+    @property
+    def heads(self) -> dict[str, int]:
+        """Layers of the fusion, ``fusion.0`` the first, and how many heads each has."""
+        return {name: one.shape[1] for name, one in self.maps.items() if name.startswith("fusion.")}
+
+    def only(self, layer: str, head: int | None = None) -> "Attention":
+        """The same as if one layer, or one head of it, were all that the fusion has.
+
+        Parameters
+        ----------
+        layer : str
+            A key of `heads`.
+        head : int, optional
+            None: the mean of the layer's heads.
+
+        Returns
+        -------
+        Attention
+            With `between`, `from_class` and `received` of that layer or head, and `combine` naming it.
+
+        Raises
+        ------
+        InputError
+            If the maps were not kept, or the layer has no such head.
+        UnknownNameError
+            For a layer that the fusion does not have.
+        """
+        heads = self.heads
+        if layer not in heads:
+            raise UnknownNameError("layer of this fusion", layer, heads)
+        if head is not None and not 0 <= head < heads[layer]:
+            raise InputError(f"{layer} has no head {head}; it has 0 to {heads[layer] - 1}.")
+        weights = self.maps[layer]
+        flow = torch.from_numpy(weights.mean(1) if head is None else weights[:, head])
+        real = {name: torch.from_numpy(mask) for name, mask in self.token_masks.items()}
+        between, from_class = _between(flow, self.order, real, self.modalities)
+        named = layer if head is None else f"{layer}, head {head}"
+        return replace(self, between=between.numpy(), from_class=from_class.numpy(), combine=named, _received=flow[:, 0].numpy())
 
     def table(self) -> "Table":
         """One row a sample: object_id and the class token's attention to each modality, masked where it is missing."""
@@ -205,9 +244,7 @@ def attention(
         raise UnknownNameError("way to combine layers", combine, COMBINE)
     some_samples(samples)
     if not run.model.attends:
-        raise InputError(
-            f"recipe {run.recipe.name!r} fuses without attention, so there are no weights to show. Recipes that have them: {', '.join(_attending())}."
-        )
+        raise InputError(why_none(run))
     kinds = {name: run.preparation.scalings[name].kind for name in run.modalities}
     batch = run.batch(samples)
     shapes = {name: tuple(batch.values[name].shape[axis] for axis in PLACE_AXES[kind]) for name, kind in kinds.items()}
@@ -252,9 +289,16 @@ def _piece(fused: "Fused", order: Mapping[str, slice], modalities: Sequence[str]
     return {key: one.cpu().numpy() for key, one in piece.items()}
 
 
-def _attending() -> list[str]:
-    """Recipes whose fusion has attention."""
+def recipes_with_attention() -> list[str]:
+    """Names of the recipes whose fusion has attention."""
     from astrofuse_lab.models.build import FUSIONS
     from astrofuse_lab.recipes.catalogue import RECIPES
 
     return [name for name, recipe in RECIPES.items() if recipe.decision is None and recipe.fusion.name in FUSIONS and FUSIONS[recipe.fusion.name].attends]
+
+
+def why_none(run: "Run") -> str:
+    """Why a run has no attention to show, and which recipes have; empty where it has."""
+    if run.model.attends:
+        return ""
+    return f"Recipe {run.recipe.name!r} fuses without attention, so there are no weights to show. Train one that has them: {', '.join(recipes_with_attention())}."

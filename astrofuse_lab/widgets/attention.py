@@ -1,6 +1,5 @@
 """Which kind of data looked at which: a run's own attention weights between modalities, and where on each input they fell."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,33 +22,19 @@ CLASS = "class token"
 ALL = "mean"
 
 
-def between(weights: NDArray[Any], attention: "Attention") -> NDArray[np.float32]:
-    """One head's weights, (query, key), as modality to modality.
-
-    Returns
-    -------
-    float32 array, (1 + modality, modality)
-        First row the class token, which the head reads; each the mean over real tokens of what they give to each modality,
-        the share of the class token left out, so that rows sum to one. NaN rows for missing modalities.
-    """
-    real = [attention.token_masks[m][0] for m in attention.modalities]
-    out = np.full((1 + len(real), len(real)), np.nan, dtype=np.float32)
-    queries = [weights[:1], *(weights[attention.order[m]][mask] for m, mask in zip(attention.modalities, real, strict=True))]
-    for i, rows in enumerate(queries):
-        if len(rows):
-            share = np.array([rows[:, attention.order[m]].sum(1).mean() for m in attention.modalities])
-            out[i] = share / max(float(share.sum()), 1e-12)
+def choices(attention: "Attention") -> list[tuple[str, str, "Attention"]]:
+    """(layer, head, attention) of every choice the view offers: the mean of all first, then each layer, then its heads."""
+    out = [(ALL, ALL, attention)]
+    for layer, heads in attention.heads.items():
+        out.append((layer, ALL, attention.only(layer)))
+        out += [(layer, str(head), attention.only(layer, head)) for head in range(heads)]
     return out
 
 
-def combinations(attention: "Attention") -> list[tuple[str, str, NDArray[Any]]]:
-    """(layer, head, weights) of every choice the view offers: means first, then each head of each layer."""
-    layers = {name: one[0] for name, one in attention.maps.items() if name.startswith("fusion.")}
-    out = [(ALL, ALL, np.mean([one.mean(0) for one in layers.values()], axis=0))]
-    for name, one in layers.items():
-        out.append((name, ALL, one.mean(0)))
-        out += [(name, str(head), one[head]) for head in range(len(one))]
-    return out
+def shares(attention: "Attention") -> NDArray[np.float32]:
+    """Who looked at what in one sample, (1 + modality, modality): first the class token, NaN rows for what is missing."""
+    between = np.where(attention.present[0][:, None], attention.between[0], np.nan)
+    return np.concatenate([attention.from_class[:1], between]).astype(np.float32)
 
 
 class AttentionWidget(Base):
@@ -73,10 +58,12 @@ class AttentionWidget(Base):
     title = t.Unicode("").tag(sync=True)
 
     def __init__(self, run: "Run", samples: "SampleSet", selection: Selection | None = None, **traits: Any) -> None:
+        from astrofuse_lab.explain.attention_maps import why_none
+
         self.run, self.samples = run, samples
-        attends = bool(run.model.attends)
+        reason = why_none(run)
         given = {
-            "columns": columns_payload(samples), "coverage": coverage_payload(samples), "available": attends, "reason": "" if attends else _why_not(run),
+            "columns": columns_payload(samples), "coverage": coverage_payload(samples), "available": not reason, "reason": reason,
             "title": f"{run.recipe.name}, {run.target}", "simulated": samples.simulated,
         }  # fmt: skip
         super().__init__(samples.object_ids, selection, **{**given, **traits})
@@ -113,27 +100,17 @@ class AttentionWidget(Base):
         found = attention(self.run, one, keep_maps=True)
         kinds = {name: self.run.preparation.scalings[name].kind for name in found.modalities}
         long = lengths(self.samples, position)
-        chosen = combinations(found)
+        chosen = choices(found)
         places: dict[str, list[NDArray[np.float32]]] = {name: [] for name in found.modalities}
-        for _, _, weights in chosen:
-            # the same maps, as if this head were all there is
-            alone = replace(found, _received=np.asarray(weights[None, 0], dtype=np.float32))
+        for _, _, alone in chosen:
             for name in found.modalities:
                 places[name].append(on_places(alone.on_input(name)[0], kinds[name], long.get(name, 0)))
         return {
             "modalities": list(found.modalities), "kinds": [kinds[m] for m in found.modalities], "present": [bool(v) for v in found.present[0]],
-            "choices": [[layer, head] for layer, head, _ in chosen], "between": array([between(weights, found) for _, _, weights in chosen]),
+            "choices": [[layer, head] for layer, head, _ in chosen], "between": array([shares(alone) for _, _, alone in chosen]),
             "rows": [CLASS, *found.modalities], "places": {name: array(np.stack(rows)) for name, rows in places.items()},
             "prediction": prediction_card(self.run, one),
         }  # fmt: skip
 
     def __repr__(self) -> str:
         return f"AttentionWidget({len(self._ids)} samples{'' if self.available else ', recipe without attention'})"
-
-
-def _why_not(run: "Run") -> str:
-    """Why there is nothing to see, in the words of `explain.attention` itself."""
-    from astrofuse_lab.explain.attention_maps import _attending
-
-    names = _attending()
-    return f"The recipe {run.recipe.name!r} fuses without attention, so there are no weights to show. Train one that has them: {', '.join(names)}."
