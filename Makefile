@@ -9,6 +9,9 @@ STAMPS := $(VENV)/stamps
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 VIEWS  := $(shell find widgets/src widgets/schema -type f 2>/dev/null) $(wildcard widgets/*.mjs widgets/*.json)
 PORT   ?= 8888
+# more options of JupyterLab, e.g. make lab LAB=--no-browser; it refuses to run as root (in a container) unless told to
+LAB    ?=
+ROOT   := $(if $(filter 0,$(shell id -u)),--allow-root)
 # pip would write and delete through this link, into the sources: it goes before every install and comes back after
 LINK   := $(VENV)/share/jupyter/labextensions/astrofuse-lab
 
@@ -20,7 +23,7 @@ help:
 	@sed -n '1,3s/^# //p' Makefile
 
 lab: $(STAMPS)/front-end
-	$(BIN)/jupyter lab --port $(PORT) notebooks/01_first_fusion.ipynb
+	$(BIN)/jupyter lab --port $(PORT) --LabApp.default_url=/lab/tree/notebooks/01_first_fusion.ipynb $(ROOT) $(LAB)
 
 demo: $(STAMPS)/package
 	$(BIN)/astrofuse demo

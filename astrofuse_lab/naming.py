@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from astrofuse_lab.errors import ArchiveError, InputError, TargetError, UnknownNameError
+from astrofuse_lab.surveys import SURVEYS
 from astrofuse_lab.targets import Target, Targets
 
 TIMEOUT = 20.0  # s
@@ -88,7 +89,7 @@ def from_region(center: Any, radius: Any, n: int = 100, survey: str = "practice/
         If the survey cannot search regions, or `radius` or `n` cannot be used.
     """
     provider = survey.partition("/")[0]
-    if provider not in REGIONS:
+    if provider not in REGIONS or survey not in SURVEYS:
         raise UnknownNameError("survey that can search a region", survey, [f"{name}/table" for name in REGIONS])
     try:
         degrees = float(radius.to_value("deg") if hasattr(radius, "to_value") else float(radius) / 3600)
@@ -158,23 +159,34 @@ def _resolve(name: str) -> Target | str:
     return Target(name, float(position[1]), float(position[2]), SESAME_EPOCH, pmra, pmdec)
 
 
+def _why(error: Exception) -> str:
+    """A failed request in a few words: requests' own hold the whole address three times."""
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"HTTP {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {TIMEOUT:g} s"
+    return "no such host, or no network" if "resolve" in str(error) or "look up" in str(error) else type(error).__name__
+
+
 def _sesame(name: str) -> str:
     """The resolver's answer, from the first of astropy's Sesame servers that gives one."""
     import requests
     from astropy.coordinates.name_resolve import sesame_url
 
-    failures = []
+    failures: list[str] = []
     for base in sesame_url.get():
         url = f"{base.rstrip('/')}/-oI/SNV?{quote(name)}"
         try:
             response = requests.get(url, timeout=TIMEOUT)
             response.raise_for_status()
         except requests.RequestException as error:
-            failures.append(f"{url}: {error}")
+            failures.append(f"{urlsplit(url).hostname}: {_why(error)}")
             continue
         if "#" in response.text[:200] and "<html" not in response.text[:2000].lower():
             return response.text
-        failures.append(f"{url}: not an answer of Sesame but {response.headers.get('content-type', 'something else')}")
+        failures.append(f"{urlsplit(url).hostname}: not an answer of Sesame but {response.headers.get('content-type', 'something else')}")
     raise ArchiveError(
         "Sesame", f"the name resolver cannot be reached, so names cannot be turned into positions. Give coordinates instead: "
         f"Targets.from_table({{'id': [{name!r}], 'ra': [...], 'dec': [...]}}), or a name of the practice sky. ({'; '.join(failures)})",

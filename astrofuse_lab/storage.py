@@ -30,12 +30,29 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
-    """A folder to fill; it takes its final name only when the block ends without error."""
+def new_folder(path: Path, overwrite: bool = False, holds: tuple[str, ...] = ()) -> Iterator[Path]:
+    """A folder to fill; it takes its final name only when the block ends without error.
+
+    Parameters
+    ----------
+    path : path
+    overwrite : bool
+        Replace what is there.
+    holds : tuple of str
+        Files of which such folders hold one: a folder without any is somebody's own and is not replaced unless empty.
+
+    Raises
+    ------
+    StorageError
+        If the place is taken, full or read-only; nothing there was changed.
+    """
     path = Path(path)
     with storage_errors(path):  # where the folder above may not be entered, even looking fails
         if path.exists() and not overwrite:
             raise StorageError(f"{path} already exists. Pass overwrite=True to replace it, or give another path.")
+        ours = not holds or any((path / name).is_file() for name in holds) or (path.is_dir() and not any(path.iterdir()))
+        if path.exists() and not ours:
+            raise StorageError(f"{path} holds no {holds[0]}: it is something else and is not replaced. Give another path, or remove it yourself.")
     partial = path.with_name(f".{path.name}.partial-{uuid.uuid4().hex[:8]}")
     with storage_errors(path):
         try:

@@ -110,6 +110,9 @@ class Targets(Sequence[Target]):
         id_name = id or _first(ID_NAMES, lower)
         lon, lat = _degrees(columns[ra_name], ra_name), _degrees(columns[dec_name], dec_name)
         ids = [str(v) for v in columns[id_name]] if id_name else [f"target-{i:05d}" for i in range(len(lon))]
+        lengths = {name: len(column) for name, column in ((ra_name, lon), (dec_name, lat), (id_name, ids)) if name}
+        if len(set(lengths.values())) > 1:
+            raise TargetError(f"columns of unequal length: {', '.join(f'{name} has {n} rows' for name, n in lengths.items())}.")
         extra = {n: _degrees(columns[lower[n]], n, angle=False) for n in ("epoch", "pmra", "pmdec") if n in lower}
         rows, notes = [], []
         first: dict[Target, int] = {}

@@ -139,7 +139,9 @@ class Preparation:
         return tuple(self.scalings)
 
     def check(self, samples: SampleSet) -> None:
-        """Raise RunError unless the set has every modality in the layout this was fitted on."""
+        """Raise RunError unless the set has every modality in the layout this was fitted on; InputError for what is no set."""
+        if not hasattr(samples, "modalities"):
+            raise InputError(f"samples is a {type(samples).__name__}. Give a SampleSet: af.load_samples(name), af.align(found) or af.SampleSet.open(path).")
         there = samples.modalities
         for name, scaling in self.scalings.items():
             if name not in there:

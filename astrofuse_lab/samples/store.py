@@ -41,7 +41,7 @@ def write(samples: SampleSet, path: str | Path, overwrite: bool = False) -> Path
         If the folder exists and `overwrite` is False, the disk is full, or the place is read-only.
     """
     path = Path(path).expanduser()
-    with new_folder(path, overwrite=overwrite) as folder:
+    with new_folder(path, overwrite=overwrite, holds=("manifest.json",)) as folder:
         pq.write_table(samples._columns.take(samples.rows()), folder / "columns.parquet")
         for name in samples._data:
             _write_modality(samples, name, folder)
@@ -132,7 +132,9 @@ def _manifest(folder: Path, sealed: bool) -> dict[str, Any]:
         if missing:
             raise KeyError(min(missing))
         seal = manifest.pop("sha256")
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:  # its repr holds the whole file
+        raise SampleSetError(f"{file} is damaged (no UTF-8 at byte {error.start}). Restore it from a copy, or make the set again.") from error
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise SampleSetError(f"{file} is damaged ({error!r}). Restore it from a copy, or make the set again.") from error
     if sealed and seal != _seal(manifest):
         raise SampleSetError(f"{file} was altered since the set was saved. Restore it from a copy; SampleSet.open(path, verify=False) opens it as it is.")
@@ -151,9 +153,11 @@ def _check_files(folder: Path, files: dict[str, dict[str, Any]], verify: bool | 
         file = folder / name
         if not file.is_file():
             raise SampleSetError(f"{folder} lacks the file {name!r}. Restore it from a copy, or make the set again.")
-        if file.stat().st_size != known["bytes"] or (thorough and file_digest(file) != known["sha256"]):
+        size = file.stat().st_size
+        if size != known["bytes"] or (thorough and file_digest(file) != known["sha256"]):
+            how = f"{size} bytes, {known['bytes']} saved" if size != known["bytes"] else "its checksum differs"
             raise SampleSetError(
-                f"{file} was altered since the set was saved ({file.stat().st_size} bytes, {known['bytes']} saved). "
+                f"{file} was altered since the set was saved ({how}). "
                 "Restore it from a copy; SampleSet.open(path, verify=False) skips the checksum, not the size."
             )
 

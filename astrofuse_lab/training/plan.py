@@ -59,8 +59,6 @@ def make_plan(
 ) -> Plan:
     """Check all arguments of a training and decide what they leave open."""
     recipe = get_recipe(recipe)
-    if len(samples) == 0:
-        raise InputError("there are no samples to train on: the set is empty.")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise InputError(f"seed={seed!r}: a whole number, 0 or more.")
     names = choose_modalities(samples, modalities)
@@ -90,8 +88,10 @@ def choose_modalities(samples: SampleSet, modalities: Sequence[str] | None) -> t
     Raises
     ------
     InputError
-        For one that does not exist or is named twice, or if there is none.
+        For one that does not exist or is named twice, or if there is none, or no sample.
     """
+    if not len(samples):
+        raise InputError("there are no samples to train on: the set is empty.")
     if modalities is None:
         names = tuple(name for name in samples.modalities if samples.present(name).any())
     else:

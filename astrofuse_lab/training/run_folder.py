@@ -51,7 +51,7 @@ def save_run(run: Run, path: str | Path, overwrite: bool = False) -> Path:
     if run.path is not None and path.exists() and path.resolve() == run.path.resolve():
         write_files(run, path)
         return run.path
-    with new_folder(path, overwrite=overwrite) as folder:
+    with new_folder(path, overwrite=overwrite, holds=("run.json", "training.json")) as folder:
         write_files(run, folder)
         if run.snapshot is not None:
             (folder / CHECKPOINTS).mkdir()
@@ -125,6 +125,8 @@ def _read_json(file: Path, why: str) -> dict[str, Any]:
         if data["format"] != FORMAT:
             raise KeyError("format")
         version = int(data["version"])
+    except UnicodeDecodeError as error:  # its repr holds the whole file
+        raise RunError(f"{file} is damaged (no UTF-8 at byte {error.start}). Restore it from a copy, or train again.") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError(f"{file} is damaged ({error!r}). Restore it from a copy, or train again.") from error
     if version > VERSION:
