@@ -422,7 +422,7 @@ def _given(role, name):
     return {"encoder": (layout, 16), "fusion": (("image", "text"), 16), "head": (16, 3), "decision": ("classification",)}[role]
 
 
-OTHERS = {"heads": 2, "depth": 2, "layers": 3, "tokens": 1, "hidden": 32, "channels": 8, "periods": 8, "history": 0, "shortest": 5.0, "crop": 9}
+OTHERS = {"heads": 2, "depth": 2, "layers": 3, "tokens": 1, "hidden": 32, "channels": 8, "periods": 8, "history": 0, "profile": 0, "shortest": 5.0, "crop": 9}
 
 
 @pytest.mark.parametrize(("role", "name", "option"), [(r, n, o) for r, table in PARTS.items() for n, part in table.items() for o in options_of(part)])

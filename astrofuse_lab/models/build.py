@@ -81,7 +81,7 @@ def _check_value(what: str, name: str, value: Any, default: Any) -> None:
         raise InputError(f"{what} is {type(value).__name__}, not {kind.__name__}; the default is {default!r}.")
     if name.endswith("dropout") and not 0 <= value < 1:
         raise InputError(f"{what}: a share from 0 to below 1; the default is {default!r}.")
-    if kind is int and value < (0 if name in ("depth", "hidden", "layers", "history", "crop") else 1):
+    if kind is int and value < (0 if name in ("depth", "hidden", "layers", "history", "crop", "profile") else 1):
         raise InputError(f"{what} is too small; the default is {default!r}.")
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from astrofuse_lab.models.attention import FeatureDropout
 from astrofuse_lab.models.encoder import Encoder, cells, place_of
+from astrofuse_lab.models.profile import RadialProfile
 from astrofuse_lab.models.tokens import InputLayout, Tokens
 
 STRIDE = 8
@@ -69,6 +70,8 @@ class Conv2dEncoder(Encoder):
         Cells along each axis.
     crop : int
         Only the central so many pixels along each axis are looked at; 0: all.
+    profile : int
+        Width of the hidden layer that reads the rings around the middle, added to each token; 0 leaves them out.
     dropout : float
         Share of feature channels set to zero while training.
     """
@@ -78,8 +81,9 @@ class Conv2dEncoder(Encoder):
     radius: Tensor
 
     def __init__(
-        self, layout: InputLayout, width: int, *, channels: int = 16, depth: int = 1, tokens: int = 4, crop: int = 0, dropout: float = 0.1
-    ) -> None:
+        self, layout: InputLayout, width: int, *, channels: int = 16, depth: int = 1, tokens: int = 4, crop: int = 0, profile: int = 64,
+        dropout: float = 0.1,
+    ) -> None:  # fmt: skip
         super().__init__(layout, width)
         bands, *sides = layout.shape
         height, breadth = (min(crop, side) if crop else side for side in sides)
@@ -90,6 +94,7 @@ class Conv2dEncoder(Encoder):
         # the distance from the centre is one more input channel; the same for all images, it is convolved once
         self.centre = nn.Conv2d(1, channels, 5, stride=2, padding=2)
         self.trunk = _trunk(2, channels, depth)
+        self.profile = RadialProfile(bands, height, breadth, width, profile, dropout) if profile else None
         self.project = nn.Sequential(FeatureDropout(dropout), nn.Linear(4 * channels, width))
         self.position = nn.Parameter(0.02 * torch.randn(self.rows * self.columns, width))
         self.norm = nn.LayerNorm(width)
@@ -105,7 +110,10 @@ class Conv2dEncoder(Encoder):
         inputs = torch.cat([values.masked_fill(~mask, 0.0), real], 1).contiguous(memory_format=torch.channels_last)
         features = self.trunk(self.stem(inputs) + self.centre(self.radius))
         features = F.adaptive_avg_pool2d(features, (self.rows, self.columns)).flatten(2).transpose(1, 2)
-        return Tokens(self.norm(self.project(features) + self.position), seen, place_of(("y", "x"), self.box))
+        tokens = self.project(features) + self.position
+        if self.profile is not None:
+            tokens = tokens + self.profile(values, mask)[:, None]
+        return Tokens(self.norm(tokens), seen, place_of(("y", "x"), self.box))
 
 
 def _radius(height: int, breadth: int) -> Tensor:
