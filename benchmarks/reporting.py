@@ -15,6 +15,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
+MEASURED = ("astrofuse_lab", "benchmarks/*.py", "tests", "notebooks", "widgets", "binder", ".ci", "Makefile", "pyproject.toml", "constraints.txt")
+"""What a result is a result of."""
 
 
 def machine() -> str:
@@ -25,7 +27,7 @@ def machine() -> str:
 def commit() -> str:
     """The commit at hand, marked where the code differs from it."""
     done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    changed = subprocess.run(["git", "status", "--porcelain", "--", "astrofuse_lab", "benchmarks/*.py"], cwd=ROOT, capture_output=True, text=True, check=False)
+    changed = subprocess.run(["git", "status", "--porcelain", "--", *MEASURED], cwd=ROOT, capture_output=True, text=True, check=False)
     return done.stdout.strip() + ("+changes" if changed.stdout.strip() else "")
 
 
