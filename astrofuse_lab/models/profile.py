@@ -4,7 +4,7 @@ The azimuthal harmonics of photometry (e.g. Rix & Zaritsky 1995, ApJ 447, 82: m 
 A small set of images teaches a convolution this only slowly; here no direction has to be learned.
 """
 
-import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ def rings(height: int, breadth: int) -> Tensor:
     edges, reach = [0.0, FIRST], min(height, breadth) / 2
     while edges[-1] < reach:
         edges.append(edges[-1] * GROWTH)
-    parts = torch.stack([(radius >= low) & (radius < high) for low, high in zip(edges[:-1], edges[1:], strict=True)])
+    parts = torch.stack([(radius >= low) & (radius < high) for low, high in pairwise(edges)])
     return parts[parts.flatten(1).any(1)]
 
 
