@@ -1,9 +1,12 @@
 """The wheel: one file with the library, the views and the lab extension; metadata that agree."""
 
+import ast
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -28,6 +31,36 @@ def test_every_view_of_python_has_its_source():
 def test_install_json_names_the_python_package():
     install = json.loads((ROOT / "widgets" / "install.json").read_text())
     assert install["packageManager"] == "python" and install["packageName"] == "astrofuse-lab"
+
+
+MODULE_OF = {"astropy-healpix": "astropy_healpix", "lightning-fabric": "lightning_fabric", "scikit-learn": "sklearn", "umap-learn": "umap"}
+CARRIED = {"IPython": "ipywidgets", "param": "panel"}
+"""Imported, but only as the face of a package that is declared."""
+
+
+def declared():
+    """Names of the packages that an installation needs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return [re.match(r"[\w-]+", line)[0] for line in project["dependencies"]]
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
+    imported = set()
+    for path in (ROOT / "astrofuse_lab").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module] if isinstance(node, ast.ImportFrom) else []
+            imported |= {name.split(".")[0] for name in names}
+    imported -= {"astrofuse_lab", *sys.stdlib_module_names, *CARRIED}
+    assert imported == {MODULE_OF.get(name, name) for name in declared()}
+
+
+def test_every_dependency_is_justified_and_pinned():
+    text = (ROOT / "CONTRIBUTING.md").read_text().split("## Why each dependency")[1]
+    rows = [row.split("|")[1:3] for row in text.splitlines() if row.startswith("| ") and not row.startswith("| package")]
+    said = [name.strip() for names, reason in rows for name in names.split(",") if reason.strip()]
+    assert sorted(said) == sorted(declared())
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
+    assert set(declared()) <= pinned
 
 
 @pytest.mark.skipif(not (EXTENSION / "package.json").exists(), reason="the front end is not built; run: make front-end")
