@@ -28,7 +28,25 @@ def test_log_grid():
     assert af.LogGrid(380 * u.nm, 0.92 * u.um, 1e-3) == grid
 
 
-@pytest.mark.parametrize("make", [lambda: af.PixelGrid(0, 1), lambda: af.PixelGrid(2.5, 1), lambda: af.PixelGrid(8, -1), lambda: af.PixelGrid(8, float("nan")), lambda: af.LogGrid(5, 4, 1), lambda: af.LogGrid(4000, 5000, 0), lambda: af.LogGrid(4000, 9000, 1e-9), lambda: af.TimeGrid(3, 3)])
+def test_time_grid():
+    from astropy.time import Time
+
+    assert af.TimeGrid() == af.TimeGrid(start=None, stop=None, step=None, bands=None)
+    grid = af.TimeGrid(59000, 59100, 12 * u.hour, "g1")
+    assert (grid.start, grid.stop, grid.step, grid.bands) == (59000.0, 59100.0, 0.5, ("g1",))
+    assert grid == af.TimeGrid(Time(59000, format="mjd"), 59100 * u.day, 0.5, ["g1"])
+    assert af.TimeGrid(Time("2020-05-31", scale="utc")) == af.TimeGrid(Time("2020-05-31", scale="utc").tdb) == af.TimeGrid(59000)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: af.PixelGrid(0, 1), lambda: af.PixelGrid(2.5, 1), lambda: af.PixelGrid("64", 1), lambda: af.PixelGrid(8, -1), lambda: af.PixelGrid(8, float("nan")),
+        lambda: af.PixelGrid(8, 1 * u.m), lambda: af.PixelGrid(8, "wide"), lambda: af.LogGrid(5, 4, 1), lambda: af.LogGrid(4000, 5000, 0), lambda: af.LogGrid(4000, 9000, 1e-9),
+        lambda: af.LogGrid(4000 * u.s, 9000, 1e-3), lambda: af.LogGrid(4000, float("inf"), 1e-3), lambda: af.LogGrid([4000, 5000], 9000, 1e-3), lambda: af.TimeGrid(3, 3),
+        lambda: af.TimeGrid(start=float("nan")), lambda: af.TimeGrid(step=1 * u.m), lambda: af.TimeGrid(start="yesterday"),
+    ],
+)  # fmt: skip
 def test_grids_that_are_none(make):
     with pytest.raises(InputError, match="Grid"):
         make()

@@ -1,5 +1,6 @@
 """The common grids that products are brought to. Quantities at the door, plain numbers inside."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,19 @@ from numpy.typing import NDArray
 from astrofuse_lab.errors import InputError
 
 
-def _plain(value: Any, unit: str) -> float:
-    """A number in `unit`, from an astropy Quantity or a number already in it."""
-    # twelve digits: 380 nm and 3800 Angstrom make the same grid
-    return float(f"{float(value.to_value(unit)):.12g}") if hasattr(value, "to_value") else float(value)
+def _plain(what: str, value: Any, unit: str) -> float:
+    """A number in `unit`, from an astropy Quantity or a number already in it; of a Time, its MJD (UTC)."""
+    if hasattr(value, "utc") and hasattr(value, "mjd"):
+        value = value.utc.mjd
+    reason: Exception | None = None
+    try:
+        # twelve digits: 380 nm and 3800 Angstrom make the same grid
+        number = float(f"{float(value.to_value(unit)):.12g}") if hasattr(value, "to_value") else float(value)
+    except (TypeError, ValueError) as error:  # astropy's UnitConversionError is a TypeError
+        number, reason = np.nan, error
+    if not np.isfinite(number):
+        raise InputError(f"{what}={value!r} is no finite number in {unit or 'dex'}, nor a quantity that can be converted to it.") from reason
+    return number
 
 
 @dataclass(frozen=True, init=False)
@@ -31,10 +41,10 @@ class PixelGrid:
     scale: float
 
     def __init__(self, size: int, scale: Any) -> None:
-        object.__setattr__(self, "size", int(size))
-        object.__setattr__(self, "scale", _plain(scale, "arcsec"))
-        if self.size < 1 or self.size != size:
+        if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
             raise InputError(f"PixelGrid: size is a number of pixels, at least 1, not {size!r}.")
+        object.__setattr__(self, "size", int(size))
+        object.__setattr__(self, "scale", _plain("PixelGrid: scale", scale, "arcsec"))
         if not 0 < self.scale < 3.6e5:
             raise InputError(f"PixelGrid: scale {self.scale} arcsec per pixel is not positive. Type e.g. PixelGrid(64, 0.262 * u.arcsec).")
 
@@ -65,8 +75,8 @@ class LogGrid:
     step: float
 
     def __init__(self, start: Any, stop: Any, step: float) -> None:
-        for name, value in (("start", _plain(start, "Angstrom")), ("stop", _plain(stop, "Angstrom")), ("step", float(step))):
-            object.__setattr__(self, name, value)
+        for name, value in (("start", start), ("stop", stop), ("step", step)):
+            object.__setattr__(self, name, _plain(f"LogGrid: {name}", value, "Angstrom" if name != "step" else ""))
         if not (0 < self.start < self.stop and self.step > 0):
             raise InputError(f"LogGrid({self.start}, {self.stop}, {self.step}): start below stop, and a positive step, e.g. LogGrid(3800, 9200, 1e-3).")
         if len(self) > 200_000:
@@ -86,29 +96,30 @@ class LogGrid:
         return np.asarray(self.start * 10 ** (self.step * (np.arange(len(self) + 1) - 0.5)), dtype=np.float64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class TimeGrid:
     """Which epochs are kept, and whether they are binned.
 
     Parameters
     ----------
-    start, stop : float, optional
-        First and last MJD; None: no bound.
-    step : float, optional
-        Bin width in days (inverse-variance mean per band and bin); None: the observed epochs are kept, as tokens.
-    bands : tuple of str, optional
+    start, stop : Time, Quantity or float, optional
+        First and last MJD, on the clock of the light curves (a Time counts by its UTC); None: no bound.
+    step : Quantity or float, optional
+        Bin width; a plain number is days (inverse-variance mean per band and bin). None: the observed epochs are kept, as tokens.
+    bands : str or sequence of str, optional
         None: all bands found, in order of first appearance.
     """
 
-    start: float | None = None
-    stop: float | None = None
-    step: float | None = None
-    bands: tuple[str, ...] | None = None
+    start: float | None
+    stop: float | None
+    step: float | None
+    bands: tuple[str, ...] | None
 
-    def __post_init__(self) -> None:
+    def __init__(self, start: Any = None, stop: Any = None, step: Any = None, bands: str | Sequence[str] | None = None) -> None:
+        for name, value in (("start", start), ("stop", stop), ("step", step)):
+            object.__setattr__(self, name, None if value is None else _plain(f"TimeGrid: {name}", value, "d"))
+        object.__setattr__(self, "bands", None if bands is None else (bands,) if isinstance(bands, str) else tuple(bands))
         if self.start is not None and self.stop is not None and not self.start < self.stop:
             raise InputError(f"TimeGrid: start {self.start} is not before stop {self.stop} (MJD).")
         if self.step is not None and not self.step > 0:
             raise InputError(f"TimeGrid: step {self.step} days is not positive; None keeps the observed epochs.")
-        if self.bands is not None:
-            object.__setattr__(self, "bands", tuple(self.bands))
