@@ -135,6 +135,10 @@ def test_page_works_without_kernel_and_network(page_path, bench):
         embedding.locator(f"text={object_id}").first.wait_for()
         attention.locator(f"text={object_id}").first.wait_for()
         attribution.get_by_text("exact Shapley values").wait_for()
+        # only what is stored is offered: there is one map, PCA, and one explanation a sample
+        assert page.get_by_role("button", name="UMAP").count() == 0 and page.get_by_role("button", name="PCA").count() == 0
+        assert attribution.get_by_role("combobox", name="Method").count() == 0 and attribution.get_by_role("combobox", name="Class to explain").count() == 0
+        attribution.get_by_text("by integrated gradients").wait_for()
         # one that is not: it says so
         missing = str(bench.samples.object_ids[next(i for i in range(79, 0, -1) if i not in spread([str(v) for v in bench.samples.column("label")], 12))])
         attribution.get_by_placeholder("go to id").fill(missing)

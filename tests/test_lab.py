@@ -83,19 +83,66 @@ def test_every_cell_runs(first):
     assert "identical" in text and "balanced" in text
 
 
-def test_fetch_widget_fetches_stops_and_goes_on(first):
+SLOW = """
+import time as _time
+from astrofuse_lab.surveys.practice.observing import Instrument
+asked, _quick, _batch = [], Instrument.query, Instrument.batch
+def _slow(self, targets, ask):
+    asked.extend((self.name, i) for i in targets.ids)
+    for raw in _quick(self, targets, ask):
+        _time.sleep(0.3)
+        yield raw
+Instrument.query, Instrument.batch = _slow, 8
+"""
+"""Makes the practice sky as slow as an archive in the notebook's kernel, and writes down who is asked about what."""
+
+
+def ask_until(page, code, wanted, seconds=120):
+    """Ask the kernel until it prints what is wanted."""
+    for _ in range(seconds * 4):
+        if (said := ask(page, code)) == wanted:
+            return
+        page.wait_for_timeout(250)
+    raise AssertionError(f"{code}: {said!r}, not {wanted!r}, after {seconds} s")
+
+
+def rows_done(view):
+    """What the widget's own table says: survey -> [done, total]."""
+    cells = view.locator(".af-progress-table tbody tr").evaluate_all("(rows) => rows.map((r) => [r.cells[0].innerText.trim(), r.cells[2].innerText.trim()])")
+    return {name: [int(n) for n in share.split("/")] for name, share in cells}
+
+
+@pytest.mark.timeout(400)
+def test_fetch_widget_stops_and_goes_on_where_it_stopped(first):
     page, browser = first
+    n = int(ask(page, "print(len(targets))"))
+    ask(page, SLOW)
     view = show(page, "af.FetchWidget", "Fetch")
     assert view.locator("header .af-badge").is_visible()
     view.get_by_role("button", name="Fetch").first.click()
-    page.wait_for_function("() => true")
-    view.get_by_role("button", name="Align").wait_for()
-    for _ in range(600):
-        if ask(page, "print(fetching.found is not None and fetching.found.complete)") == "True":
-            break
-        page.wait_for_timeout(200)
-    assert ask(page, "print(fetching.found.complete)") == "True"
+    page.wait_for_function("() => [...document.querySelectorAll('.af-progress-table tbody tr')].some((r) => parseInt(r.cells[2].innerText) > 20)")
+    browser.shot(page, "lab-fetch-running")
+    view.get_by_role("button", name="Stop").click()
+    go_on = view.get_by_role("button", name="Continue")
+    go_on.wait_for()
+    page.wait_for_timeout(500)
+    partial = rows_done(view)
+    assert len(partial) == 5 and all(total == n for _, total in partial.values())
+    assert 0 < sum(done for done, _ in partial.values()) < 5 * n  # something, not all
+    assert "Stopped; Continue goes on where it stopped" in view.inner_text()
+    assert str(5 * n - sum(done for done, _ in partial.values())) in go_on.inner_text()  # "Continue (1234 left)"
+    browser.shot(page, "lab-fetch-stopped")
+    # requests that were on their way still end up in the cache; then note what is known
+    ask_until(page, "import threading; print(any(t.name.startswith('fetch ') for t in threading.enumerate()))", "False")
+    ask(page, "known = {(str(r['survey']), str(r['object_id'])) for r in fetching.found.status if r['state'] in ('found', 'empty')}; before = len(asked)")
+    assert int(ask(page, "print(len(known))")) == sum(done for done, _ in partial.values())
+    go_on.click()
+    ask_until(page, "print(fetching.found.complete and not fetching.busy)", "True", 240)
+    go_on.wait_for(state="detached")
+    assert rows_done(view) == {name: [n, n] for name in partial}
+    assert ask(page, "print(len(asked) > before, known & set(asked[before:]), len(asked) - len(set(asked)))") == "True set() 0"
     browser.shot(page, "lab-fetch")
+    ask(page, "Instrument.query, Instrument.batch = _quick, _batch")
     view.get_by_role("button", name="Show the line of Python").click()
     assert "af.fetch(" in view.inner_text()
 

@@ -5,13 +5,14 @@ import time
 
 import numpy as np
 import pytest
-from browser import ROOT, Lab, Server, chromium, notebook, open_lab, outputs, run_all
+from browser import ROOT, SCREENS, Lab, Server, chromium, command, notebook, open_lab, outputs, run_all
 from conftest import make_toy_samples
 
 import astrofuse_lab as af
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.widgets.base import STATIC
 from astrofuse_lab.widgets.hosting import Channel, Hosted, state_names
+from astrofuse_lab.widgets.plot_theme import ON_DARK
 from astrofuse_lab.widgets.workbench import held_out
 
 pytestmark = pytest.mark.skipif(not (STATIC / "host.js").exists(), reason="the front end is not built; run: make front-end")
@@ -51,10 +52,62 @@ def shown(bench):
 def test_steps_wait_until_they_can_run():
     bench = af.workbench()
     assert shown(bench) == [["FetchWidget"], [], [], []]
-    words = [str(step.objects[0].object) for step in bench._steps[1:]]
-    assert "Waiting for samples" in words[0] and "Waiting for samples" in words[1] and "Waiting for a trained model" in words[2]
-    assert bench._tabs.active == 0
+    notices = [step.objects[0] for step in bench._steps[1:]]
+    assert all("Fetch and align" in one.text for one in notices) and "Train one in step ③" in notices[2].text
+    assert [step["why"] for step in bench.header.steps] == ["", "waits for samples", "waits for samples", "waits for a model"]
+    assert bench._tabs.active == bench.header.step == 0
+    bench.header.comm.receive({"method": "update", "state": {"step": 3}, "buffer_paths": []})
+    assert bench._tabs.active == 3
+    notices[2]._handle_msg({})  # its button
+    assert bench._tabs.active == bench.header.step == 0
+    assert not bench.header.simulated and not bench.header.ready
     bench.close()
+
+
+def save_in(bench, page, folder=None):
+    """What the head's Save does, on its thread; gives what it says."""
+    bench.header.page = str(page)
+    if folder is not None:
+        bench.header.folder = str(folder)
+    bench.header.comm.receive({"method": "custom", "content": {"type": "do", "verb": "save"}})
+    assert bench.header.wait(120)
+    return bench.header.written, bench.header.error
+
+
+def test_head_saves_page_and_run_and_says_where(folders, tmp_path):
+    run = af.train("late_fusion", make_toy_samples(40), target="label", modalities=["table"], epochs=1, progress=False)
+    bench = af.workbench(run, af.SampleSet.open(folders[1]), umap=False)
+    head = bench.header
+    assert head.ready and head.simulated and head.unsaved and bench._tabs.active == head.step == 3
+    assert head.page.endswith("astrofuse-late-fusion.html") and head.folder.endswith("astrofuse-late-fusion-run")
+    told = []
+    head.observe(lambda change: told.append(change["new"]), "status")
+    written, error = save_in(bench, tmp_path / "deep" / "page.html", tmp_path / "run")
+    assert not error and written[0] == f"Run saved in {tmp_path / 'run'}" and written[1].startswith(f"Page saved as {tmp_path / 'deep' / 'page.html'} (")
+    assert any(line.startswith("Explaining and packing sample 1 of 40") for line in told)
+    assert (tmp_path / "deep" / "page.html").stat().st_size > 100_000
+    assert not head.unsaved and f"run = af.Run.open({str(tmp_path / 'run')!r})" in bench.code and head.code == bench.code
+    again = af.Run.open(tmp_path / "run")
+    assert np.array_equal(again.predict(bench.samples)["p_star"], run.predict(bench.samples)["p_star"])
+    assert save_in(bench, tmp_path / "deep" / "page.html")[1] == ""  # its own page may be written again
+    bench.close()
+
+
+def test_head_refuses_what_it_may_not_or_cannot_write(bench, tmp_path):
+    other = tmp_path / "theirs.html"
+    other.write_text("precious")
+    assert "already exists and was not written here" in save_in(bench, other)[1] and other.read_text() == "precious"
+    assert "let it end in .html" in save_in(bench, tmp_path / "page.txt")[1]
+    start = time.monotonic()
+    assert "cannot be made" in save_in(bench, "/proc/none/page.html")[1]
+    assert time.monotonic() - start < 5  # told before the long work
+    assert not bench.header.busy and bench.header.written == []
+
+
+def test_a_save_that_is_stopped_writes_nothing(bench, tmp_path):
+    bench.header.observe(lambda change: bench.header.set_state({"stop": True}) if "sample 2 of" in change["new"] else None, "status")
+    written, error = save_in(bench, tmp_path / "page.html")
+    assert written == ["Stopped: no page was written."] and not error and list(tmp_path.iterdir()) == []
 
 
 def test_a_run_without_samples_is_refused(folders):
@@ -64,7 +117,7 @@ def test_a_run_without_samples_is_refused(folders):
 
 def test_given_all_every_step_is_there_and_linked(bench):
     assert shown(bench) == [["FetchWidget"], ["SamplesWidget"], ["TrainWidget"], ["EmbeddingWidget", "AttributionWidget", "AttentionWidget"]]
-    assert bench._tabs.active == 3
+    assert bench._tabs.active == 3 and bench.header.steps[3] == {"name": "Inspect", "why": "", "views": ["embedding", "attribution", "attention"]}
     ids = tuple(bench.samples.object_ids[:3])
     bench.selection.ids = ids
     bench.selection.focus = ids[1]
@@ -156,15 +209,68 @@ def look_around(page, browser, where, name):
         page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=6)
     page.mouse.up()
     where.get_by_text("40 selected").first.wait_for()
-    where.get_by_text("2 Samples").click()
+    where.get_by_role("tab", name="Samples").click()
     where.get_by_text("40 of 40 shown, 40 selected").wait_for(timeout=30000)
     browser.shot(page, f"{name}-samples")
-    where.get_by_text("3 Fuse").click()
+    where.get_by_role("tab", name="Fuse").click()
     where.get_by_role("button", name="Train").first.wait_for()
     browser.shot(page, f"{name}-fuse")
-    where.get_by_text("1 Sky").click()
+    where.get_by_role("tab", name="Sky").click()
     where.get_by_role("button", name="Fetch").first.wait_for()
     browser.shot(page, f"{name}-sky")
+    use_the_head(page, browser, where, name)
+
+
+def use_the_head(page, browser, where, name):
+    """Code, keys and save from the head of the workbench, by mouse and by key."""
+    head = where.get_by_role("region", name="AstroFuse: Workbench")
+    assert head.get_by_text("practice sky").is_visible()
+    head.focus()
+    page.keyboard.press("4")
+    where.get_by_text("Worth of each modality").wait_for()
+    page.keyboard.press("?")
+    keys = head.get_by_role("region", name="Keys")
+    assert keys.get_by_text("lasso; with shift add, with alt take away").is_visible() and keys.get_by_text("go to a step").is_visible()
+    browser.shot(page, f"{name}-keys")
+    page.keyboard.press("?")
+    page.keyboard.press("c")
+    assert head.get_by_text("af.EmbeddingWidget").is_visible() or head.get_by_text("af.explain.embed(").is_visible()
+    page.keyboard.press("c")
+    page.keyboard.press("w")
+    target = SCREENS.parent / f"{name}.html"
+    target.unlink(missing_ok=True)
+    field = head.locator("input[data-name=page]")
+    field.fill(str(target.with_suffix(".txt")))
+    field.press("Enter")
+    head.get_by_text("let it end in .html").wait_for()
+    browser.shot(page, f"{name}-save-error")
+    field.fill(str(target))
+    field.press("Tab")
+    head.get_by_role("button", name="Save page").click()
+    head.get_by_text(f"Page saved as {target}").wait_for(timeout=120000)
+    assert not head.get_by_text("let it end in .html").is_visible()
+    browser.shot(page, f"{name}-saved")
+    assert target.stat().st_size > 100_000
+    target.unlink()
+
+
+PLOTS = """() => [...window.astrofusePlots.figures.keys()].filter((f) => f.document).map((f) => [f.title.text_color, f.border_fill_color, f.xaxis?.[0]?.major_label_text_color ?? f.below[0]?.major_label_text_color])"""
+
+
+def plots_follow(page, where, theme):
+    """The plots below the views have the colours of JupyterLab's theme, and change with it."""
+
+    def colours():
+        found = page.evaluate(PLOTS)
+        assert len(found) >= 4 and all(ground is None for _, ground, _ in found)
+        return {(title, label) for title, _, label in found}
+
+    light, dark = {("black", "#444444")}, {(ON_DARK["#444444"], ON_DARK["#444444"])}
+    first, second = (dark, light) if "Dark" in theme else (light, dark)
+    until(lambda: colours() == first)
+    command(page, "apputils:change-theme", {"theme": "JupyterLab Light" if "Dark" in theme else "JupyterLab Dark"})
+    page.wait_for_timeout(1500)
+    assert colours() == second
 
 
 @pytest.mark.browser
@@ -188,6 +294,8 @@ def test_in_a_notebook(folders, tmp_path, theme):
         page = browser.page()
         open_lab(page, lab, "bench.ipynb")
         run_all(page)
-        look_around(page, browser, page.locator(".jp-NotebookPanel:visible"), f"workbench-{theme.split()[-1].lower()}")
+        where = page.locator(".jp-NotebookPanel:visible")
+        look_around(page, browser, where, f"workbench-{theme.split()[-1].lower()}")
+        plots_follow(page, where, theme)
         assert not any(o["output_type"] == "error" for cell in outputs(page) for o in cell)
         assert browser.errors == [] and browser.foreign == []

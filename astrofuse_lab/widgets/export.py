@@ -9,8 +9,9 @@ import base64
 import gzip
 import json
 import struct
+import threading
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ MANTISSA = 9
 """Bits kept of the mantissa of stored float32 arrays: 0.1 %, finer than a screen shows, and half the size."""
 BUDGET = 3_300_000
 """Bytes of stored samples, compressed; in base64 and with the views the page stays below 5 MB."""
+Progress = Callable[[int, int], object]
 
 
 @dataclass
@@ -116,8 +118,10 @@ def spread(labels: Sequence[Any], n: int, first: Iterable[int] = ()) -> list[int
     return list(order)[:n]
 
 
-def stored_answers(views: Sequence[Saved], positions: Sequence[int], budget: int = BUDGET) -> tuple[list[dict[str, Any]], int]:
-    """Answers of each view at these positions, until the budget is used up.
+def stored_answers(
+    views: Sequence[Saved], positions: Sequence[int], budget: int = BUDGET, on_progress: Progress | None = None, stop: threading.Event | None = None
+) -> tuple[list[dict[str, Any]], int]:  # fmt: skip
+    """Answers of each view at these positions, until the budget is used up or `stop` is set.
 
     Returns
     -------
@@ -129,7 +133,11 @@ def stored_answers(views: Sequence[Saved], positions: Sequence[int], budget: int
     answers: list[dict[str, Any]] = [{} for _ in views]
     known: dict[str, Any] = {}
     used = stored = 0
-    for position in positions:
+    for number, position in enumerate(positions):
+        if stop is not None and stop.is_set():
+            break
+        if on_progress is not None:
+            on_progress(number + 1, len(positions))
         new = {key: view.widget for view in views for key in view.keys(position) if key not in known}
         made = {key: coarse(widget.answer(key)) for key, widget in new.items()}
         buffers = Buffers()
@@ -194,7 +202,8 @@ def citations_of(samples: "SampleSet") -> list[str]:
 def save_page(
     path: str | Path, views: Sequence[Saved], samples: "SampleSet", run: "Run | None" = None, comparison: "Table | None" = None,
     *, stored: int = 60, first: Iterable[int] = (), code: str = "", budget: int = BUDGET,
-) -> Path:  # fmt: skip
+    on_progress: Progress | None = None, stop: threading.Event | None = None,
+) -> Path | None:  # fmt: skip
     """Write the page.
 
     Parameters
@@ -216,11 +225,15 @@ def save_page(
         Python that does the same.
     budget : int
         Compressed bytes at most for stored samples.
+    on_progress : callable, optional
+        Called with the number of the sample at hand and how many there are.
+    stop : threading.Event, optional
+        Set it to give up after the sample at hand; nothing is written then.
 
     Returns
     -------
-    Path
-        Absolute.
+    Path or None
+        Absolute; None when stopped.
 
     Raises
     ------
@@ -233,7 +246,9 @@ def save_page(
         raise InputError("there are no samples to save a page of.")
     target = run.target if run is not None else next((n for n, role in samples.roles.items() if role == "target"), None)
     labels = np.ma.filled(samples.column(target), "").astype(str) if target in samples.roles and (run is None or run.classes) else [""] * len(samples)
-    answers, count = stored_answers(views, spread(list(labels), stored, first), budget)
+    answers, count = stored_answers(views, spread(list(labels), stored, first), budget, on_progress, stop)
+    if stop is not None and stop.is_set():
+        return None
     tables = [] if comparison is None else [table_payload(comparison, "Comparison", [str(comparison.meta.get("verdict", ""))])]
     if run is not None:
         tables.append(table_payload(run.metrics, f"{run.recipe.name}, {run.target}: metrics with 95 % intervals"))

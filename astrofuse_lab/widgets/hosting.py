@@ -98,8 +98,25 @@ class Hosted(pn.custom.JSComponent):
         self._say({"method": "update", "source": self._widget._esm, "state": state, "paths": [list(p) for p in paths], "buffers": [bytes(b) for b in buffers]})
 
 
-class CodeDrawer(pn.custom.JSComponent):
-    """Folded lines of Python that can be copied."""
+class Notice(pn.custom.JSComponent):
+    """Words in place of a view: what a step waits for, with a button that leads there; without a title, a line.
 
-    _esm = STATIC / "drawer.js"
+    Parameters
+    ----------
+    then : callable, optional
+        What the button does.
+    """
+
+    _esm = STATIC / "notice.js"
+    title = param.String()
     text = param.String()
+    action = param.String()
+
+    def __init__(self, text: str, title: str = "", action: str = "", then: Callable[[], object] | None = None, **params: Any) -> None:
+        self._then = then
+        super().__init__(text=text, title=title, action=action, **{"sizing_mode": "stretch_width", **params})
+
+    def _handle_msg(self, _message: Any) -> None:
+        """The button was pressed."""
+        if self._then is not None:
+            self._then()

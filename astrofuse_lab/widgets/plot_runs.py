@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.widgets.colours import CLASS_COLOURS, MODALITY_COLOURS, class_colour
-from astrofuse_lab.widgets.plotting import ACCENT, FAINT, INK, PLAIN, STYLE, backend, labelled, titled
+from astrofuse_lab.widgets.plot_theme import FAINT, INK
+from astrofuse_lab.widgets.plotting import ACCENT, PLAIN, STYLE, backend, labelled, titled
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -73,7 +74,7 @@ def _said(score: tuple[float, float, float], name: str, n: int) -> str:
     return f"{name.replace('_', ' ')} {score[0]:.3f} [{score[1]:.3f}, {score[2]:.3f}], n = {n}"
 
 
-def confusion(run: "Run", samples: "SampleSet", *, width: int = 460, height: int = 400) -> Any:
+def confusion(run: "Run", samples: "SampleSet", *, width: int = 520, height: int = 400) -> Any:
     """How often each class was taken for which: share of the true class, with counts.
 
     Parameters
@@ -106,7 +107,7 @@ def confusion(run: "Run", samples: "SampleSet", *, width: int = 460, height: int
         for bright, ink in ((False, "#ffffff"), (True, "#111111"))
     ]
     score = _said(evaluate("classification", truth, predicted, groups)["balanced_accuracy"], "balanced_accuracy", len(truth))
-    return hv.Overlay([heat, *numbers]).opts(title=titled(score, simulated=samples.simulated), width=width, height=height, fontsize={"title": "10pt"}, toolbar="above", hooks=[PLAIN])
+    return hv.Overlay([heat, *numbers]).opts(title=titled(score, simulated=samples.simulated), width=width, height=height, fontsize={"title": "9pt"}, toolbar="above", hooks=[PLAIN])
 
 
 # ---- calibration ---------------------------------------------------------------------------------------------------
@@ -161,7 +162,7 @@ def _reliability(hv: Any, truth: NDArray[Any], predicted: NDArray[Any], bins: in
     edges = np.linspace(0, 1, bins + 1)
     return [
         hv.Curve(([0, 1], [0, 1]), x, y, label="perfect").opts(color=FAINT, line_dash="dashed", line_width=1),
-        hv.ErrorBars((mean, share, share - low, high - share), x, [y, "below", "above"]).opts(color=ACCENT),
+        hv.ErrorBars((mean, share, share - low, high - share), x, [y, "below", "above"]).opts(color=ACCENT, lower_head=None, upper_head=None),
         hv.Curve((mean, share), x, y, label="measured").opts(color=ACCENT, line_width=1.5),
         hv.Scatter((mean, share), x, y).opts(color=ACCENT, size=7),
         hv.Rectangles((edges[:-1], np.zeros(bins), edges[1:], 0.25 * n / n.max())).opts(color="#9a9a9a", alpha=0.35, line_color="#ffffff"),  # how many samples

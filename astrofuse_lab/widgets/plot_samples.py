@@ -9,7 +9,8 @@ from astrofuse_lab.errors import InputError
 from astrofuse_lab.modalities import Image, LightCurve, Spectrum
 from astrofuse_lab.samples.sample_set import Sample, SampleSet
 from astrofuse_lab.widgets.colours import MODALITY_COLOURS, band_colour
-from astrofuse_lab.widgets.plotting import ACCENT, FAINT, INK, PLAIN, STYLE, backend, hatch, hook, labelled, pick, stretches, titled
+from astrofuse_lab.widgets.plot_theme import FAINT, INK, WEAK
+from astrofuse_lab.widgets.plotting import ACCENT, PLAIN, STYLE, backend, hatch, hook, labelled, pick, stretches, titled
 from astrofuse_lab.widgets.wire import LINES
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 AB_ZERO = 23.9
 """AB magnitude of one microjansky (Oke & Gunn 1983)."""
-LEGEND = {"padding": 0, "margin": 2, "label_height": 14, "glyph_height": 14, "label_text_font_size": "9pt", "border_line_alpha": 0}
+LEGEND = {"padding": 0, "margin": 2, "label_height": 14, "glyph_height": 14, "label_text_font_size": "9pt", "border_line_alpha": 0, "background_fill_alpha": 0}
 DETECTION = 3.0
 """Signal to noise below which a magnitude is drawn as a limit of so many sigma."""
 
@@ -253,7 +254,7 @@ def _frame(figure: "figure", half_x: float, half_y: float) -> None:
     """Hatching below masked pixels, north and east in a corner, square pixels."""
     from bokeh.models import BoxAnnotation, CustomJS, Label
 
-    hatched = {"hatch_pattern": "/", "hatch_color": "#bdbdbd", "hatch_weight": 0.6, "level": "underlay", "name": "masked"}
+    hatched = {"hatch_pattern": "/", "hatch_color": FAINT, "hatch_weight": 1.0, "hatch_scale": 5.0, "level": "underlay", "name": "masked"}
     figure.add_layout(BoxAnnotation(left=-half_x, right=half_x, bottom=-half_y, top=half_y, fill_alpha=0, line_alpha=0, **hatched))
     style = {"text_color": "#ffffff", "text_font_size": "9pt", "background_fill_color": "#000000", "background_fill_alpha": 0.35, "text_align": "center", "text_baseline": "middle"}
     for height, text in ((0.90, "N ↑"), (0.76, "← E")):
@@ -304,7 +305,7 @@ def _matrix(hv: Any, combinations: NDArray[np.bool_], names: list[str], samples:
     x, y = hv.Dimension("combination"), hv.Dimension("modality")
     row = {name: len(names) - 1 - i for i, name in enumerate(names)}
     everywhere = [(c, row[n]) for c in range(len(combinations)) for n in names]
-    dots: list[Any] = [hv.Points(everywhere, [x, y]).opts(color="#e0e0e0", size=11)]
+    dots: list[Any] = [hv.Points(everywhere, [x, y]).opts(color=WEAK, size=11)]
     for i, name in enumerate(names):
         has = [(c, row[name]) for c in range(len(combinations)) if combinations[c, i]]
         dots.append(hv.Points(has, [x, y]).opts(color=MODALITY_COLOURS.get(samples.spec(name).kind, FAINT), size=11))

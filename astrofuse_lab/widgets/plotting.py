@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.modalities import KIND_OF
 from astrofuse_lab.samples.sample_set import Sample
+from astrofuse_lab.widgets.plot_theme import GRID, HATCHING, follow_theme
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure
 
 M = TypeVar("M")
-ACCENT, INK, FAINT = "#0072B2", "#3d3d3d", "#8c8c8c"
+ACCENT = "#0072B2"
 TOOLS = ("pan", "wheel_zoom", "box_zoom", "save", "reset")
-STYLE: dict[str, Any] = {"toolbar": "above", "default_tools": [], "tools": list(TOOLS), "active_tools": ["box_zoom"], "fontsize": {"title": "10pt"}, "show_grid": True, "gridstyle": {"grid_line_color": "#e6e6e6"}}
+STYLE: dict[str, Any] = {"toolbar": "above", "default_tools": [], "tools": list(TOOLS), "active_tools": ["box_zoom"], "fontsize": {"title": "10pt"}, "show_grid": True, "gridstyle": {"grid_line_color": GRID}}
 
 
 def backend() -> Any:
@@ -98,13 +99,18 @@ def hook(change: Callable[["figure"], object]) -> Callable[[Any, Any], None]:
     return apply
 
 
-def _upright(figure: "figure") -> None:
+def _plain(figure: "figure") -> None:
+    from bokeh.models import ColorBar
+
     for axis in figure.axis:
         axis.axis_label_text_font_style = "normal"
+    for bar in figure.select({"type": ColorBar}):
+        bar.title_text_font_style = "normal"
+    follow_theme(figure)
 
 
-PLAIN = hook(_upright)
-"""Axis labels upright, as journals print them."""
+PLAIN = hook(_plain)
+"""Axis labels upright, as journals print them; colours of the page around it."""
 
 
 def stretches(bad: NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -121,7 +127,7 @@ def hatch(spans: Iterable[tuple[float, float]]) -> Callable[[Any, Any], None]:
         from bokeh.models import BoxAnnotation
 
         for left, right in spans:
-            figure.add_layout(BoxAnnotation(left=left, right=right, fill_alpha=0, line_alpha=0, hatch_pattern="/", hatch_color="#bdbdbd", hatch_weight=0.6, level="underlay", name="masked"))
+            figure.add_layout(BoxAnnotation(left=left, right=right, fill_alpha=0, line_alpha=0, hatch_pattern="/", hatch_color=HATCHING, hatch_weight=0.6, level="underlay", name="masked"))
 
     return hook(draw)
 

@@ -14,7 +14,8 @@ from astrofuse_lab.widgets.base import Base, Selection
 from astrofuse_lab.widgets.embedding import EmbeddingWidget
 from astrofuse_lab.widgets.export import Saved, save_page
 from astrofuse_lab.widgets.fetch import FetchWidget
-from astrofuse_lab.widgets.hosting import Channel, CodeDrawer, Hosted
+from astrofuse_lab.widgets.header import HeaderWidget
+from astrofuse_lab.widgets.hosting import Channel, Hosted, Notice
 from astrofuse_lab.widgets.plotting import in_notebook, keep_style_sheets_inline
 from astrofuse_lab.widgets.samples import SamplesWidget
 from astrofuse_lab.widgets.train import TrainWidget
@@ -25,14 +26,15 @@ if TYPE_CHECKING:
     from astrofuse_lab.samples.sample_set import SampleSet
     from astrofuse_lab.training.run import Run
 
-STEPS = ("1 Sky", "2 Samples", "3 Fuse", "4 Inspect")
+STEPS = ("Sky", "Samples", "Fuse", "Inspect")
 WAITING = {
-    1: "Waiting for samples. Fetch and align them in step 1, or give them: af.workbench(samples=samples).",
-    2: "Waiting for samples. Fetch and align them in step 1, or give them: af.workbench(samples=samples).",
-    3: "Waiting for a trained model. Train one in step 3, or give it with samples: af.workbench(run, samples).",
+    1: ("waits for samples", "No samples yet", "Fetch and align them in step ①, or give them: af.workbench(samples=samples).", 0),
+    2: ("waits for samples", "Nothing to train on yet", "Training waits for samples. Fetch and align them in step ①, or give them: af.workbench(samples=samples).", 0),
+    3: ("waits for a model", "No model to look into yet", "Train one in step ③, or give it with samples: af.workbench(run, samples).", 2),
 }
+"""What a step says that cannot run yet: in the head, as a title, in full; and the step to go to first."""
 WIDE = {"sizing_mode": "stretch_width"}
-TABS = ":host .bk-header .bk-tab, :host .bk-header .bk-tab.bk-active { color: var(--jp-ui-font-color1, inherit); } :host .bk-header .bk-tab.bk-active { font-weight: 600; }"
+TABS = ":host .bk-header { display: none; }"  # the head has them
 BESIDE = {"embedding": {"flex": "5 1 560px", "min-width": "0"}, "attribution": {"flex": "7 1 640px", "min-width": "0"}, "attention": {"flex": "1 1 100%", "min-width": "0"}}
 """On a wide screen the map stands beside what explains its points."""
 
@@ -69,14 +71,16 @@ class Workbench(pn.viewable.Viewer):
         self.run, self.samples, self.comparison, self.umap = run, samples, comparison, umap
         self.widgets: dict[str, Base] = {}
         self._steps = [pn.Column(**WIDE) for _ in STEPS]
-        self._drawer = CodeDrawer(**WIDE)
         self._tabs = pn.Tabs(*zip(STEPS, self._steps, strict=True), dynamic=True, stylesheets=[TABS], **WIDE)
-        self._layout = pn.Column(self._tabs, self._drawer, **WIDE)
+        self.header = HeaderWidget(self._save_page, self._save_run, selection=self.selection, comm=Channel())
+        self._layout = pn.Column(Hosted(self.header), self._tabs, **WIDE)
         fetch = self._add("fetch", FetchWidget)
         fetch.observe(self._fetched, "aligned")
         self._steps[0].objects = [self._show("fetch")]
         self._show_samples()
         self._show_run()
+        self.header.observe(self._turned, "step")
+        self._tabs.param.watch(lambda event: self.header._update(step=event.new), "active")
         self._tabs.active = 3 if run is not None else 1 if samples is not None else 0
 
     def __panel__(self) -> pn.viewable.Viewable:
@@ -97,7 +101,26 @@ class Workbench(pn.viewable.Viewer):
         return Hosted(self.widgets[name], styles=BESIDE.get(name, {}))
 
     def _wait(self, step: int) -> None:
-        self._steps[step].objects = [pn.pane.Alert(WAITING[step], alert_type="light", **WIDE)]
+        _, title, text, first = WAITING[step]
+        if first and (self.samples is None or len(self.samples) == 0):  # the step before waits too
+            text, first = f"Fetch and align samples in step ① first. {text}", 0
+        self._steps[step].objects = [Notice(text, title, f"Go to step {'①②③④'[first]} {STEPS[first]}", lambda: self.header._update(step=first))]
+
+    def _turned(self, change: Any) -> None:
+        if change["new"] < len(STEPS):
+            self._tabs.active = change["new"]
+
+    def _show_state(self) -> None:
+        """Tell the head which steps can run, what they show, and what can be saved."""
+        some, trained = self.samples is not None and len(self.samples) > 0, self.run is not None
+        views = (["fetch"], ["samples"] if some else [], ["train"] if some else [], [n for n in ("embedding", "attribution", "attention") if n in self.widgets and some and trained])
+        waits = ("", *(["" if some else WAITING[i][0] for i in (1, 2)]), "" if some and trained else WAITING[3][0])
+        unsaved = self.run is not None and self.run.path is None
+        self.header._update(
+            steps=[{"name": name, "why": why, "views": shown} for name, why, shown in zip(STEPS, waits, views, strict=True)], ready=some,
+            unsaved=unsaved, simulated=bool(some and self.samples.simulated), written=[], code=self.code,  # type: ignore[union-attr]
+        )  # fmt: skip
+        self.header.propose("-".join(["astrofuse", *([self.run.recipe.name.replace("_", "-")] if self.run is not None else [])]))
 
     def _show_samples(self) -> None:
         """Fill steps 2 and 3."""
@@ -110,7 +133,7 @@ class Workbench(pn.viewable.Viewer):
             train.observe(self._trained, "state")
             self._steps[1].objects = [self._show("samples"), _plot("coverage", self.samples)]
             self._steps[2].objects = [self._show("train")]
-        self._show_code()
+        self._show_state()
 
     def _show_run(self) -> None:
         """Fill step 4."""
@@ -126,7 +149,7 @@ class Workbench(pn.viewable.Viewer):
             elif "attention" in self.widgets:
                 self.widgets.pop("attention").close()
             self._steps[3].objects = [pn.FlexBox(*views, align_items="flex-start", gap="12px", **WIDE), self._judgement()]
-        self._show_code()
+        self._show_state()
 
     def _judgement(self) -> pn.viewable.Viewable:
         """Comparison, confusion and calibration, on samples the run was not trained on where there are any."""
@@ -136,7 +159,7 @@ class Workbench(pn.viewable.Viewer):
         plots += [_plot("confusion", self.run, held)] if self.run.classes else []
         plots += [_plot("calibration", self.run, held), _plot("learning_curve", self.run)]
         missing = [] if self.comparison is not None else ["No comparison yet: af.workbench(run, samples, comparison=af.compare(...)) shows fused beside each modality, trees and chance."]
-        return pn.Column(pn.pane.Str(said, **WIDE), pn.FlexBox(*plots, **WIDE), *[pn.pane.Str(line, **WIDE) for line in missing], **WIDE)
+        return pn.Column(Notice(said), pn.FlexBox(*plots, **WIDE), *map(Notice, missing), **WIDE)
 
     # ---- what happens in the views -----------------------------------------------------------------------------------
 
@@ -154,7 +177,7 @@ class Workbench(pn.viewable.Viewer):
             self._show_run()
 
     def _show_code(self, _change: Any = None) -> None:
-        self._drawer.text = self.code
+        self.header._update(code=self.code)
 
     @property
     def code(self) -> str:
@@ -171,7 +194,7 @@ class Workbench(pn.viewable.Viewer):
 
     # ---- a page ------------------------------------------------------------------------------------------------------
 
-    def save(self, path: str | Path, *, stored: int = 60, **_: Any) -> Path:
+    def save(self, path: str | Path, *, stored: int = 60, **more: Any) -> Path:
         """Write one self-contained page: map, samples, explanations and tables, without Python and without a network.
 
         Parameters
@@ -180,6 +203,8 @@ class Workbench(pn.viewable.Viewer):
             Ends in ``.html``.
         stored : int
             Samples at most whose data and explanations are stored, those selected first, then from each class in turn.
+        on_progress, stop
+            As in `export.save_page`; what Panel's own ``save`` takes besides is not needed.
 
         Returns
         -------
@@ -190,14 +215,31 @@ class Workbench(pn.viewable.Viewer):
         ------
         InputError
             If the workbench has no samples yet.
+        StorageError
+            If the file cannot be written.
         """
         if self.samples is None or len(self.samples) == 0:
             raise InputError("the workbench has no samples yet, so there is nothing to save. Give some: af.workbench(run, samples).")
-        for widget in self.widgets.values():
-            widget.wait()
+        views = self._saved()
+        for view in views:
+            view.widget.wait()
         place = self.widgets["samples"]._place
         first = [place[i] for i in (self.selection.focus, *self.selection.ids) if i in place]
-        return save_page(path, self._saved(), self.samples, self.run, self.comparison, stored=stored, first=first, code=self.code)
+        return save_page(  # type: ignore[return-value]  # None only where `stop` was given
+            path, views, self.samples, self.run, self.comparison, stored=stored, first=first, code=self.code,
+            on_progress=more.get("on_progress"), stop=more.get("stop"),
+        )  # fmt: skip
+
+    def _save_page(self, path: Path, on_progress: Any, stop: Any) -> Path | None:
+        """What the head's button does."""
+        on_progress(0, 0)
+        return self.save(path, on_progress=on_progress, stop=stop)
+
+    def _save_run(self, folder: Path) -> Path:
+        assert self.run is not None
+        self.run.save(folder)
+        self._show_code()
+        return folder.resolve()
 
     def _saved(self) -> list[Saved]:
         if self.run is None:
@@ -209,7 +251,7 @@ class Workbench(pn.viewable.Viewer):
 
     def close(self) -> None:
         """End all threads."""
-        for widget in self.widgets.values():
+        for widget in (self.header, *self.widgets.values()):
             widget.close()
 
     def __repr__(self) -> str:
@@ -237,7 +279,7 @@ def _plot(name: str, *given: Any) -> pn.viewable.Viewable:
     try:
         return pn.pane.HoloViews(getattr(plots, name)(*given))
     except AstroFuseError as error:
-        return pn.pane.Str(str(error), **WIDE)
+        return Notice(str(error))
 
 
 def workbench(run: "Run | None" = None, samples: "SampleSet | None" = None, *, comparison: "Table | None" = None, umap: bool = True) -> Workbench:

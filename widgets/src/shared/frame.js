@@ -21,7 +21,7 @@ function themeOf(model, node) {
 }
 
 /** Follow the theme; `then` is called when it changes. */
-function watchTheme(model, root, life, then) {
+export function watchTheme(model, root, life, then) {
   const apply = () => {
     const theme = themeOf(model, root);
     root.toggleAttribute("data-forced", model.get("theme") !== "auto");
@@ -40,7 +40,7 @@ function watchTheme(model, root, life, then) {
 }
 
 /** Things to undo when the view goes, and listeners that undo themselves. */
-function lifetime(model) {
+export function lifetime(model) {
   const ends = [];
   return {
     push: (...more) => void ends.push(...more),
@@ -54,7 +54,8 @@ function lifetime(model) {
   };
 }
 
-function codeDrawer(model, life) {
+/** What the view does, as Python that can be copied. */
+export function codeDrawer(model, life) {
   const text = h("code", {});
   const copied = button("Copy", async (e) => {
     await copy(model.get("code"));
@@ -68,17 +69,17 @@ function codeDrawer(model, life) {
   return drawer;
 }
 
-function helpList(keys) {
-  const rows = keys.flatMap(([key, what]) => [h("dt", {}, ...key.split(" ").map((k) => h("kbd", {}, k))), h("dd", {}, what)]);
-  return h("dl", { class: "af-help", hidden: true, "aria-label": "Keys" }, rows);
-}
+/** Keys and what they do. @param {[string, string][]} keys */
+export const keyRows = (keys) => keys.flatMap(([key, what]) => [h("dt", {}, ...key.split(" ").map((k) => h("kbd", {}, k))), h("dd", {}, what)]);
 
-function toggle(node, opener) {
+const helpList = (keys) => h("dl", { class: "af-help", hidden: true, "aria-label": "Keys" }, keyRows(keys));
+
+export function toggle(node, opener) {
   node.hidden = !node.hidden;
   opener.setAttribute("aria-expanded", String(!node.hidden));
 }
 
-function statusLine(model, life) {
+export function statusLine(model, life) {
   const bar = h("progress", { max: 1, "aria-label": "Progress" });
   const stop = button("Stop", () => {
     model.set("stop", true);
@@ -100,7 +101,7 @@ function statusLine(model, life) {
   return [text, bar, stop];
 }
 
-function errorLine(model, life) {
+export function errorLine(model, life) {
   const text = h("span", {});
   const box = h("div", { class: "af-error", role: "alert", hidden: true }, text, button("Dismiss", () => {
     model.set("error", "");
@@ -115,9 +116,9 @@ function errorLine(model, life) {
   return box;
 }
 
-/** Keys go to the view unless a control is being typed in. */
-function keyboard(root, help, opener, keys) {
-  root.addEventListener("keydown", (event) => {
+/** Keys go to the view unless a control is being typed in; gives what ends that. */
+export function keyboard(root, help, opener, keys) {
+  const press = (event) => {
     const typing = event.composedPath()[0].matches?.("input:not([type=checkbox]):not([type=radio]),textarea,select");
     if (typing && event.key !== "Escape") return;
     if (event.altKey || event.ctrlKey || event.metaKey) return;
@@ -125,7 +126,9 @@ function keyboard(root, help, opener, keys) {
     if (!handler || handler(event) === false) return;
     event.preventDefault();
     event.stopPropagation(); // JupyterLab's command mode would take single letters for itself
-  });
+  };
+  root.addEventListener("keydown", press);
+  return () => root.removeEventListener("keydown", press);
 }
 
 /** Build the frame into `el`.

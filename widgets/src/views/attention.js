@@ -4,6 +4,7 @@ import { label } from "../shared/colours.js";
 import { number, readColumns } from "../shared/columns.js";
 import { button, choice, h, once, put } from "../shared/dom.js";
 import { blank, frame } from "../shared/frame.js";
+import { KEYS } from "../shared/keys.js";
 import { forget, tell, want, writeSelection } from "../shared/link.js";
 import { flow, matrix } from "../shared/matrix.js";
 import { goTo, pager } from "../shared/paging.js";
@@ -11,7 +12,6 @@ import { predictionCard } from "../shared/prediction.js";
 import { samplePanel } from "../shared/sample.js";
 import { colourKey } from "../shared/slot.js";
 
-const KEYS = /** @type {[string, string][]} */ ([["← →", "page through the selection, or through all"], ["o", "overlay on or off"], ["/", "go to an id"], ["Esc", "clear the selection"]]);
 const MEAN = "mean";
 const PATIENCE = 140;
 
@@ -25,7 +25,7 @@ class AttentionView {
     this.now = null;
     this.problem = "";
     const page = (by) => () => this.paging?.page(by);
-    this.frame = frame(model, el, { title: "Attention", keys: KEYS, on: {
+    this.frame = frame(model, el, { title: "Attention", keys: KEYS.attention, on: {
       ArrowRight: page(1), ArrowLeft: page(-1), Escape: () => writeSelection(model, new Uint8Array(0)), o: () => { this.shown = !this.shown; this.drawTools(); this.panel?.redraw(); }, "/": () => this.search?.focus(),
     } });
     this.frame.note.textContent = model.get("title");

@@ -4,6 +4,7 @@ import { label } from "../shared/colours.js";
 import { number, readColumns } from "../shared/columns.js";
 import { button, choice, h, once, put } from "../shared/dom.js";
 import { blank, frame } from "../shared/frame.js";
+import { KEYS } from "../shared/keys.js";
 import { forget, tell, want, writeSelection } from "../shared/link.js";
 import { goTo, pager } from "../shared/paging.js";
 import { predictionCard } from "../shared/prediction.js";
@@ -11,7 +12,6 @@ import { samplePanel } from "../shared/sample.js";
 import { colourKey } from "../shared/slot.js";
 import { worthBars } from "../shared/worth.js";
 
-const KEYS = /** @type {[string, string][]} */ ([["← →", "page through the selection, or through all"], ["o", "overlay on or off"], ["s", "one colour scale, or one each"], ["/", "go to an id"], ["Esc", "clear the selection"]]);
 const PREDICTED = "-";
 const PATIENCE = 140; // ms of rest before a sample is explained, so that paging does not queue work
 
@@ -23,7 +23,7 @@ class AttributionView {
     this.now = null;
     this.problem = "";
     const page = (by) => () => this.paging.page(by);
-    this.frame = frame(model, el, { title: "Attribution", keys: KEYS, on: {
+    this.frame = frame(model, el, { title: "Attribution", keys: KEYS.attribution, on: {
       ArrowRight: page(1), ArrowLeft: page(-1), Escape: () => writeSelection(model, new Uint8Array(0)), o: () => this.flip("shown"), s: () => this.flip("shared"), "/": () => this.search?.focus(),
     } });
     this.columns = readColumns(model.get("columns"));
@@ -51,12 +51,14 @@ class AttributionView {
 
   drawTools() {
     const { model } = this;
-    const classes = model.get("classes") || [];
-    const methods = (model.get("methods") || []).map((m) => [m, label(m)]);
+    // a page without a kernel has the explanations that were stored with it, and offers no others
+    const live = model.get("live");
+    const classes = live ? model.get("classes") || [] : [];
+    const methods = (live ? model.get("methods") || [] : [model.get("method")]).map((m) => [m, label(m)]);
     this.search = h("input", { type: "search", class: "af-center", placeholder: "go to id", "aria-label": "Go to an id", onchange: (e) => goTo(model, this.columns, this.n, e.target.value) });
     const press = (name, text, title) => h("button", { type: "button", class: "af-chip", "aria-pressed": String(this[name]), title, onclick: () => this.flip(name) }, text);
     put(this.tools, classes.length ? h("label", { class: "af-check" }, "explain", choice("Class to explain", [[PREDICTED, "the predicted class"], ...classes.map((c) => [c, c])], model.get("explained"), (v) => tell(model, { explained: v }))) : null,
-      h("label", { class: "af-check" }, "by", choice("Method", methods, model.get("method"), (v) => tell(model, { method: v }))),
+      methods.length < 2 ? h("span", { class: "af-caption" }, `by ${methods[0]?.[1] || ""}`) : h("label", { class: "af-check" }, "by", choice("Method", methods, model.get("method"), (v) => tell(model, { method: v }))),
       press("shown", "overlay", "Show what the prediction rests on"), press("shared", "one scale for all", "One colour scale for all modalities, or one for each"), h("span", { class: "af-space" }), this.search);
   }
 
@@ -99,7 +101,7 @@ class AttributionView {
     if (this.problem) return blank("This sample could not be explained", this.problem, button("Try again", () => { forget(this.model, "attribution/"); this.ask(); }));
     if (!now) return h("div", { class: "af-wait af-thin", role: "status" }, "Explaining this sample");
     const explained = this.model.get("explained") === PREDICTED ? now.explained : this.model.get("explained");
-    const pick = now.prediction.task === "classification" ? (name) => tell(this.model, { explained: name === this.model.get("explained") ? PREDICTED : name }) : undefined;
+    const pick = this.model.get("live") && now.prediction.task === "classification" ? (name) => tell(this.model, { explained: name === this.model.get("explained") ? PREDICTED : name }) : undefined;
     return h("div", { class: "af-why" }, predictionCard(now.prediction, explained, pick), worthBars(now.worth), this.trust(now));
   }
 

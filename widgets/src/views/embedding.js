@@ -4,12 +4,12 @@ import { icon, label } from "../shared/colours.js";
 import { number, readColumns } from "../shared/columns.js";
 import { button, choice, h, once, put } from "../shared/dom.js";
 import { blank, frame, waiting } from "../shared/frame.js";
+import { KEYS } from "../shared/keys.js";
 import { act, positions, readSelection, tell, writeSelection } from "../shared/link.js";
 import { pager } from "../shared/paging.js";
 import { classNames, palette } from "../shared/palette.js";
 import { Scatter } from "../shared/scatter.js";
 
-const KEYS = /** @type {[string, string][]} */ ([["drag", "lasso; with shift add, with alt take away"], ["click", "bring a sample into focus"], ["← →", "page through the selection"], ["+ −", "zoom"], ["0", "show all"], ["l", "lasso"], ["p", "move the map"], ["/", "colour by"], ["Esc", "clear the selection"]]);
 const LISTED = 60;
 
 class EmbeddingView {
@@ -17,7 +17,7 @@ class EmbeddingView {
     this.model = model;
     this.hidden = new Set();
     this.unpacked = new Map();
-    this.frame = frame(model, el, { title: "Embedding", keys: KEYS, on: this.keys(), themed: () => this.scatter?.draw() });
+    this.frame = frame(model, el, { title: "Embedding", keys: KEYS.embedding, on: this.keys(), themed: () => this.scatter?.draw() });
     this.scatter = new Scatter({ pick: (i) => tell(model, { focus: i }), lasso: (found, how) => this.lasso(found, how), hover: (i, x, y) => this.hover(i, x, y) });
     this.frame.life.push(() => this.scatter.end());
     this.build();
@@ -100,7 +100,9 @@ class EmbeddingView {
     const planes = this.planes();
     const maps = model.get("maps") || {};
     const spaces = planes.map((p) => h("button", { type: "button", class: "af-chip", "aria-pressed": String(p.space === model.get("space")), onclick: () => tell(model, { space: p.space }) }, p.space === "fused" ? null : icon(p.space, 14), label(p.space)));
-    const methods = ["pca", "umap"].map((m) => {
+    // a page without a kernel computes nothing: only what was stored is offered, and one map is no choice
+    const known = ["pca", "umap"].filter((m) => model.get("live") || m in maps);
+    const methods = known.length < 2 ? [] : known.map((m) => {
       const ready = m in maps;
       const start = () => (ready ? tell(model, { method: m }) : act(model, "umap"));
       return h("button", { type: "button", class: "af-chip", "aria-pressed": String(m === model.get("method")), disabled: !ready && (m === "pca" || model.get("busy") || !model.get("live")), title: ready ? `Show ${m.toUpperCase()}` : "Compute UMAP in the background", onclick: start }, m.toUpperCase());
@@ -108,7 +110,7 @@ class EmbeddingView {
     const coloured = this.columns?.filter((c) => c.kind !== "text") || [];
     this.colourBy = choice("Colour by", coloured.map((c) => [c.name, c.name]), model.get("colour"), (v) => tell(model, { colour: v }));
     const tool = (name, text) => h("button", { type: "button", class: "af-chip", "aria-pressed": String(this.scatter.tool === name), onclick: () => this.use(name) }, text);
-    put(this.tools, h("div", { class: "af-chips", role: "group", "aria-label": "Space" }, spaces), h("div", { class: "af-chips", role: "group", "aria-label": "Method" }, methods),
+    put(this.tools, h("div", { class: "af-chips", role: "group", "aria-label": "Space" }, spaces), methods.length ? h("div", { class: "af-chips", role: "group", "aria-label": "Method" }, methods) : null,
       h("label", { class: "af-check" }, "colour by", this.colourBy), h("span", { class: "af-space" }), h("div", { class: "af-chips", role: "group", "aria-label": "Tool" }, tool("lasso", "lasso"), tool("pan", "move")),
       button("Show all", () => this.scatter.fit(), { class: "af-link" }));
     const notes = model.get("notes") || [];

@@ -4,6 +4,7 @@ import { STATE_COLOURS, icon, label } from "../shared/colours.js";
 import { number } from "../shared/columns.js";
 import { button, choice, field, h, once, put, sized } from "../shared/dom.js";
 import { blank, frame } from "../shared/frame.js";
+import { KEYS } from "../shared/keys.js";
 import { act, tell } from "../shared/link.js";
 import { skyPlot } from "../shared/sky.js";
 
@@ -142,7 +143,7 @@ function aligning(model, life) {
 }
 
 function render({ model, el }) {
-  const view = frame(model, el, { title: "Fetch", keys: [["f", "fetch, or continue"], ["a", "align"], ["Esc", "stop"]], on: {
+  const view = frame(model, el, { title: "Fetch", keys: KEYS.fetch, on: {
     f: () => model.get("live") && !model.get("busy") && act(model, (model.get("counts") || []).some((r) => r.done > 0 && r.failed + r.pending > 0) ? "continue" : "fetch"),
     a: () => model.get("live") && !model.get("busy") && act(model, "align"), Escape: () => (model.get("busy") ? tell(model, { stop: true }) : false),
   } });

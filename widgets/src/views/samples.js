@@ -5,10 +5,10 @@ import { filtered, readColumns, sorted } from "../shared/columns.js";
 import { button, h, once, put } from "../shared/dom.js";
 import { blank, frame } from "../shared/frame.js";
 import { grid } from "../shared/grid.js";
+import { KEYS } from "../shared/keys.js";
 import { positions, readSelection, tell, writeSelection } from "../shared/link.js";
 import { samplePanel } from "../shared/sample.js";
 
-const KEYS = /** @type {[string, string][]} */ ([["← →", "previous, next sample"], ["space", "select or unselect it"], ["/", "search"], ["Esc", "clear the selection, then the search"]]);
 
 function readState(model) {
   const columns = readColumns(model.get("columns"));
@@ -75,7 +75,7 @@ function render({ model, el }) {
     else if (search?.value) { search.value = state.query = ""; search.dispatchEvent(new Event("input")); }
   };
   const view = frame(model, el, {
-    title: "Samples", keys: KEYS,
+    title: "Samples", keys: KEYS.samples,
     on: { ArrowLeft: () => step(model, state, -1), ArrowRight: () => step(model, state, 1), ArrowUp: () => step(model, state, -1), ArrowDown: () => step(model, state, 1), " ": (e) => (e.target.matches("button") ? false : model.get("focus") >= 0 && toggle(model, state, model.get("focus"))), "/": () => search?.focus(), Escape: clear },
   });
   const build = () => {

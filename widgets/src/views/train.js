@@ -3,6 +3,7 @@ import { icon, label } from "../shared/colours.js";
 import { number } from "../shared/columns.js";
 import { button, choice, field, h, once, put, s, sized } from "../shared/dom.js";
 import { blank, frame } from "../shared/frame.js";
+import { KEYS } from "../shared/keys.js";
 import { act, tell } from "../shared/link.js";
 import { linePath, plot, roomy } from "../shared/plot.js";
 
@@ -138,7 +139,7 @@ function results(model, life) {
 }
 
 function render({ model, el }) {
-  const view = frame(model, el, { title: "Train", keys: [["t", "train, or resume"], ["Esc", "stop"]], on: {
+  const view = frame(model, el, { title: "Train", keys: KEYS.train, on: {
     t: () => model.get("live") && !model.get("busy") && act(model, model.get("state") === "stopped" ? "resume" : "train"),
     Escape: () => (model.get("busy") ? tell(model, { stop: true }) : false),
   } });

@@ -1,0 +1,12 @@
+// The keys of each view, in one place: a view's own ? lists them, and so does the workbench's.
+
+/** @type {Record<string, [string, string][]>} */
+export const KEYS = {
+  fetch: [["f", "fetch, or continue"], ["a", "align"], ["Esc", "stop"]],
+  samples: [["← →", "previous, next sample"], ["space", "select or unselect it"], ["/", "search"], ["Esc", "clear the selection, then the search"]],
+  train: [["t", "train, or resume"], ["Esc", "stop"]],
+  embedding: [["drag", "lasso; with shift add, with alt take away"], ["click", "bring a sample into focus"], ["← →", "page through the selection"], ["+ −", "zoom"], ["0", "show all"], ["l", "lasso"], ["p", "move the map"], ["/", "colour by"], ["Esc", "clear the selection"]],
+  attribution: [["← →", "page through the selection, or through all"], ["o", "overlay on or off"], ["s", "one colour scale, or one each"], ["/", "go to an id"], ["Esc", "clear the selection"]],
+  attention: [["← →", "page through the selection, or through all"], ["o", "overlay on or off"], ["/", "go to an id"], ["Esc", "clear the selection"]],
+  header: [["1 2 3 4", "go to a step"], ["c", "show or hide the code"], ["w", "write a page: save"]],
+};
