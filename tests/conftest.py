@@ -11,6 +11,31 @@ import pytest
 LOOPBACK = ("127.0.0.1", "::1", "localhost", b"127.0.0.1", b"localhost", "0.0.0.0", None, "")
 
 
+_SKIPPED = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Room for the real-data checks that are skipped."""
+    config.stash[_SKIPPED] = {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
+    """Note a check that is skipped for want of real data."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and "real data" in report.longrepr[2]:
+        item.config.stash[_SKIPPED][item.nodeid] = report.longrepr[2].removeprefix("Skipped: ")
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The run's last line names them."""
+    skipped = config.stash.get(_SKIPPED, {})
+    if skipped:
+        print(f"real-data checks skipped ({next(iter(skipped.values()))}): {', '.join(skipped)}")
+
+
 @pytest.fixture(autouse=True)
 def no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse every connection that leaves this machine, except in tests marked ``remote``."""

@@ -62,6 +62,21 @@ def test_imports_only_from_below(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_room_goes_through_the_door(path):
+    """Through ``astrofuse_lab.train`` a room could reach above itself unseen; only the ways in, and the served app, use the door."""
+    if LAYERS[room(path)] >= 9 or path.relative_to(ROOT).as_posix() == "widgets/app.py":
+        return
+    tree = ast.parse(path.read_text())
+    opened = {a.asname or a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names if a.name == "astrofuse_lab"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in opened:
+            assert node.attr not in astrofuse_lab._DOOR, f"{path.relative_to(ROOT)}: {node.attr} through the door"
+        if isinstance(node, ast.ImportFrom) and node.module == "astrofuse_lab":
+            through = {a.name for a in node.names} & (set(astrofuse_lab._DOOR) - set(LAYERS))
+            assert not through, f"{path.relative_to(ROOT)}: {through} through the door"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_heavy_libraries_stay_in_their_rooms(path):
     inside = path.relative_to(ROOT).as_posix()
     for name in imports(path):
