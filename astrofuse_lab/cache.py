@@ -33,7 +33,8 @@ class Hit:
 
 def target_key(target: Target) -> str:
     """The same text for the same identifier, position and motion."""
-    parts = [target.object_id, target.ra, target.dec, target.epoch, target.pmra, target.pmdec]
+    parts: list[object] = [target.object_id, target.ra, target.dec, target.epoch, target.pmra, target.pmdec]
+    parts += [target.time, target.identifier] if target.time is not None or target.identifier else []
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 

@@ -23,6 +23,16 @@ LONGEST_ASKED_WAIT = 300.0  # s, of what a server may ask for in Retry-After
 LONGEST_MESSAGE = 500
 GIVE_UP = 8  # chunks failed in a row, each after all attempts: the archive is down, and waiting for the rest is waste
 
+MAKERS = {
+    "position": "af.Targets.from_names([...]), .from_table(table) or .from_region(...) make some",
+    "time": "af.Targets.from_times({'name': (first_mjd, last_mjd)}) makes some",
+    "identifier": "af.Targets.from_identifiers([...]) makes some",
+}
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "aeiou" else "a"
+
 
 class Event(NamedTuple):
     """What became of some targets of one survey."""
@@ -108,6 +118,12 @@ class Crew:
     def _chunk(self, name: str, rows: Sequence[int], pace: Pace) -> None:
         """Ask for a few targets until each has an answer or a failure."""
         left = {self._ids[row]: row for row in rows}
+        for what in getattr(self.ledgers[name].survey, "needs", ("position",)):
+            lacking = {i: row for i, row in left.items() if not self.targets[row].has(what)}
+            left = {i: row for i, row in left.items() if i not in lacking}
+            self._fail(name, lacking, f"{name} needs targets with {_article(what)} {what}: {MAKERS[what]}")
+        if not left:
+            return
         if pace.misses >= GIVE_UP:
             self._fail(name, left, f"not asked: {pace.misses} requests to {name} failed in a row. found.retry() asks again.")
         attempt = 0

@@ -29,7 +29,7 @@ Targets.from_region = staticmethod(from_region)
 
 
 def fetch(
-    targets: Targets, surveys: str | Sequence[str], radius: Any = 3.0, size: Any = 20.0, time: Any = None,
+    targets: Targets, surveys: str | Survey | Sequence[str | Survey], radius: Any = 3.0, size: Any = 20.0, time: Any = None,
     options: Mapping[str, Any] | None = None, progress: bool = True, *,
     stop: threading.Event | None = None, on_progress: Progress | None = None, refresh: bool = False,
 ) -> Found:
@@ -42,8 +42,8 @@ def fetch(
     Parameters
     ----------
     targets : Targets
-    surveys : str or sequence of str
-        Names from ``af.list_surveys()``.
+    surveys : str or Survey, or sequence of these
+        Names from ``af.list_surveys()``, or objects such as ``af.surveys.tap(...)`` makes.
     radius : Quantity or float
         How far from the target a source may lie; a plain number is arcsec.
     size : Quantity or float
@@ -180,16 +180,16 @@ class _Reporter:
         return "  ".join(parts) + f"  {time.monotonic() - self.start:.0f} s"
 
 
-def _chosen(targets: Targets, names: str | Sequence[str]) -> dict[str, Survey]:
+def _chosen(targets: Targets, names: str | Survey | Sequence[str | Survey]) -> dict[str, Survey]:
     """The surveys by name, once it is clear that there is something to do."""
     if not isinstance(targets, Targets):
         raise InputError(f"targets is a {type(targets).__name__}. Make Targets of it first: af.Targets.from_table(table), .from_names([...]) or .from_region(...).")
     if not len(targets):
         raise InputError("there are no targets to fetch. Targets.from_table(table), .from_names([...]) or .from_region(center, radius) finds some.")
-    listed = [names] if isinstance(names, str) else list(names)
+    listed = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
     if not listed:
         raise InputError("no survey was named. Type e.g. surveys=['practice/image', 'practice/spectrum']; af.list_surveys() shows them all.")
-    return {name: _surveys.get(name) for name in dict.fromkeys(listed)}
+    return {survey.name: survey for survey in map(_surveys.get, listed)}
 
 
 def _asks(chosen: Mapping[str, Survey], radius: Any, size: Any, epochs: Any, options: Mapping[str, Any] | None) -> dict[str, Ask]:

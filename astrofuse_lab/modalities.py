@@ -131,6 +131,58 @@ class Text:
     provenance: Provenance = Provenance("unknown")
 
 
-Modality = Image | Spectrum | LightCurve | TableRow | Text
+@dataclass(frozen=True, slots=True)
+class TimeSeries:
+    """Regularly sampled channels: strain of gravitational-wave detectors, solar X-ray flux.
 
-KIND_OF: dict[type, str] = {Image: "image", Spectrum: "spectrum", LightCurve: "light_curve", TableRow: "table", Text: "text"}
+    Attributes
+    ----------
+    start : float
+        MJD (UTC) of the first sample.
+    step : float
+        Seconds from one sample to the next.
+    values : array, (channel, sample)
+    mask : bool array, (channel, sample)
+        True where the sample is good.
+    channels : tuple of str
+    """
+
+    start: float
+    step: float
+    values: Floats
+    mask: Bools
+    channels: tuple[str, ...]
+    unit: str = ""
+    provenance: Provenance = Provenance("unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class SkyMap:
+    """Probability on the sky, HEALPix cells of any mix of orders (multi-order maps).
+
+    Attributes
+    ----------
+    uniq : int array, (cell,)
+        NUNIQ numbers, nested, ICRS (https://www.ivoa.net/documents/MOC/).
+    density : array, (cell,)
+        Probability per steradian; integrates to one.
+    distance_mean, distance_std : array, (cell,), optional
+        Mpc, of the conditional distance in each cell; NaN where there is none.
+    time : float, optional
+        MJD of the event.
+    """
+
+    uniq: NDArray[np.int64]
+    density: Floats
+    distance_mean: Floats | None = None
+    distance_std: Floats | None = None
+    time: float | None = None
+    provenance: Provenance = Provenance("unknown")
+
+
+Modality = Image | Spectrum | LightCurve | TableRow | Text | TimeSeries | SkyMap
+
+KIND_OF: dict[type, str] = {
+    Image: "image", Spectrum: "spectrum", LightCurve: "light_curve", TableRow: "table", Text: "text",
+    TimeSeries: "time_series", SkyMap: "sky_map",
+}  # fmt: skip

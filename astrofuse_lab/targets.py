@@ -1,7 +1,8 @@
 """Lists of targets: data only. Names are resolved and regions searched in `fetching`."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,25 +18,35 @@ GAIA_EPOCH = 2016.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One object: an identifier and an ICRS position at an epoch.
+    """One object: a name, and a position (ICRS, at an epoch), a time interval or an identifier in an archive.
 
     Attributes
     ----------
     object_id : str
     ra, dec : float
-        deg, ICRS, at `epoch`.
+        deg, ICRS, at `epoch`; NaN for what has no position, such as an event or a day of the Sun.
     epoch : float
         Julian year.
     pmra, pmdec : float
         mas per year; pmra includes cos(dec).
+    time : tuple of float, optional
+        First and last MJD of what is wanted of this target; goes before the ``time=`` of the whole fetch.
+    identifier : str
+        What an archive calls it, where that is not `object_id`.
     """
 
     object_id: str
-    ra: float
-    dec: float
+    ra: float = math.nan
+    dec: float = math.nan
     epoch: float = GAIA_EPOCH
     pmra: float = 0.0
     pmdec: float = 0.0
+    time: tuple[float, float] | None = None
+    identifier: str = ""
+
+    def has(self, what: str) -> bool:
+        """Whether it has a ``position``, a ``time`` or an ``identifier``."""
+        return {"position": math.isfinite(self.ra), "time": self.time is not None, "identifier": bool(self.identifier)}[what]
 
 
 class Targets(Sequence[Target]):
@@ -118,7 +129,7 @@ class Targets(Sequence[Target]):
         first: dict[Target, int] = {}
         for i, (object_id, x, y) in enumerate(zip(ids, lon, lat, strict=True)):
             # a missing proper motion is a motion of zero, not a reason to lose the object
-            more = {n: float(v[i]) for n, v in extra.items() if np.isfinite(v[i])}
+            more: dict[str, Any] = {n: float(v[i]) for n, v in extra.items() if np.isfinite(v[i])}
             target = Target(object_id, float(x), float(y), **more)
             if target in first:
                 notes.append(f"row {i}: {object_id!r} repeats row {first[target]}; left out")
@@ -129,6 +140,19 @@ class Targets(Sequence[Target]):
                 raise TargetError(f"row {i} ({object_id!r}): {problem}")
             rows.append(target)
         return cls(rows, notes)
+
+    @classmethod
+    def from_identifiers(cls, identifiers: Iterable[str]) -> "Targets":
+        """Events and other objects by what an archive calls them: ``Targets.from_identifiers(["GW150914", "S190425z"])``.
+
+        They have no position; surveys that need one say so. `from_names` finds positions of objects on the sky.
+        """
+        return cls(Target(name, identifier=name) for name in (str(one).strip() for one in identifiers))
+
+    @classmethod
+    def from_times(cls, intervals: Mapping[str, tuple[float, float]]) -> "Targets":
+        """Stretches of time by a name: ``Targets.from_times({"flare": (57272.0, 57272.5)})``, MJD (UTC)."""
+        return cls(Target(str(name), time=(float(first), float(last))) for name, (first, last) in intervals.items())
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -160,7 +184,7 @@ class Targets(Sequence[Target]):
             years = epoch - t.epoch
             dec = t.dec + t.pmdec * years / 3.6e6
             ra = (t.ra + t.pmra * years / 3.6e6 / max(np.cos(np.radians(t.dec)), 1e-9)) % 360.0
-            moved.append(Target(t.object_id, float(ra), float(np.clip(dec, -90, 90)), epoch, t.pmra, t.pmdec))
+            moved.append(replace(t, ra=float(ra), dec=float(np.clip(dec, -90, 90)), epoch=epoch))
         return Targets(moved, self.notes)
 
     def to_dict(self) -> dict[str, list[Any]]:
@@ -188,14 +212,18 @@ class Targets(Sequence[Target]):
 
 def _problem(target: Target) -> str:
     """What is wrong with a position, in words; empty when nothing is."""
+    if not target.object_id.strip():
+        return "the id is empty."
+    if target.time is not None and not (np.isfinite(target.time).all() and target.time[0] < target.time[1]):
+        return f"the time {target.time} is no interval: first and last MJD."
+    if np.isnan(target.ra) and np.isnan(target.dec) and (target.time is not None or target.identifier):
+        return ""
     if not np.isfinite(target.ra) or not np.isfinite(target.dec):
         return f"the position (RA {target.ra}, Dec {target.dec}) is not a number. Remove the row or fill it in."
     if not 0.0 <= target.ra <= 360.0:
         return f"RA {target.ra} is outside 0 to 360 deg. Is it in hours, or in another column?"
     if not -90.0 <= target.dec <= 90.0:
         return f"Dec {target.dec} is outside -90 to +90 deg. Are ra and dec swapped?"
-    if not target.object_id.strip():
-        return "the id is empty."
     return ""
 
 

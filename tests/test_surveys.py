@@ -47,7 +47,7 @@ def test_rubbish_is_an_archive_error_that_names_survey_and_target(name, content)
 
 def test_list_surveys_has_a_row_for_each():
     table = surveys.list_surveys()
-    assert table.colnames == ["name", "modality", "bands", "release", "citation", "licence", "simulated"]
+    assert table.colnames == ["name", "modality", "gives", "bands", "coverage", "release", "citation", "licence", "extra", "simulated"]
     assert list(table["name"]) == list(surveys.SURVEYS)
     rows = {row["name"]: row for row in table}
     assert rows["practice/image"]["modality"] == "image" and rows["practice/image"]["bands"] == "g r z"

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from astrofuse_lab.models.attention import FeatureDropout
 from astrofuse_lab.models.encoder import Encoder, cells, place_of
-from astrofuse_lab.models.profile import RadialProfile
+from astrofuse_lab.models.rings import RadialProfile
 from astrofuse_lab.models.tokens import InputLayout, Tokens
 
 STRIDE = 8

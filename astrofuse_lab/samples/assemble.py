@@ -13,7 +13,7 @@ from astrofuse_lab import surveys as _surveys
 from astrofuse_lab.alignment import match, tables
 from astrofuse_lab.alignment.grids import LogGrid, PixelGrid, TimeGrid
 from astrofuse_lab.errors import AlignmentError, AstroFuseError, InputError, UnknownNameError
-from astrofuse_lab.modalities import KIND_OF, Image, LightCurve, Modality, TableRow
+from astrofuse_lab.modalities import KIND_OF, KINDS, Image, LightCurve, Modality, TableRow
 from astrofuse_lab.provenance import Provenance, citations
 from astrofuse_lab.samples.arrays import ModalityData
 from astrofuse_lab.samples.collect import Collector, ImageCollector, LightCurveCollector, SpectrumCollector, TextCollector, merged, slug
@@ -143,8 +143,8 @@ class _Assembly:
             tables.check(product)
             self.rows.setdefault(survey, [None] * len(self.ids))[position] = product
             return
-        if type(product) not in KIND_OF:
-            raise AlignmentError(f"a {type(product).__name__} is none of {', '.join(k.__name__ for k in KIND_OF)}.")
+        if KIND_OF.get(type(product)) not in KINDS:
+            raise AlignmentError(f"a {type(product).__name__} is no modality of a sample set ({', '.join(KINDS)}). Leave its survey out of the fetch that is aligned.")
         self._collector(survey, product).add(survey, position, product)
         if isinstance(product, Image) and product.time is not None:
             self.time[position] = product.time

@@ -2,10 +2,12 @@
 
 import importlib
 from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
-from astrofuse_lab.errors import UnknownNameError
+from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.modalities import KIND_OF
+from astrofuse_lab.surveys.archive import Coverage
 from astrofuse_lab.surveys.survey import Survey
 
 if TYPE_CHECKING:
@@ -27,21 +29,53 @@ SURVEYS: dict[str, str] = {
 """A new survey is one file (see `template`) and one row here."""
 
 
-def get(name: str) -> Survey:
-    """The survey with this name.
+GROUP = "astrofuse_lab.surveys"
+"""Entry points of other packages: each names an instance that follows the protocol, under the survey's name."""
+
+
+def names() -> list[str]:
+    """All survey names: our own, then those that other installed packages bring."""
+    return [*SURVEYS, *(name for name in sorted(_foreign()) if name not in SURVEYS)]
+
+
+def get(name: "str | Survey") -> Survey:
+    """The survey with this name; a survey object is given back as it is.
 
     Raises
     ------
     UnknownNameError
         If there is none; names the nearest ones.
+    InputError
+        If another package's entry point cannot be loaded or does not follow the protocol.
     """
+    if not isinstance(name, str):
+        if isinstance(name, Survey):
+            return name
+        raise InputError(f"{name!r} is no survey: give a name from af.list_surveys(), or an object made by af.surveys.tap(...) and its like.")
     if name not in SURVEYS:
-        raise UnknownNameError("survey", name, SURVEYS, "af.list_surveys() shows them all.")
+        return _from_elsewhere(name)
     module, _, attribute = SURVEYS[name].partition(":")
     found = getattr(importlib.import_module(module), attribute)
     if isinstance(found, Mapping):
         found = found[name]
     assert isinstance(found, Survey), f"{name}: {module}.{attribute} does not follow the survey protocol"
+    return found
+
+
+def _foreign() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _from_elsewhere(name: str) -> Survey:
+    points = _foreign()
+    if name not in points:
+        raise UnknownNameError("survey", name, names(), "af.list_surveys() shows them all.")
+    try:
+        found = points[name].load()
+    except Exception as error:  # another package's code
+        raise InputError(f"survey {name!r} comes from {points[name].value}, which cannot be loaded ({type(error).__name__}: {error}).") from error
+    if not isinstance(found, Survey) or found.name != name:
+        raise InputError(f"survey {name!r}: {points[name].value} does not follow the survey protocol (see docs/adding-a-survey.md).")
     return found
 
 
@@ -51,17 +85,27 @@ def list_surveys() -> "Table":
     Returns
     -------
     astropy Table
-        One row a survey: name, modality, bands, release, citation, licence, simulated.
+        One row a survey: name, modality, gives (class, pixel scale or wavelengths), bands, coverage, release, citation,
+        licence, extra (an optional package it needs), simulated.
     """
     from astropy.table import Table
 
-    surveys = [get(name) for name in SURVEYS]
+    surveys = [get(name) for name in names()]
     return Table({
         "name": [s.name for s in surveys],
         "modality": [KIND_OF[s.gives] for s in surveys],
+        "gives": [_gives(s) for s in surveys],
         "bands": [" ".join(s.bands) for s in surveys],
+        "coverage": [getattr(s, "coverage", Coverage()).words for s in surveys],
         "release": [s.release for s in surveys],
         "citation": [s.citation for s in surveys],
         "licence": [s.licence for s in surveys],
+        "extra": [getattr(s, "extra", "") for s in surveys],
         "simulated": [s.simulated for s in surveys],
     })  # fmt: skip
+
+
+def _gives(survey: Survey) -> str:
+    scale, wavelengths = getattr(survey, "scale", None), getattr(survey, "wavelengths", None)
+    more = f", {scale:g} arcsec per pixel" if scale else f", {wavelengths[0]:g} to {wavelengths[1]:g} Å" if wavelengths else ""
+    return survey.gives.__name__ + more

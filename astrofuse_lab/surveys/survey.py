@@ -100,6 +100,9 @@ class Survey(Protocol):
     simulated : bool
     batch : int
         How many targets one request may hold.
+
+    Clients of real archives are best made from `surveys.archive.Archive`, which states more: address, mirrors,
+    coverage, scale, options, an optional package, how many requests at a time.
     """
 
     name: str

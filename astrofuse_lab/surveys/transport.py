@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +12,13 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from astrofuse_lab.errors import ArchiveError, InputError
+from astrofuse_lab.surveys import health
 from astrofuse_lab.surveys.survey import Ask, Survey
 
 if TYPE_CHECKING:
     from requests import Response, Session
+
+    from astrofuse_lab.surveys.archive import Archive
 
 SILENCE = 60.0  # s without a byte
 WHOLE = 300.0  # s for one answer: a server that trickles would hold its thread for ever
@@ -39,6 +43,65 @@ def check(survey: Survey, ask: Ask) -> None:
     unknown = [band for band in ask.bands or () if band not in survey.bands]
     if survey.bands and (unknown or ask.bands == ()):
         raise InputError(f"{survey.name} has no band {', '.join(map(repr, unknown)) or '(none given)'}. It has {', '.join(survey.bands)}.")
+
+
+_OWN = threading.local()
+
+
+def ask(
+    survey: "Archive", path: str = "", *, target: str | None = None, method: str = "GET", **options: Any
+) -> tuple[bytes, str, str]:
+    """One request to a survey's service, its mirrors in turn where it cannot be reached.
+
+    Parameters
+    ----------
+    survey : Archive
+        Whose ``url`` and ``mirrors`` are asked.
+    path : str
+        Appended to the address; a whole address (``https://...``) is taken as it is and has no mirrors.
+    target : str, optional
+        Named in errors.
+    method : str
+    **options
+        Of `requests.Session.request`: params, data, files, headers ...
+
+    Returns
+    -------
+    content : bytes
+        The body, untouched.
+    media_type : str
+    address : str
+        Where it came from, parameters included.
+
+    Raises
+    ------
+    ArchiveError
+        As `body`; the last one where no mirror could be reached.
+    """
+    whole = path.startswith(("http://", "https://"))
+    places = [path] if whole else [base + path for base in (survey.url, *survey.mirrors)]
+    for number, place in enumerate(places, 1):
+        begin = time.monotonic()
+        try:
+            with connection(survey.name, target):
+                response = own_session(survey.timeout).request(method, place, **options)
+                content = body(response, survey.name, target)
+        except ArchiveError as error:
+            health.note(place, error, time.monotonic() - begin)
+            if error.transient and number < len(places):
+                continue  # another machine may do
+            raise
+        health.note(place, None, time.monotonic() - begin)
+        return content, response.headers.get("Content-Type", "").partition(";")[0].strip(), str(response.url)
+    raise AssertionError("a survey has an address")
+
+
+def own_session(silence: float) -> "Session":
+    """This thread's session: connections to an archive stay open from one request to the next."""
+    kept: dict[float, Session] = _OWN.__dict__.setdefault("sessions", {})
+    if silence not in kept:
+        kept[silence] = session(silence)
+    return kept[silence]
 
 
 def session(silence: float | None = None) -> "Session":

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from astrofuse_lab.models.profile import RadialProfile, rings
+from astrofuse_lab.models.rings import RadialProfile, rings
 
 
 def made(bands=2, side=33):

@@ -1,0 +1,81 @@
+"""How the services fare: what became of the last requests to each host in this process."""
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+REMEMBERED = 20
+"""Requests to a host that count."""
+
+
+@dataclass
+class Record:
+    """The last requests to one host.
+
+    Attributes
+    ----------
+    outcomes : deque of bool
+        True for an answer, False for a failure that was the service's.
+    seconds : float
+        The last answer took.
+    said : str
+        The last failure, in the archive's own words.
+    when : float
+        Of the last request, seconds since 1970.
+    """
+
+    outcomes: deque[bool] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    seconds: float = 0.0
+    said: str = ""
+    when: float = 0.0
+
+    @property
+    def light(self) -> str:
+        """``good``; ``poor``: some of the last requests failed; ``down``: the last three did; ``unknown``: none was made."""
+        if not self.outcomes:
+            return "unknown"
+        if not any(list(self.outcomes)[-3:]):
+            return "down"
+        return "good" if all(self.outcomes) else "poor"
+
+
+_records: dict[str, Record] = {}
+_lock = threading.Lock()
+
+
+def note(address: str, failure: Exception | None, seconds: float) -> None:
+    """Remember what became of a request. A failure that asking again will not mend was an answer."""
+    with _lock:
+        record = _records.setdefault(urlsplit(address).netloc, Record())
+        record.outcomes.append(not (failure is not None and getattr(failure, "transient", True)))
+        record.seconds, record.when = seconds, time.time()
+        if failure is not None:
+            record.said = str(failure)[:300]
+
+
+def light(host: str) -> str:
+    """The light of one host; see `Record.light`."""
+    with _lock:
+        return _records[host].light if host in _records else "unknown"
+
+
+def table() -> "Table":
+    """One row a host asked in this process: host, light, requests, failed, seconds, said."""
+    from astropy.table import Table
+
+    names = ("host", "light", "requests", "failed", "seconds", "said")
+    with _lock:
+        rows = [(h, r.light, len(r.outcomes), r.outcomes.count(False), r.seconds, r.said) for h, r in sorted(_records.items())]
+    return Table(rows=rows, names=names) if rows else Table({name: [] for name in names})
+
+
+def forget() -> None:
+    """Begin anew."""
+    with _lock:
+        _records.clear()
