@@ -77,6 +77,13 @@ def test_sentinels_are_missing(folder):
     assert "unknown to the Minor Planet Center" in samples.card.notes[0]
 
 
+def test_narrow_integers_are_read_as_any_other(folder):
+    """A mirror written by another tool may hold the filter number as int8, which cannot hold the sentinel."""
+    for kind in (pa.int8(), pa.uint16()):
+        rewritten(folder, reader.ALERTS, lambda t, kind=kind: t.set_column(t.schema.get_field_index("c_fid"), "c_fid", t.column("c_fid").cast(kind)))
+        assert reader.read(folder).column("c_fid").tolist() == [1] * 6
+
+
 # ---- light curves and stamps --------------------------------------------------------------------------------------
 
 

@@ -154,7 +154,9 @@ def _without_sentinel(file: Path, name: str, column: pa.ChunkedArray) -> pa.Chun
         return column
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise SampleSetError(f"{file}: column {name!r} holds {kind}, neither number, text nor boolean.")
-    return pc.if_else(pc.equal(column, pa.scalar(SENTINEL, kind)), pa.scalar(None, kind), column) if name.startswith("c_") else column
+    # as float64: a narrow integer type cannot hold the sentinel to compare with
+    missing = pc.equal(pc.cast(column, pa.float64(), safe=False), SENTINEL)
+    return pc.if_else(missing, pa.scalar(None, kind), column) if name.startswith("c_") else column
 
 
 # ---- files that are read with suspicion ---------------------------------------------------------------------------
