@@ -27,7 +27,7 @@ from astrofuse_lab.errors import ArchiveError, InputError, StorageError, TargetE
 from astrofuse_lab.fetching import fetch
 from astrofuse_lab.found import ANSWERS_IN_MEMORY
 from astrofuse_lab.modalities import Image, Text
-from astrofuse_lab.surveys.gaia import GaiaTable
+from astrofuse_lab.surveys.gaia import gaia_table
 from astrofuse_lab.surveys.hips import HipsImage
 from astrofuse_lab.surveys.survey import Raw
 from astrofuse_lab.targets import Target, Targets
@@ -269,7 +269,7 @@ def test_a_target_that_no_answer_mentions_fails(toy, monkeypatch):
 
 def test_real_clients_over_http_with_a_bad_day(archive, offer):
     """503, 429, a web page, a cut file: what may pass does, what may not is told, all else is there."""
-    offer(GaiaTable(url=f"{archive.url}/tap", timeout=2))
+    offer(gaia_table(url=f"{archive.url}/tap", timeout=2))
     hips = offer(HipsImage("hips/test", {"g": "CDS/P/TEST/g"}, 1.0, "DR1", "Somebody", "CC0", url=f"{archive.url}/hips2fits", timeout=2))
     targets = Targets(Target(f"s{i}", 10.0 + i, 5.0) for i in range(6))
     archive.replies.extend([replying(503, b"back soon"), replying(429, b"slow", Retry_After="0"), replying(200, b"half", announced=900)])
@@ -596,7 +596,7 @@ def test_a_region_of_the_practice_sky(center):
 def test_a_region_of_gaia(archive, monkeypatch):
     from astrofuse_lab.surveys import gaia
 
-    monkeypatch.setattr(gaia, "TABLE", GaiaTable(url=f"{archive.url}/tap"))
+    monkeypatch.setattr(gaia, "TABLE", gaia_table(url=f"{archive.url}/tap"))
     assert len(af.Targets.from_region((12.0, 5.0), 1.5 * u.deg, n=2, survey="gaia/table")) == 2
     with pytest.raises(TargetError, match="larger radius"):
         af.Targets.from_region((200.0, 5.0), 1.0, survey="gaia/table")
@@ -621,3 +621,17 @@ def test_a_region_that_makes_no_sense(arguments, kind, words):
     given = {"center": (10, 10), "radius": 60, "n": 3, **arguments}
     with pytest.raises(kind, match=words):
         af.Targets.from_region(**given)
+
+
+def test_progress_goes_where_it_looks_right(monkeypatch, capsys):
+    """A notebook paints stderr red; a terminal keeps stdout for what a program prints."""
+    import io
+
+    targets = af.Targets.from_names(["practice-1", "practice-2"])
+    af.fetch(targets, surveys=["practice/text"])
+    told = capsys.readouterr()
+    assert "practice/text 2/2" in told.err and told.out == ""
+    stream = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})
+    monkeypatch.setattr("sys.stderr", stream())
+    af.fetch(targets, surveys=["practice/text"])
+    assert "practice/text 2/2" in capsys.readouterr().out

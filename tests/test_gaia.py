@@ -11,7 +11,7 @@ from loopback import LOGIN_PAGE, PAGE, Archive, replying, slow
 
 from astrofuse_lab.errors import ArchiveError
 from astrofuse_lab.modalities import TableRow
-from astrofuse_lab.surveys.gaia import COLUMNS, ROLES, UNITS, GaiaTable
+from astrofuse_lab.surveys.gaia import COLUMNS, ROLES, UNITS, gaia_table
 from astrofuse_lab.surveys.survey import Ask, Raw, Survey
 from astrofuse_lab.targets import Target, Targets
 
@@ -25,7 +25,7 @@ def archive():
 
 @pytest.fixture
 def gaia(archive):
-    return GaiaTable(url=f"{archive.url}/tap", timeout=1.0)
+    return gaia_table(url=f"{archive.url}/tap", timeout=1.0)
 
 
 def ask(gaia, targets, **wanted):
@@ -119,7 +119,7 @@ def test_a_failure_says_what_the_archive_said(gaia, archive, reply, words, trans
 
 def test_no_server_at_all():
     with pytest.raises(ArchiveError, match="cannot be reached") as caught:
-        ask(GaiaTable(url="http://127.0.0.1:9/tap", timeout=1.0), TARGETS)
+        ask(gaia_table(url="http://127.0.0.1:9/tap", timeout=1.0), TARGETS)
     assert caught.value.transient
 
 
@@ -178,5 +178,5 @@ def test_roles_keep_positions_and_the_archives_own_verdicts_from_models():
 @pytest.mark.remote
 def test_the_real_archive():
     barnard = Targets([Target("Barnard", 269.45207696, 4.69336497, 2000.0, -801.551, 10362.394)])
-    _, rows = ask(GaiaTable(), barnard)
+    _, rows = ask(gaia_table(), barnard)
     assert rows["Barnard"].values["source_id"] == "4472832130942575872"
