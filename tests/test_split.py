@@ -134,6 +134,17 @@ def test_shares_are_about_right():
     assert split.test != samples.split(test=0.2, validation=0.1, seed=5).test
 
 
+def test_a_split_made_by_hand():
+    split = Split(np.array(["a", "b"]), ["c"])
+    assert (split.train, split.test, split.validation) == (("a", "b"), ("c",), ()) and split == Split(("a", "b"), ("c",))
+    with pytest.raises(InputError, match="'b' is in test and already in train"):
+        Split(["a", "b"], ["b", "c"])
+    with pytest.raises(InputError, match="'c' is in validation and already in test"):
+        Split(["a", "b"], ["c"], ["c"])
+    with pytest.raises(InputError, match=r"train=\['abc'\]"):
+        Split("abc", ["d"])
+
+
 def test_json_there_and_back(toy_samples):
     split = toy_samples.split(group="host", validation=0.2)
     assert Split.from_json(split.to_json()) == split

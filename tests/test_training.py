@@ -272,6 +272,8 @@ def test_nothing_to_train_on(toy_samples):
         quick(toy_samples.take([]))
     with pytest.raises(InputError, match="not in this set"):
         quick(toy_samples, split=af.Split(("nobody",), ()))
+    with pytest.raises(InputError, match=r"split=tuple: samples\.split"):
+        quick(toy_samples, split=(list(toy_samples.object_ids[:50]), []))
     none = toy_samples.take(~toy_samples.present("spectrum"))
     with pytest.raises((InputError, TrainingError), match="spectrum"):
         quick(none, modalities=["spectrum"])

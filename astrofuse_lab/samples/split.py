@@ -24,10 +24,16 @@ class Split:
     Attributes
     ----------
     train, test : tuple of str
+        Given as any sequence of ids.
     validation : tuple of str
         Empty: training takes a grouped part of `train`.
     by, group : str
     seed : int
+
+    Raises
+    ------
+    InputError
+        If an id is on two sides.
     """
 
     train: tuple[str, ...]
@@ -36,6 +42,18 @@ class Split:
     by: str = "object"
     group: str | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        where: dict[str, str] = {}
+        for side in ("train", "test", "validation"):
+            given = getattr(self, side)
+            if isinstance(given, str):
+                raise InputError(f"Split({side}={given!r}): a sequence of ids is expected, e.g. {side}=[{given!r}].")
+            ids = tuple(map(str, given))
+            for one in ids:
+                if where.setdefault(one, side) != side:
+                    raise InputError(f"Split: {one!r} is in {side} and already in {where[one]}; what is tested must not be trained on. Leave it out of one of them.")
+            object.__setattr__(self, side, ids)
 
     def to_json(self) -> dict[str, Any]:
         """As a dictionary that JSON can hold."""

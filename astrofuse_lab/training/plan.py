@@ -65,6 +65,8 @@ def make_plan(
     for name in names:
         recipe.encoder_for(name, samples.spec(name).kind)
     schedule = make_schedule(recipe.schedule, epochs)
+    if split is not None and not isinstance(split, Split):
+        raise InputError(f"split={type(split).__name__}: samples.split(test=0.2) makes one, or af.Split(train_ids, test_ids).")
     problem = pose(samples if split is None else samples.select([*split.train, *split.validation]), target, names, recipe.head.name)
     parts = divide(samples, problem, names, split, schedule.validation, int(seed))
     values = problem.encode(samples)[0]
