@@ -20,6 +20,8 @@ LARGEST = 20_000_000
 """Pixels of one spectrum."""
 BELIEVED = (500.0, 1e6)
 """Wavelengths without a unit are taken as ångström if they lie in this range, else refused."""
+HUGE = 1e37
+"""Beyond this, numbers do not fit float32 and are no measurement."""
 FWHM = 2.3548200450309493
 # a scale before a unit: "10**(-16)erg...", "10^-17 erg", "1E-17 erg", "1.0 x 10-16 erg"
 POWER = re.compile(r"^(?:1(?:\.0*)?\s*[x*]\s*)?10\s*(?:\*\*|\^)?\s*\(?\s*([+-]\d{1,3})\s*\)?")
@@ -187,14 +189,14 @@ def spectrum_of(pixels: Pixels, survey: str, target: str | None, provenance: Pro
         if ivar is None:
             spread = noise_of(flux, good)
             ivar = np.full(len(flux), 1 / spread**2 if spread > 0 else 0.0)
-        good &= np.isfinite(ivar) & (ivar > 0)
+        good &= (ivar > 0) & (ivar < HUGE) & (np.abs(flux) < HUGE)
     width = None
     if pixels.lsf_sigma is not None:
         width = np.asarray(pixels.lsf_sigma, dtype=np.float64)[order]
     elif pixels.resolution and 1 < pixels.resolution < 1e7:
         width = wave / pixels.resolution / FWHM
     return Spectrum(
-        wave, np.where(np.isfinite(flux), flux, 0.0).astype(np.float32), np.where(good, ivar, 0.0).astype(np.float32), good,
+        wave, np.where(np.abs(flux) < HUGE, flux, 0.0).astype(np.float32), np.where(good, ivar, 0.0).astype(np.float32), good,
         None if width is None else width.astype(np.float32), pixels.time, unit, provenance,
     )  # fmt: skip
 
