@@ -1,6 +1,13 @@
-# Two commands:  make lab   opens JupyterLab on the first notebook;   make test   runs every test.
-# Also:          make demo  the same main job without a browser;      make prove  full counts and all real-data checks.
-# All set-up goes into .venv here and is done once: a stamp per step, redone only when what it depends on changes.
+#  make lab        opens JupyterLab on the first notebook      (PORT=8888; LAB=--no-browser hands it more options)
+#  make demo       the same main job without a browser: table, run folder, HTML explorer
+#  make test       every test, headless Chromium included
+#
+#  make serve      the workbench as an app, without JupyterLab
+#  make fast       the quick tests;  make check: linters and types;  make notebooks, make browser: those tests alone
+#  make prove      full counts and all real-data checks, into benchmarks/results;  make binder: Binder's memory
+#  make front-end  builds the views anew;  make clean: removes all that make has made
+#
+# Set-up goes into .venv here, by itself, and is done once: a stamp per step, redone only when what it depends on changes.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -20,7 +27,7 @@ export PIP_NO_INPUT := 1
 .PHONY: help lab demo test prove check fast notebooks browser front-end binder clean serve
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,/^$$/s/^#[ ]\{0,2\}//p' Makefile
 
 lab: $(STAMPS)/front-end
 	$(BIN)/jupyter lab --port $(PORT) --LabApp.default_url=/lab/tree/notebooks/01_first_fusion.ipynb $(ROOT) $(LAB)
@@ -39,6 +46,7 @@ $(STAMPS)/python:
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/torch: $(STAMPS)/python constraints.txt
+	@echo "setting up in $(VENV): about 1 GB to download, a few minutes, once"
 	@echo "installing torch ..."
 	@.ci/install-torch $(BIN)/python constraints.txt
 	@touch $@

@@ -8,6 +8,7 @@ Binder guarantees 1 GB: server and all kernel processes together may use at most
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -79,9 +80,12 @@ def main() -> int:
     python = folder / "env/bin/python" if args.reuse else build(folder)
     (folder / "watch.py").write_text(WATCH)
     result, repo = folder / "memory.json", folder / "repo"
-    env = {**os.environ, "ASTROFUSE_CACHE": str(folder / "cache")}
-    env["PATH"] = f"{folder / 'env/bin'}:{env['PATH']}"
-    subprocess.run([repo / "binder/start", python, folder / "watch.py", repo / "notebooks/01_first_fusion.ipynb", result, repo / "notebooks"], env=env, check=True)
+    # what the image holds, not what an earlier run of the notebook left
+    with tempfile.TemporaryDirectory(prefix="binder-cache-") as cache:
+        shutil.copytree(folder / "cache", cache, dirs_exist_ok=True)
+        env = {**os.environ, "ASTROFUSE_CACHE": cache, "PATH": f"{folder / 'env/bin'}:{os.environ['PATH']}"}
+        command = [python, folder / "watch.py", repo / "notebooks/01_first_fusion.ipynb", result, repo / "notebooks"]
+        subprocess.run([repo / "binder/start", *command], env=env, check=True)
     figures = json.loads(result.read_text())
     worst = max(figures["peak_mb"].items(), key=lambda item: item[1])
     print(f"built in {folder}; notebook 01 took {figures['seconds']} s; most memory {worst[1]} MB at cell {worst[0]} (limit {LIMIT_MB} MB)")

@@ -64,8 +64,11 @@ class Answers:
             If nothing can be written there.
         """
         probe = self.root / f".probe-{time.time_ns()}"
-        write_bytes(probe, b"")
-        probe.unlink(missing_ok=True)
+        try:
+            write_bytes(probe, b"")
+            probe.unlink(missing_ok=True)
+        except StorageError as error:
+            raise StorageError(f"the cache {self.root} cannot be written ({error.__cause__ or error}). Set ASTROFUSE_CACHE to a folder you may write to.") from error
 
     def keep(self, survey: Survey, ask: Ask, targets: Targets, raw: Raw, found: Iterable[str]) -> str:
         """Write one answer.
@@ -95,7 +98,10 @@ class Answers:
             "length": len(raw.content), "sha256": raw.digest(),
         }  # fmt: skip
         path = self.folder(survey, ask) / f"{stem}.answer"
-        write_bytes(path, json.dumps(head).encode() + b"\n" + raw.content)
+        try:
+            write_bytes(path, json.dumps(head).encode() + b"\n" + raw.content)
+        except StorageError as error:
+            raise StorageError(f"{error} ASTROFUSE_CACHE says where answers are kept; fetching again asks only for what is missing.") from error
         return str(path)
 
     def lookup(self, survey: Survey, ask: Ask, targets: Targets, stopped: Callable[[], bool] = lambda: False) -> dict[str, Hit]:

@@ -8,35 +8,36 @@ from pathlib import Path
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="astrofuse", description="Fetch, align, fuse and explain multimodal astronomical data.")
-    sub = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parser.add_argument("--version", action="store_true", help="print the version and end")
+    sub = parser.add_subparsers(dest="command", metavar="COMMAND")
 
     demo = sub.add_parser("demo", help="the whole path once on the practice sky: comparison table, run folder, HTML explorer")
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder to write to (default: out/demo)")
     demo.add_argument("-n", type=int, default=600, help="objects (default: 600)")
-    demo.add_argument("--recipe", default="cross_attention")
-    demo.add_argument("--seeds", type=int, default=1)
+    demo.add_argument("--recipe", default="cross_attention", help="one of af.list_recipes() (default: cross_attention)")
+    demo.add_argument("--seeds", type=int, default=1, help="trainings behind each row of the table (default: 1)")
 
     samples = sub.add_parser("samples", help="list the sample sets, or describe one")
     samples.add_argument("name", nargs="?", help="name of a set, or a sample-set folder")
 
     for name, text in (("train", "train a recipe and save the run"), ("compare", "fused beside each modality alone, trees and chance")):
         command = sub.add_parser(name, help=text)
-        command.add_argument("recipe")
+        command.add_argument("recipe", help="e.g. cross_attention or late_fusion; af.list_recipes() lists them")
         command.add_argument("samples", help="name of a set, or a sample-set folder")
-        command.add_argument("--target", default="label")
-        command.add_argument("--modalities", nargs="+")
-        command.add_argument("--epochs", type=int)
+        command.add_argument("--target", default="label", help="column to predict (default: label)")
+        command.add_argument("--modalities", nargs="+", metavar="NAME", help="e.g. image table (default: all there are)")
+        command.add_argument("--epochs", type=int, help="passes over the training part (default: the recipe's)")
         command.add_argument("--test", type=float, default=0.2, help="share of the groups kept for testing (default: 0.2)")
         if name == "train":
-            command.add_argument("--seed", type=int, default=0)
+            command.add_argument("--seed", type=int, default=0, help="of weights and order (default: 0)")
             command.add_argument("--out", type=Path, required=True, help="run folder; the same command resumes a stopped run")
         else:
-            command.add_argument("--seeds", type=int, default=3)
+            command.add_argument("--seeds", type=int, default=3, help="trainings behind each row of the table (default: 3)")
 
     explore = sub.add_parser("explore", help="write a self-contained HTML explorer of a run")
     explore.add_argument("run", type=Path, help="run folder")
     explore.add_argument("samples", help="name of a set, or a sample-set folder")
-    explore.add_argument("--html", type=Path, required=True)
+    explore.add_argument("--html", type=Path, required=True, help="page to write; it opens in any browser, without a network")
     explore.add_argument("--all", action="store_true", help="all samples, not the test part alone")
 
     sub.add_parser("doctor", help="versions, device, memory, cache, mirror, front end: what is wrong and what to do")
@@ -47,7 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; errors of ours are one line, without a traceback."""
     from astrofuse_lab.errors import AstroFuseError
 
-    args = _parser().parse_args(arguments)
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    if args.version or not args.command:
+        print(_version()) if args.version else parser.print_help()
+        return 0 if args.version else 2
     try:
         return int(COMMANDS[args.command](args) or 0)
     except AstroFuseError as error:
@@ -58,10 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _samples(name: str):  # type: ignore[no-untyped-def]
+def _version() -> str:
     import astrofuse_lab as af
 
-    return af.SampleSet.open(name) if Path(name).is_dir() else af.load_samples(name)
+    return f"astrofuse-lab {af.__version__}"
+
+
+def _samples(name: str):  # type: ignore[no-untyped-def]
+    """A set by name, or a folder: what has a slash in it can only be one."""
+    import astrofuse_lab as af
+
+    return af.SampleSet.open(name) if Path(name).is_dir() or len(Path(name).parts) > 1 else af.load_samples(name)
 
 
 def _show(table: object) -> None:

@@ -28,8 +28,10 @@ def demo(folder: str | Path = "out/demo", *, n: int = 600, recipe: str = "cross_
         Paths of the ``run`` folder and of the ``explorer`` (HTML).
     """
     import astrofuse_lab as af
+    from astrofuse_lab.recipes.catalogue import get_recipe
 
     assert callable(say)
+    get_recipe(recipe)  # an unknown name is refused before any work
     folder, begin = Path(folder), time.monotonic()
 
     def step(text: str) -> None:

@@ -155,7 +155,9 @@ class _Reporter:
     def __init__(self, ledgers: Mapping[str, Ledger], shown: bool, callback: Progress | None) -> None:
         self.ledgers, self.shown, self.callback = ledgers, shown, callback
         self.start = self.last = time.monotonic()
-        self.live = shown and (sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel"))
+        in_notebook = type(sys.stderr).__module__.startswith("ipykernel")
+        self.out = sys.stdout if in_notebook else sys.stderr  # a notebook paints stderr red, as if something were wrong
+        self.live = shown and (in_notebook or sys.stderr.isatty())
 
     def tell(self, name: str, state: str) -> None:
         counts = self.ledgers[name].counts()
@@ -164,13 +166,13 @@ class _Reporter:
             self.callback({"survey": name, "done": total - counts["pending"], "total": total, "failed": counts["failed"], "state": state})
         if self.live and time.monotonic() - self.last > 0.2:
             self.last = time.monotonic()
-            sys.stderr.write("\r" + self._line() + "\x1b[K")
-            sys.stderr.flush()
+            self.out.write("\r" + self._line() + "\x1b[K")
+            self.out.flush()
 
     def end(self) -> None:
         if self.shown:
-            sys.stderr.write(("\r" if self.live else "") + self._line() + ("\x1b[K\n" if self.live else "\n"))
-            sys.stderr.flush()
+            self.out.write(("\r" if self.live else "") + self._line() + ("\x1b[K\n" if self.live else "\n"))
+            self.out.flush()
 
     def _line(self) -> str:
         parts = []

@@ -42,3 +42,27 @@ def test_train_and_explore(toy_samples, tmp_path, capsys):
 def test_doctor_runs_as_a_command():
     done = subprocess.run([sys.executable, "-m", "astrofuse_lab.cli", "doctor"], capture_output=True, text=True, check=False)
     assert "python" in done.stdout and done.returncode in (0, 1), done.stderr
+
+
+def test_alone_it_shows_what_there_is(capsys):
+    assert cli.main([]) == 2
+    shown = capsys.readouterr().out
+    assert all(command in shown for command in cli.COMMANDS)
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("astrofuse-lab 0")
+
+
+def test_every_option_is_explained():
+    for command in cli._parser()._subparsers._group_actions[0].choices.values():
+        assert all(action.help for action in command._actions), command.prog
+
+
+def test_a_path_is_taken_for_a_folder(tmp_path, capsys):
+    assert cli.main(["samples", str(tmp_path / "nowhere")]) == 1
+    assert "no such folder" in capsys.readouterr().err
+
+
+def test_a_demo_of_an_unknown_recipe_does_no_work(tmp_path, capsys):
+    assert cli.main(["demo", "--recipe", "cross_atention", "--out", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr()
+    assert "'cross_attention'" in told.err and told.out == "" and not (tmp_path / "out").exists()

@@ -266,7 +266,10 @@ def test_an_existing_folder_is_kept(toy_samples, tmp_path):
     (tmp_path / "set" / "mine.txt").write_text("dear")
     with pytest.raises(StorageError, match="overwrite=True"):
         toy_samples.save(tmp_path / "set")
+    with pytest.raises(StorageError, match="something else"):
+        toy_samples.save(tmp_path / "set", overwrite=True)
     assert (tmp_path / "set" / "mine.txt").read_text() == "dear"
+    (tmp_path / "set" / "mine.txt").unlink()
     toy_samples.save(tmp_path / "set", overwrite=True)
     assert len(SampleSet.open(tmp_path / "set")) == 60
     assert os.listdir(tmp_path) == ["set"]
