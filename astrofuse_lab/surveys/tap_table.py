@@ -23,6 +23,7 @@ from astrofuse_lab.targets import Target, Targets
 
 if TYPE_CHECKING:
     from astropy.table import Table
+    from requests import Response, Session
 
 Degrees = NDArray[np.float64]
 MAXREC = 20_000
@@ -163,11 +164,14 @@ class TapTable(Archive):
         ArchiveError
             As `transport.ask`, and with the service's own words where it reports an error with status 200.
         """
-        given: dict[str, Any] = {"REQUEST": "doQuery", "LANG": "ADQL", "QUERY": adql, "MAXREC": str(self.maxrec)}
-        more: dict[str, Any] = {"data": given}
-        if upload is not None:
-            more = {"data": {**given, "UPLOAD": "targets,param:targets"}, "files": {"targets": ("targets.xml", upload, "application/x-votable+xml")}}
-        content, _, _ = transport.ask(self, "/sync", target=target, method="POST", **more)
+        from pyvo.dal import TAPQuery
+
+        def send(url: str, session: "Session") -> "Response":
+            uploads = {"targets": io.BytesIO(upload)} if upload is not None else None
+            response: Response = TAPQuery(url, adql, maxrec=self.maxrec, uploads=uploads, session=session).submit()
+            return response
+
+        content, _, _ = transport.through(self, send, target=target)
         if formats.votable_status(content) == "ERROR":
             raise ArchiveError(self.name, transport.words(content), target)
         return content

@@ -5,7 +5,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -78,13 +78,20 @@ def ask(
     ArchiveError
         As `body`; the last one where no mirror could be reached.
     """
+    return through(survey, lambda place, session: session.request(method, place, **options), path, target=target)
+
+
+def through(
+    survey: "Archive", send: Callable[[str, "Session"], "Response"], path: str = "", *, target: str | None = None
+) -> tuple[bytes, str, str]:
+    """As `ask`, for a client library that makes the request itself: ``send(address, session)`` gives the response."""
     whole = path.startswith(("http://", "https://"))
     places = [path] if whole else [base + path for base in (survey.url, *survey.mirrors)]
     for number, place in enumerate(places, 1):
         begin = time.monotonic()
         try:
             with connection(survey.name, target):
-                response = own_session(survey.timeout).request(method, place, **options)
+                response = send(place, own_session(survey.timeout))
                 content = body(response, survey.name, target)
         except ArchiveError as error:
             health.note(place, error, time.monotonic() - begin)
