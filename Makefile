@@ -88,8 +88,8 @@ $(STAMPS)/chromium: $(STAMPS)/test-tools
 
 test: $(STAMPS)/chromium
 	$(MAKE) --no-print-directory check
-	.ci/with-mirror $(BIN)/python -m pytest -m "not remote" tests
 	.ci/with-mirror $(BIN)/python -m pytest --nbmake --nbmake-timeout=600 notebooks
+	.ci/with-mirror $(BIN)/python -m pytest -m "not remote" tests
 
 check: $(STAMPS)/test-tools
 	$(BIN)/ruff check astrofuse_lab tests benchmarks
