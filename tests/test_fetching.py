@@ -11,7 +11,7 @@ import threading
 import time
 import tracemalloc
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +27,8 @@ from astrofuse_lab.errors import ArchiveError, InputError, StorageError, TargetE
 from astrofuse_lab.fetching import fetch
 from astrofuse_lab.found import ANSWERS_IN_MEMORY
 from astrofuse_lab.modalities import Image, Text
+from astrofuse_lab.surveys import hips_cutouts
 from astrofuse_lab.surveys.gaia import gaia_table
-from astrofuse_lab.surveys.hips import HipsImage
 from astrofuse_lab.surveys.survey import Raw
 from astrofuse_lab.targets import Target, Targets
 
@@ -270,7 +270,7 @@ def test_a_target_that_no_answer_mentions_fails(toy, monkeypatch):
 def test_real_clients_over_http_with_a_bad_day(archive, offer):
     """503, 429, a web page, a cut file: what may pass does, what may not is told, all else is there."""
     offer(gaia_table(url=f"{archive.url}/tap", timeout=2))
-    hips = offer(HipsImage("hips/test", {"g": "CDS/P/TEST/g"}, 1.0, "DR1", "Somebody", "CC0", url=f"{archive.url}/hips2fits", timeout=2))
+    hips = offer(replace(hips_cutouts.make("CDS/P/TEST", bands="g", name="hips/test", url=f"{archive.url}/hips2fits"), timeout=2))
     targets = Targets(Target(f"s{i}", 10.0 + i, 5.0) for i in range(6))
     archive.replies.extend([replying(503, b"back soon"), replying(429, b"slow", Retry_After="0"), replying(200, b"half", announced=900)])
     found = fetch(targets, ["gaia/table", "hips/test"], progress=False)
@@ -362,11 +362,11 @@ CHILD = """
     import sys
     from astrofuse_lab import surveys
     from astrofuse_lab.fetching import fetch
-    from astrofuse_lab.surveys.hips import HipsImage
+    from astrofuse_lab.surveys import hips_cutouts
     from astrofuse_lab.targets import Target, Targets
 
     url = sys.argv[1]
-    survey = HipsImage("hips/test", {"g": "CDS/P/TEST/g"}, 1.0, "DR1", "Somebody", "CC0", url=url + "/hips2fits")
+    survey = hips_cutouts.make("CDS/P/TEST", bands="g", name="hips/test", url=url + "/hips2fits")
     surveys.get = lambda name: survey
     targets = Targets(Target(f"k{i}", float(i), 5.0) for i in range(40))
     print("ready", flush=True)

@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.modalities import KIND_OF
@@ -21,12 +21,36 @@ SURVEYS: dict[str, str] = {
     "practice/table": "astrofuse_lab.surveys.practice:TABLE",
     "practice/text": "astrofuse_lab.surveys.practice:TEXT",
     "gaia/table": "astrofuse_lab.surveys.gaia:TABLE",
-    "hips/dss2": "astrofuse_lab.surveys.hips:ROWS",
-    "hips/sdss": "astrofuse_lab.surveys.hips:ROWS",
-    "hips/legacy": "astrofuse_lab.surveys.hips:ROWS",
-    "hips/2mass": "astrofuse_lab.surveys.hips:ROWS",
+    "hips/dss2": "astrofuse_lab.surveys.hips_rows:ROWS",
+    "hips/sdss": "astrofuse_lab.surveys.hips_rows:ROWS",
+    "hips/legacy": "astrofuse_lab.surveys.hips_rows:ROWS",
+    "hips/panstarrs": "astrofuse_lab.surveys.hips_rows:ROWS",
+    "hips/2mass": "astrofuse_lab.surveys.hips_rows:ROWS",
+    "hips/unwise": "astrofuse_lab.surveys.hips_rows:ROWS",
+    "hips/galex": "astrofuse_lab.surveys.hips_rows:ROWS",
+    "hips/hsc": "astrofuse_lab.surveys.hips_rows:ROWS",
+    "hips/vlass": "astrofuse_lab.surveys.hips_rows:ROWS",
+    "hips/lotss": "astrofuse_lab.surveys.hips_rows:ROWS",
+    "hips/racs": "astrofuse_lab.surveys.hips_rows:ROWS",
+    "hips/chandra": "astrofuse_lab.surveys.hips_rows:ROWS",
+    "hips/xmm": "astrofuse_lab.surveys.hips_rows:ROWS",
+    "hips/swift": "astrofuse_lab.surveys.hips_rows:ROWS",
+    "hips/fermi": "astrofuse_lab.surveys.hips_rows:ROWS",
+    "hips/euclid": "astrofuse_lab.surveys.hips_rows:ROWS",
 }
 """A new survey is one file (see `template`) and one row here."""
+
+MAKERS: dict[str, str] = {
+    # af.surveys.<name>(...) makes a survey of any service by its address
+    "hips": "astrofuse_lab.surveys.hips_cutouts:make",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in MAKERS:
+        module, _, attribute = MAKERS[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    raise AttributeError(f"module 'astrofuse_lab.surveys' has no attribute {name!r}. It has {', '.join(MAKERS)}, list_surveys.")
 
 
 GROUP = "astrofuse_lab.surveys"
