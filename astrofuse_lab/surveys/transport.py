@@ -49,7 +49,7 @@ _OWN = threading.local()
 
 
 def ask(
-    survey: "Archive", path: str = "", *, target: str | None = None, method: str = "GET", **options: Any
+    survey: "Archive", path: str = "", *, target: str | None = None, method: str = "GET", page: bool = False, **options: Any
 ) -> tuple[bytes, str, str]:
     """One request to a survey's service, its mirrors in turn where it cannot be reached.
 
@@ -62,6 +62,8 @@ def ask(
     target : str, optional
         Named in errors.
     method : str
+    page : bool
+        Whether a web page is what the archive has to give; else one is an error.
     **options
         Of `requests.Session.request`: params, data, files, headers ...
 
@@ -78,11 +80,11 @@ def ask(
     ArchiveError
         As `body`; the last one where no mirror could be reached.
     """
-    return through(survey, lambda place, session: session.request(method, place, **options), path, target=target)
+    return through(survey, lambda place, session: session.request(method, place, **options), path, target=target, page=page)
 
 
 def through(
-    survey: "Archive", send: Callable[[str, "Session"], "Response"], path: str = "", *, target: str | None = None
+    survey: "Archive", send: Callable[[str, "Session"], "Response"], path: str = "", *, target: str | None = None, page: bool = False
 ) -> tuple[bytes, str, str]:
     """As `ask`, for a client library that makes the request itself: ``send(address, session)`` gives the response."""
     whole = path.startswith(("http://", "https://"))
@@ -92,7 +94,7 @@ def through(
         try:
             with connection(survey.name, target):
                 response = send(place, own_session(survey.timeout))
-                content = body(response, survey.name, target)
+                content = body(response, survey.name, target, page)
         except ArchiveError as error:
             health.note(place, error, time.monotonic() - begin)
             if error.transient and number < len(places):
@@ -149,7 +151,7 @@ def connection(survey: str, target: str | None = None) -> Iterator[None]:
         raise ArchiveError(survey, words, target, transient=isinstance(error, requests.exceptions.ChunkedEncodingError)) from error
 
 
-def body(response: "Response", survey: str, target: str | None = None) -> bytes:
+def body(response: "Response", survey: str, target: str | None = None, page: bool = False) -> bytes:
     """The bytes of an answer, untouched.
 
     Raises
@@ -169,7 +171,7 @@ def body(response: "Response", survey: str, target: str | None = None) -> bytes:
             survey, f"HTTP {response.status_code} {response.reason}: {said}", target,
             transient=response.status_code in BUSY, retry_after=_retry_after(response.headers.get("Retry-After")),
         )  # fmt: skip
-    if _is_page(content):
+    if _is_page(content) and not page:
         raise ArchiveError(survey, f"the archive sent a web page in place of data: {said}", target)
     return content
 
