@@ -238,3 +238,12 @@ def test_chunks_and_stop(some):
     stop.set()
     part = explain.contributions(run, some, rows=3, stop=stop)
     assert len(part.shapley) == len(part.target) == len(part.object_ids) == 3
+
+
+def test_a_small_server_takes_fewer_rows_at_once(monkeypatch):
+    from astrofuse_lab.explain.adapter import Pace, at_once
+
+    for limit, rows in (("", 64), ("junk", 64), (str(8 * 1024**3), 64), (str(1024**3), 8)):
+        monkeypatch.setenv("MEM_LIMIT", limit)
+        assert at_once(64) == rows and [len(c) for c in Pace(64).chunks(70)][0] == rows
+        assert sum(len(c) for c in Pace(64).chunks(70)) == 70 and at_once(3) >= 1

@@ -1,5 +1,6 @@
 """Between a fusion model (mappings keyed by modality) and captum (ordered tuples of tensors)."""
 
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -137,6 +138,15 @@ def some_samples(samples: "SampleSet") -> None:
         raise InputError("there are no samples to explain: the set is empty. Select at least one.")
 
 
+SMALL_SERVER = 2 * 1024**3
+
+
+def at_once(rows: int) -> int:
+    """Rows for the model at once: an eighth of what is asked on a server of 2 GB or less (``MEM_LIMIT`` of a hub or Binder)."""
+    limit = os.environ.get("MEM_LIMIT", "")
+    return max(1, int(rows) // 8 if limit.isdigit() and 0 < int(limit) <= SMALL_SERVER else int(rows))
+
+
 class Pace(NamedTuple):
     """How a long job goes through the samples: rows at once, whom to tell, and when to stop."""
 
@@ -146,7 +156,7 @@ class Pace(NamedTuple):
 
     def chunks(self, count: int) -> Iterator[Tensor]:
         """Indices over ``range(count)``, at most `rows` at once; tells after each, ends after the one at hand when stopped."""
-        size = max(1, int(self.rows))
+        size = at_once(self.rows)
         for start in range(0, count, size):
             end = min(start + size, count)
             yield torch.arange(start, end)

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from astrofuse_lab.errors import InputError, UnknownNameError
-from astrofuse_lab.explain.adapter import PLACE_AXES, FlatForward, Pace, Score, chosen_modalities, device_of, explaining, score_of, some_samples, target_index
+from astrofuse_lab.explain.adapter import (
+    PLACE_AXES, FlatForward, Pace, Score, at_once, chosen_modalities, device_of, explaining, score_of, some_samples, target_index,
+)  # fmt: skip
 from astrofuse_lab.explain.baselines import choose, make
 from astrofuse_lab.explain.methods import METHODS, Method, Question
 
@@ -162,7 +164,7 @@ def attribute(
         raise InputError(f"steps={steps}, rows={rows}: both are at least 1.")
     some_samples(samples)
     kinds = {name: run.preparation.scalings[name].kind for name in chosen_modalities(run, modalities)}
-    plan = Plan(METHODS[method], kinds, choose(kinds, baseline), *score_of(run, score), target, int(steps), int(rows))
+    plan = Plan(METHODS[method], kinds, choose(kinds, baseline), *score_of(run, score), target, int(steps), at_once(rows))
     batch = run.batch(samples)
     # a chunk of samples goes through the model eight steps at a time
     parts = _parts(run, batch, plan, Pace(max(1, int(rows) // 8), on_progress, stop))
