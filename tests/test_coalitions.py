@@ -245,5 +245,5 @@ def test_a_small_server_takes_fewer_rows_at_once(monkeypatch):
 
     for limit, rows in (("", 64), ("junk", 64), (str(8 * 1024**3), 64), (str(1024**3), 8)):
         monkeypatch.setenv("MEM_LIMIT", limit)
-        assert at_once(64) == rows and [len(c) for c in Pace(64).chunks(70)][0] == rows
+        assert at_once(64) == rows and next(len(c) for c in Pace(64).chunks(70)) == rows
         assert sum(len(c) for c in Pace(64).chunks(70)) == 70 and at_once(3) >= 1

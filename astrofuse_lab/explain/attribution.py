@@ -12,7 +12,17 @@ from torch import Tensor
 
 from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.explain.adapter import (
-    PLACE_AXES, FlatForward, Pace, Score, at_once, chosen_modalities, device_of, explaining, score_of, some_samples, target_index,
+    PLACE_AXES,
+    FlatForward,
+    Pace,
+    Score,
+    at_once,
+    chosen_modalities,
+    device_of,
+    explaining,
+    score_of,
+    some_samples,
+    target_index,
 )  # fmt: skip
 from astrofuse_lab.explain.baselines import choose, make
 from astrofuse_lab.explain.methods import METHODS, Method, Question
