@@ -67,8 +67,8 @@ def new_folder(path: Path, overwrite: bool = False, holds: tuple[str, ...] = ())
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write one file, all or nothing, on the disk before the name changes."""
+def write_bytes(path: Path, content: bytes) -> os.stat_result:
+    """Write one file, all or nothing, on the disk before the name changes; its size and date."""
     path = Path(path)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     with storage_errors(path):
@@ -78,7 +78,9 @@ def write_bytes(path: Path, content: bytes) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+                written = os.fstat(file.fileno())
             os.replace(partial, path)
+            return written
         finally:
             partial.unlink(missing_ok=True)
 
