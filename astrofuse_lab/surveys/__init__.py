@@ -37,12 +37,27 @@ SURVEYS: dict[str, str] = {
     "hips/swift": "astrofuse_lab.surveys.hips_rows:ROWS",
     "hips/fermi": "astrofuse_lab.surveys.hips_rows:ROWS",
     "hips/euclid": "astrofuse_lab.surveys.hips_rows:ROWS",
+    "sdss/spectrum": "astrofuse_lab.surveys.sdss:ROWS",
+    "sdss/table": "astrofuse_lab.surveys.sdss:ROWS",
+    "apogee/spectrum": "astrofuse_lab.surveys.apogee:SPECTRUM",
+    "lamost/spectrum": "astrofuse_lab.surveys.lamost:SPECTRUM",
+    "desi/spectrum": "astrofuse_lab.surveys.desi:SPECTRUM",
+    "eso/spectrum": "astrofuse_lab.surveys.eso:SPECTRUM",
+    "gaia/xp": "astrofuse_lab.surveys.gaia_spectra:ROWS",
+    "gaia/rvs": "astrofuse_lab.surveys.gaia_spectra:ROWS",
+    "gaia/light_curve": "astrofuse_lab.surveys.gaia_spectra:ROWS",
+    **{f"koa/{name}": "astrofuse_lab.surveys.koa:ROWS" for name in ("hires", "esi", "deimos", "lris", "nires", "nirspec", "mosfire")},
 }
 """A new survey is one file (see `template`) and one row here."""
 
 MAKERS: dict[str, str] = {
     # af.surveys.<name>(...) makes a survey of any service by its address
     "hips": "astrofuse_lab.surveys.hips_cutouts:make",
+    "tap": "astrofuse_lab.surveys.generic:tap",
+    "cone": "astrofuse_lab.surveys.generic:cone",
+    "sia2": "astrofuse_lab.surveys.generic:sia2",
+    "ssa": "astrofuse_lab.surveys.generic:ssa",
+    "obscore": "astrofuse_lab.surveys.generic:obscore",
 }
 
 
