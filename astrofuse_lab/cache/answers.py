@@ -68,7 +68,8 @@ class Answers:
 
     def folder(self, survey: Survey, ask: Ask) -> Path:
         """Where answers to this request of this release of the survey lie."""
-        request = json.dumps([LAYOUT, survey.name, survey.release, ask.key()])
+        settings = getattr(survey, "fingerprint", "")  # a service asked by its address: one name, many ways to ask
+        request = json.dumps([LAYOUT, survey.name, survey.release, ask.key(), *([settings] if settings else [])])
         return self.root / slug(survey.name) / hashlib.sha256(request.encode()).hexdigest()[:24]
 
     def own(self, survey: Survey, ask: Ask, target: Target) -> str:

@@ -81,7 +81,7 @@ def tap(
     """
     chosen = _kind(gives, ("table", "light_curve"))
     own = wanted(columns)
-    given = {"table": table, "columns": own, "ra": ra, "dec": dec, "angle": angle, "epoch": epoch, "id_column": id_column, "roles": dict(roles or {}),
+    given: dict[str, Any] = {"table": table, "columns": own, "ra": ra, "dec": dec, "angle": angle, "epoch": epoch, "id_column": id_column, "roles": dict(roles or {}),
              "uploads": uploads, "geometry": geometry, "where": where, "zero_point": zero_point, "time_zero": time_zero}  # fmt: skip
     if not table.strip():
         raise InputError("table is empty. Name one of the service's tables, as in its TAP_SCHEMA: af.surveys.tap(url, table='gaiadr3.gaia_source').")
@@ -100,7 +100,7 @@ def cone(
     """A cone search service (SCS): as `tap`, one request a target."""
     chosen = _kind(gives, ("table", "light_curve"))
     own = wanted(columns)
-    given = {"columns": own, "ra": ra, "dec": dec, "epoch": epoch, "id_column": id_column, "roles": dict(roles or {}), "zero_point": zero_point, "time_zero": time_zero}
+    given: dict[str, Any] = {"columns": own, "ra": ra, "dec": dec, "epoch": epoch, "id_column": id_column, "roles": dict(roles or {}), "zero_point": zero_point, "time_zero": time_zero}
     made = VoCone(gives=chosen, **given, **_said(url, name or _name(url, "cone", gives, given), release, citation, licence, timeout, [gives, given]))
     if chosen is LightCurve:
         check_fields(made.name, own)
@@ -171,7 +171,7 @@ def obscore(
         As in `sia2` and `tap`.
     """
     chosen = _kind(gives, ("image", "spectrum", "light_curve"))
-    given = {"where": where, "table": table, "footprint": footprint}
+    given: dict[str, Any] = {"where": where, "table": table, "footprint": footprint}
     common = _files(url, "obscore", gives, bands, given, semantics, columns, zero_point, time_zero, name, release, citation, licence, timeout)
     common.pop("parameters")
     return VoObsCore(gives=chosen, **given, **common)
@@ -190,7 +190,7 @@ def _files(
     """What the services of files have in common."""
     waves = {str(band): _angstrom(band, wave) for band, wave in (bands or {}).items()}
     own = wanted(columns)
-    given = {"parameters": dict(parameters or {}), "band_wavelengths": waves, "semantics": semantics, "columns": own, "zero_point": zero_point, "time_zero": time_zero}
+    given: dict[str, Any] = {"parameters": dict(parameters or {}), "band_wavelengths": waves, "semantics": semantics, "columns": own, "zero_point": zero_point, "time_zero": time_zero}
     if gives == "light_curve":
         check_fields(name or protocol, own)
     return {**given, "bands": tuple(waves), **_said(url, name or _name(url, protocol, gives, given), release, citation, licence, timeout, [protocol, gives, given])}
@@ -225,7 +225,7 @@ def _name(url: str, what: str, gives: str, given: Mapping[str, Any]) -> str:
     path = urlsplit(url).path.strip("/").replace("/", "-")
     plain = f"{urlsplit(url).hostname or ''}/{what if what not in ('cone', 'sia2', 'ssa', 'obscore') else f'{path}-{what}'.lstrip('-')}".lower()
     marks = "".join(c if c.isalnum() or c in "._-/" else "-" for c in plain)
-    return marks + (f"-{gives}" if gives != "table" else "") + (f"-{_digest(own)[:6]}" if own else "")
+    return marks + (f"-{gives}" if gives == "light_curve" or what == "obscore" else "") + (f"-{_digest(own)[:6]}" if own else "")
 
 
 def _digest(value: Any) -> str:
