@@ -93,9 +93,9 @@ def test_an_answer_cut_at_the_row_limit_is_asked_for_in_halves(gaia, archive):
 @pytest.mark.parametrize(
     ("reply", "words", "transient"),
     [
-        (replying(200, PAGE, "text/html"), r"web page.*down until Monday", False),
-        (replying(200, LOGIN_PAGE, "text/html"), "login", False),
-        (replying(302, b"", Location="/login"), "login", False),
+        (replying(200, PAGE, "text/html"), r"web page.*down until Monday", True),
+        (replying(200, LOGIN_PAGE, "text/html"), "login", True),
+        (replying(302, b"", Location="/login"), "login", True),
         (replying(403, b"members only"), "refuses access.*members only", False),
         (replying(503, b"back soon"), "HTTP 503.*back soon", True),
         (replying(429, b"slow down", Retry_After="7"), "HTTP 429", True),

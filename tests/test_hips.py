@@ -115,9 +115,9 @@ def test_a_file_cut_short_names_survey_and_target(survey, archive, share):
 @pytest.mark.parametrize(
     ("reply", "words", "transient"),
     [
-        (replying(200, PAGE, "text/html"), "web page.*down until Monday", False),
-        (replying(200, LOGIN_PAGE, "text/html"), "login", False),
-        (replying(302, b"", Location="/login"), "login", False),
+        (replying(200, PAGE, "text/html"), "web page.*down until Monday", True),
+        (replying(200, LOGIN_PAGE, "text/html"), "login", True),
+        (replying(302, b"", Location="/login"), "login", True),
         (replying(503, b"back soon"), "HTTP 503.*back soon", True),
         (replying(200, b"half", announced=5000), "cut|reached|failed", True),
         (slow(3), "in time", True),

@@ -28,12 +28,15 @@ class Record:
         The last failure, in the archive's own words.
     when : float
         Of the last request, seconds since 1970.
+    taken : deque of float
+        Seconds of the last answers.
     """
 
     outcomes: deque[bool] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     seconds: float = 0.0
     said: str = ""
     when: float = 0.0
+    taken: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
     @property
     def light(self) -> str:
@@ -55,14 +58,24 @@ def note(address: str, failure: Exception | None, seconds: float) -> None:
         record = _records.setdefault(urlsplit(address).netloc, Record())
         record.outcomes.append(not (failure is not None and getattr(failure, "transient", True)))
         record.seconds, record.when = seconds, time.time()
-        if failure is not None:
+        if failure is None:
+            record.taken.append(seconds)
+        else:
             record.said = str(failure)[:300]
 
 
-def light(host: str) -> str:
-    """The light of one host; see `Record.light`."""
+def light(host: str, recent: float | None = None) -> str:
+    """The light of one host; see `Record.light`. ``unknown`` also where it was not asked for `recent` seconds."""
     with _lock:
-        return _records[host].light if host in _records else "unknown"
+        record = _records.get(host)
+        return "unknown" if record is None or (recent is not None and time.time() - record.when > recent) else record.light
+
+
+def latency(host: str) -> float | None:
+    """Median seconds that the last answers of a host took; None where it was not asked in this process."""
+    with _lock:
+        taken = sorted(_records[host].taken) if host in _records else []
+    return taken[len(taken) // 2] if taken else None
 
 
 def table() -> "Table":

@@ -1,18 +1,19 @@
-"""What the archive clients share: a session with a time limit, and an archive's answer or its own words on why there is none."""
+"""What the archive clients share: one request, its mirrors in turn, and the answer or the archive's own words on why there is none."""
 
 import html
 import json
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from astrofuse_lab.errors import ArchiveError, InputError
-from astrofuse_lab.surveys import health
+from astrofuse_lab.surveys import health, sessions
+from astrofuse_lab.surveys.sessions import SILENCE, own_session, session
 from astrofuse_lab.surveys.survey import Ask, Survey
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
     from astrofuse_lab.surveys.archive import Archive
 
-SILENCE = 60.0  # s without a byte
-WHOLE = 300.0  # s for one answer: a server that trickles would hold its thread for ever
+__all__ = ["LARGEST", "SILENCE", "ask", "body", "check", "connection", "own_session", "session", "through", "words"]
+
+RESTED = 120.0  # s after which a service that was down is asked first again
 LARGEST = 512 * 1024**2  # bytes
 BUSY = (408, 425, 429, 500, 502, 503, 504)
 LOGIN = re.compile(r"\b(log[- ]?in|sign[- ]?in|sso|oauth|cas|auth)\b", re.IGNORECASE)
@@ -43,9 +45,6 @@ def check(survey: Survey, ask: Ask) -> None:
     unknown = [band for band in ask.bands or () if band not in survey.bands]
     if survey.bands and (unknown or ask.bands == ()):
         raise InputError(f"{survey.name} has no band {', '.join(map(repr, unknown)) or '(none given)'}. It has {', '.join(survey.bands)}.")
-
-
-_OWN = threading.local()
 
 
 def ask(
@@ -80,7 +79,16 @@ def ask(
     ArchiveError
         As `body`; the last one where no mirror could be reached.
     """
-    return through(survey, lambda place, session: session.request(method, place, **options), path, target=target, page=page)
+    mine = sessions.current()
+    # the mirrors say the same, so that an answer of one of them is an answer; what files hold cannot be compared
+    key = "" if mine is None or options.get("files") else repr((method, survey.url, path, sorted(options.items())))
+    known = mine.recall(key) if mine is not None and key else None
+    if known is not None:
+        return known
+    answer = through(survey, lambda place, session: session.request(method, place, **options), path, target=target, page=page)
+    if mine is not None and key:
+        mine.remember(key, answer)
+    return answer
 
 
 def through(
@@ -88,49 +96,24 @@ def through(
 ) -> tuple[bytes, str, str]:
     """As `ask`, for a client library that makes the request itself: ``send(address, session)`` gives the response."""
     whole = path.startswith(("http://", "https://"))
-    places = [path] if whole else [base + path for base in (survey.url, *survey.mirrors)]
+    places = [path] if whole else sorted((base + path for base in (survey.url, *survey.mirrors)), key=_down)
+    mine = sessions.current()
     for number, place in enumerate(places, 1):
-        begin = time.monotonic()
         try:
             with connection(survey.name, target):
                 response = send(place, own_session(survey.timeout))
-                content = body(response, survey.name, target, page)
+            content = body(response, survey.name, target, page)
         except ArchiveError as error:
-            health.note(place, error, time.monotonic() - begin)
-            if error.transient and number < len(places):
+            if error.transient and number < len(places) and not (mine is not None and mine.over):
                 continue  # another machine may do
             raise
-        health.note(place, None, time.monotonic() - begin)
         return content, response.headers.get("Content-Type", "").partition(";")[0].strip(), str(response.url)
     raise AssertionError("a survey has an address")
 
 
-def own_session(silence: float) -> "Session":
-    """This thread's session: connections to an archive stay open from one request to the next."""
-    kept: dict[float, Session] = _OWN.__dict__.setdefault("sessions", {})
-    if silence not in kept:
-        kept[silence] = session(silence)
-    return kept[silence]
-
-
-def session(silence: float | None = None) -> "Session":
-    """A session of requests in which every request has a time limit."""
-    import requests
-
-    from astrofuse_lab import __version__
-
-    limit = SILENCE if silence is None else silence
-
-    class Limited(requests.Session):
-        def request(self, method: Any, url: Any, **options: Any) -> "Response":  # type: ignore[override]
-            if options.get("timeout") is None:
-                options["timeout"] = limit
-            options["stream"] = True  # the body is read in `body`, under its own limits
-            return super().request(method, url, **options)
-
-    made = Limited()
-    made.headers["User-Agent"] = f"astrofuse-lab/{__version__} {made.headers['User-Agent']}"
-    return made
+def _down(place: str) -> bool:
+    """Whether a service failed the last times, and lately: its mirrors are asked first then."""
+    return health.light(urlsplit(place).netloc, RESTED) == "down"
 
 
 @contextmanager
@@ -158,21 +141,43 @@ def body(response: "Response", survey: str, target: str | None = None, page: boo
     ------
     ArchiveError
         With the archive's own words, for an error status, a web page or a login form in place of data, a cut
-        connection, or an answer too long or too slow. Marked transient where asking again may help.
+        connection, or an answer too long or too slow. Marked transient where asking again may help: a page with
+        status 200 mostly stands for a service that is being mended or a gateway that lost the way.
     """
-    with connection(survey, target):
-        content = _read(response, survey, target)
+    begun, mine = getattr(response, "begun", time.monotonic()), sessions.current()
+    try:
+        content = _body(response, survey, target, page)
+    except ArchiveError as error:
+        if mine is None or not mine.over:
+            health.note(response.url, error, time.monotonic() - begun)
+        raise
+    finally:
+        sessions.done()
+    health.note(response.url, None, time.monotonic() - begun)
+    return content
+
+
+def _body(response: "Response", survey: str, target: str | None, page: bool) -> bytes:
+    try:
+        with connection(survey, target):
+            content = _read(response, survey, target)
+    except ArchiveError as error:
+        if ended := sessions.done():
+            raise ArchiveError(survey, ended, target, transient=True) from error
+        raise
     media_type = response.headers.get("Content-Type", "")
     said = words(content, media_type)
-    if response.status_code in (401, 403) or _asks_for_login(response, content):
+    if response.status_code in (401, 403):
         raise ArchiveError(survey, f"the archive wants a login or refuses access (HTTP {response.status_code}): {said}", target)
     if response.status_code >= 400:
         raise ArchiveError(
             survey, f"HTTP {response.status_code} {response.reason}: {said}", target,
             transient=response.status_code in BUSY, retry_after=_retry_after(response.headers.get("Retry-After")),
         )  # fmt: skip
+    if _asks_for_login(response, content):
+        raise ArchiveError(survey, f"the archive wants a login (HTTP {response.status_code}): {said}", target, transient=True)
     if _is_page(content) and not page:
-        raise ArchiveError(survey, f"the archive sent a web page in place of data: {said}", target)
+        raise ArchiveError(survey, f"the archive sent a web page in place of data: {said}", target, transient=True)
     return content
 
 
@@ -199,14 +204,12 @@ def words(content: bytes, media_type: str = "") -> str:
 
 def _read(response: "Response", survey: str, target: str | None) -> bytes:
     """The body, within the limits on time and length."""
-    start, parts, length = time.monotonic(), [], 0
+    parts, length = [], 0
     for part in response.iter_content(64 * 1024):
         parts.append(part)
         length += len(part)
         if length > LARGEST:
             raise ArchiveError(survey, f"the answer is longer than {LARGEST // 1024**2} MB. Ask for fewer targets or a smaller size.", target)
-        if time.monotonic() - start > WHOLE:
-            raise ArchiveError(survey, f"the answer was not complete after {WHOLE:.0f} s", target, transient=True)
     return b"".join(parts)
 
 
