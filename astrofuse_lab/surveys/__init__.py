@@ -46,7 +46,13 @@ SURVEYS: dict[str, str] = {
     "gaia/xp": "astrofuse_lab.surveys.gaia_spectra:ROWS",
     "gaia/rvs": "astrofuse_lab.surveys.gaia_spectra:ROWS",
     "gaia/light_curve": "astrofuse_lab.surveys.gaia_spectra:ROWS",
-    **{f"koa/{name}": "astrofuse_lab.surveys.koa:ROWS" for name in ("hires", "esi", "deimos", "lris", "nires", "nirspec", "mosfire")},
+    "koa/hires": "astrofuse_lab.surveys.koa:ROWS",
+    "koa/esi": "astrofuse_lab.surveys.koa:ROWS",
+    "koa/deimos": "astrofuse_lab.surveys.koa:ROWS",
+    "koa/lris": "astrofuse_lab.surveys.koa:ROWS",
+    "koa/nires": "astrofuse_lab.surveys.koa:ROWS",
+    "koa/nirspec": "astrofuse_lab.surveys.koa:ROWS",
+    "koa/mosfire": "astrofuse_lab.surveys.koa:ROWS",
 }
 """A new survey is one file (see `template`) and one row here."""
 

@@ -57,7 +57,7 @@ class Column(NamedTuple):
     utype: str = ""
 
 
-def read_spectrum(content: bytes, survey: str, target: str | None, provenance: Provenance, media_type: str = "") -> Spectrum:
+def read_spectrum(content: bytes, survey: str, target: str | None, provenance: Provenance, media_type: str = "", *, flux_unit: str = "") -> Spectrum:
     """The spectrum in a file.
 
     Parameters
@@ -70,6 +70,8 @@ def read_spectrum(content: bytes, survey: str, target: str | None, provenance: P
         Given on with the spectrum.
     media_type : str
         What the server said; the bytes themselves decide, since servers are often wrong.
+    flux_unit : str, optional
+        Of a file that does not say it, from the archive's documentation.
 
     Returns
     -------
@@ -85,6 +87,7 @@ def read_spectrum(content: bytes, survey: str, target: str | None, provenance: P
     kind = _kind(content, media_type)
     with formats.reading(survey, kind, target):
         pixels = READERS[kind](content, survey, target)
+        pixels = pixels if pixels.flux_unit.strip() else pixels._replace(flux_unit=flux_unit)
         return spectrum_of(pixels, survey, target, provenance)
 
 
