@@ -165,12 +165,7 @@ def test_training_draws_itself_stops_and_resumes(first):
     page, browser = first
     view = show(page, "af.TrainWidget", "Train")
     view.get_by_role("button", name="Train", exact=True).click()
-    page.wait_for_timeout(500)
-    for _ in range(300):
-        if int(ask(page, "print(len(training.history))")) >= 2:
-            break
-        page.wait_for_timeout(200)
-    browser.shot(page, "lab-train-running")
+    view.locator("svg .knot").first.wait_for()  # the first epoch has drawn itself
     view.get_by_role("button", name="Stop").click()
     view.get_by_role("button", name="Resume").wait_for()
     assert ask(page, "print(training.state)") == "stopped"
@@ -207,7 +202,7 @@ def test_lasso_attribution_and_attention_are_linked(first):
             break
         page.wait_for_timeout(100)
     assert 0 < chosen <= int(ask(page, "print(len(tested))"))
-    assert f"{chosen} selected" in view.inner_text()
+    view.get_by_text(f"{chosen} selected").wait_for()
     browser.shot(page, "lab-embedding")
 
     view = show(page, "af.AttributionWidget", "Attribution")

@@ -220,3 +220,27 @@ def test_embedding_colours_classes_and_numbers(run, tested):
 def test_elements_compose(sample):
     layout = (af.plot.image(sample) + af.plot.spectrum(sample) + af.plot.light_curve(sample)).cols(2)
     assert len(figures(layout)) == 3
+
+
+def test_every_plot_has_no_ground_of_its_own_and_follows_the_theme_once(sample, run, tested):
+    from bokeh.models import CustomJS
+
+    plots = [
+        af.plot.spectrum(sample), af.plot.light_curve(sample), af.plot.image(sample), af.plot.coverage(tested), af.plot.learning_curve(run),
+        af.plot.confusion(run, tested), af.plot.calibration(run, tested), af.plot.embedding(af.explain.embed(run, tested, method="pca")),
+    ]  # fmt: skip
+    for plot in plots:
+        for one in figures(plot):
+            assert one.border_fill_color is None and one.background_fill_color is None
+            assert len([c for c in one.js_property_callbacks["change:inner_width"] if isinstance(c, CustomJS) and "inks" in c.args]) == 1
+
+
+def test_colours_on_dark_are_legible():
+    from astrofuse_lab.widgets.plot_theme import INK, ON_DARK
+
+    def light(colour):
+        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        return sum(w * (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4) for w, c in zip((0.2126, 0.7152, 0.0722), channels, strict=True))
+
+    for text in ("#444444", INK):  # on JupyterLab's dark surfaces, #111111 and #212121 (WCAG 2: 4.5 to 1)
+        assert all((light(ON_DARK[text]) + 0.05) / (light(ground) + 0.05) > 4.5 for ground in ("#111111", "#212121"))

@@ -9,9 +9,10 @@ from conftest import make_toy_samples
 from host import Host
 
 import astrofuse_lab as af
-from astrofuse_lab.errors import ArchiveError
+from astrofuse_lab.errors import ArchiveError, StorageError
 from astrofuse_lab.surveys.practice.image import PracticeImage
 from astrofuse_lab.widgets.base import STATIC, Selection
+from astrofuse_lab.widgets.header import HeaderWidget
 
 pytestmark = [
     pytest.mark.browser,
@@ -377,3 +378,60 @@ def test_fetch_of_typed_targets_over_the_whole_sky(stage):
     host.pump(0.2)
     assert "whole sky, Aitoff" in host.text() and not widget.error
     stage.shot(host, "fetch-all-sky")
+
+
+def test_head_of_the_workbench(stage, tmp_path):
+    go = threading.Event()
+
+    def save_page(path, on_progress, _stop):
+        on_progress(0, 0)
+        go.wait(60)
+        on_progress(3, 4)
+        path.write_text("a page")
+        return path
+
+    def save_run(folder):
+        raise StorageError(f"{folder} already exists. Give another path.")
+
+    steps = [{"name": "Sky", "why": "", "views": ["fetch"]}, {"name": "Samples", "why": "waits for samples", "views": []}, {"name": "Fuse", "why": "waits for samples", "views": []}, {"name": "Inspect", "why": "waits for a model", "views": []}]
+    widget = HeaderWidget(save_page, save_run, steps=steps, code="import astrofuse_lab as af")
+    host = stage.show(widget)
+    host.pump(0.2)
+    page = host.page
+    assert "practice sky" not in host.text() and "waits for a model" in host.text()
+    page.get_by_role("button", name="Save a page").click()
+    assert page.get_by_role("button", name="Save page").is_disabled() and "Waits for samples" in host.text()
+    stage.shot(host, "head-waiting")
+
+    every = [{**step, "why": ""} for step in steps]
+    widget._update(steps=[*every[:3], {**every[3], "views": ["embedding", "attention"]}], ready=True, simulated=True, unsaved=True, page=str(tmp_path / "page.html"), folder=str(tmp_path / "run"))
+    host.until(lambda: "practice sky" in host.text())
+    assert "waits" not in host.text()
+    page.get_by_role("button", name="Save page and run").click()
+    host.until(lambda: "already exists" in host.text())  # the run cannot be saved there; nothing else was done
+    assert widget.unsaved and not (tmp_path / "page.html").exists()
+    stage.shot(host, "head-error")
+
+    page.locator("input[data-name=folder]").fill("")
+    page.keyboard.press("Tab")
+    host.pump(0.2)
+    page.get_by_role("button", name="Save page", exact=True).click()
+    host.until(lambda: "Waiting for the map" in host.text())
+    assert page.get_by_role("button", name="Stop").is_visible() and page.locator("input[data-name=page]").is_disabled()
+    stage.shot(host, "head-saving")
+    go.set()
+    host.until(lambda: f"Page saved as {tmp_path / 'page.html'}" in host.text())
+    assert (tmp_path / "page.html").read_text() == "a page"
+    stage.shot(host, "head-saved")
+
+    key(host, "w")
+    assert not page.locator("input[data-name=page]").is_visible()
+    key(host, "4")
+    host.until(lambda: widget.step == 3)
+    key(host, "?")
+    assert "bring a sample into focus" in host.text() and "overlay on or off" in host.text()
+    stage.shot(host, "head-keys")
+    key(host, "?")
+    key(host, "c")
+    assert "import astrofuse_lab as af" in host.text()
+    stage.shot(host, "head-code")

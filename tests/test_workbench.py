@@ -200,7 +200,7 @@ def look_around(page, browser, where, name):
     where.get_by_text("Worth of each modality").wait_for(timeout=60000)
     where.get_by_text("trustworthiness").wait_for(timeout=60000)
     browser.shot(page, f"{name}-inspect")
-    canvas = where.locator(".af canvas").first
+    canvas = where.locator(".af canvas.af-map").first
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     page.mouse.move(box["x"] + 4, box["y"] + 4)
@@ -271,6 +271,7 @@ def plots_follow(page, where, theme):
     command(page, "apputils:change-theme", {"theme": "JupyterLab Light" if "Dark" in theme else "JupyterLab Dark"})
     page.wait_for_timeout(1500)
     assert colours() == second
+    assert [o for cell in outputs(page) for o in cell if o["output_type"] == "stream"] == []  # Python was not troubled
 
 
 @pytest.mark.browser

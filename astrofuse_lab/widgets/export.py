@@ -196,7 +196,8 @@ def citations_of(samples: "SampleSet") -> list[str]:
     from astrofuse_lab.provenance import citations
 
     own = [f"{samples.card.name}: {samples.card.citation} ({samples.card.licence or 'licence not stated'})"] if samples.card.citation else []
-    return own + citations(spec.provenance for spec in samples.modalities.values()).splitlines()
+    surveys = citations(spec.provenance for spec in samples.modalities.values()).splitlines()
+    return own + [line for line in surveys if not any(line in said for said in own)]  # a set's own citation may name its surveys
 
 
 def save_page(

@@ -40,6 +40,14 @@ function surface(node) {
   return {dark, colour: dark ? "#121212" : "#ffffff"};
 }
 
+// Values are set silently, and then only views are told: Python has no use for them, and Bokeh's scalars do not read
+// back what its own scripts write.
+function put(model, change) {
+  model.setv(change, {silent: true});
+  for (const name of Object.keys(change)) model.properties[name].change.emit();
+  model.change.emit();
+}
+
 function repaint(model, own, page) {
   const change = {};
   for (const [name, value] of Object.entries(own)) {
@@ -50,7 +58,7 @@ function repaint(model, own, page) {
     const now = page.dark ? dark : light;
     change[name] = typeof value === "string" ? now : {...value, value: now};
   }
-  model.setv(change, {sync: false});
+  put(model, change);
 }
 
 /** The colours that the frame of a figure was given, by model, and columns of colours. */
@@ -72,7 +80,7 @@ function columns(figure, dark) {
     const column = model.type === "ColumnDataSource" ? model.data.color : null;
     if (!column || typeof column[0] !== "string") continue;
     model.astrofuseColours ??= [...column];
-    model.data = {...model.data, color: model.astrofuseColours.map((c) => (dark ? inks[c.toLowerCase()] ?? c : c))};
+    put(model, {data: {...model.data, color: model.astrofuseColours.map((c) => (dark ? inks[c.toLowerCase()] ?? c : c))}});
   }
 }
 
@@ -81,7 +89,7 @@ function follow(figure) {
   if (!el?.isConnected) return void (figure.document ?? all.figures.delete(figure));
   const page = surface(el.parentNode || el.getRootNode().host);
   const state = all.figures.get(figure);
-  if (state.page === page.colour) return;
+  if (state.page === page.colour || (!page.dark && !state.own)) return; // it was drawn for a light page
   state.page = page.colour;
   state.own ??= colours(figure);
   for (const [model, own] of state.own) repaint(model, own, page);

@@ -71,7 +71,8 @@ class Workbench(pn.viewable.Viewer):
         self.run, self.samples, self.comparison, self.umap = run, samples, comparison, umap
         self.widgets: dict[str, Base] = {}
         self._steps = [pn.Column(**WIDE) for _ in STEPS]
-        self._tabs = pn.Tabs(*zip(STEPS, self._steps, strict=True), dynamic=True, stylesheets=[TABS], **WIDE)
+        # all steps stay in the page: in a notebook, Panel cannot take Bokeh plots out and put them back without breaking its connection
+        self._tabs = pn.Tabs(*zip(STEPS, self._steps, strict=True), dynamic=False, stylesheets=[TABS], **WIDE)
         self.header = HeaderWidget(self._save_page, self._save_run, selection=self.selection, comm=Channel())
         self._layout = pn.Column(Hosted(self.header), self._tabs, **WIDE)
         fetch = self._add("fetch", FetchWidget)

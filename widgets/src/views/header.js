@@ -30,8 +30,8 @@ function savePanel(model, life) {
   const draw = () => {
     const unsaved = model.get("unsaved");
     const ready = model.get("ready");
-    put(form, path("page", "Page: one HTML file with map, samples and explanations, for any browser, without a network", "explorer.html"),
-      unsaved ? path("folder", "Run: it is not saved yet; folder of its own (leave empty not to save it)", "run") : null,
+    put(form, path("page", "Page: one HTML file for any browser, without a network", "explorer.html"),
+      unsaved ? path("folder", "Run: not saved yet; its folder (empty: leave it unsaved)", "run") : null,
       button(unsaved && model.get("folder") ? "Save page and run" : "Save page", () => act(model, "save"), { class: "af-button primary", disabled: !ready || model.get("busy") || !model.get("page") }),
       ready ? null : h("span", { class: "af-caption af-end" }, "Waits for samples: fetch and align them in step ①."));
     line.hidden = !model.get("busy");
