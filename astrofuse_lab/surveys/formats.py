@@ -48,7 +48,7 @@ def reading(survey: str, what: str, target: str | None = None) -> Iterator[None]
         raise ArchiveError(survey, f"the answer claims to be a {what} too large for this machine", target) from None
     except Exception as error:  # parsers raise whatever their readers do
         said = " ".join(str(error).split())[:300]
-        raise ArchiveError(survey, f"the answer is no complete {what} ({type(error).__name__}: {said})", target) from error
+        raise ArchiveError(survey, f"the answer is no complete {what} ({type(error).__name__}: {said})", target, unreadable=True) from error
 
 
 def unpacked(content: bytes, survey: str, target: str | None = None, largest: int = LARGEST) -> bytes:
@@ -58,7 +58,7 @@ def unpacked(content: bytes, survey: str, target: str | None = None, largest: in
             try:
                 whole = opened(io.BytesIO(content)).read(largest + 1)
             except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
-                raise ArchiveError(survey, f"the packed answer is cut short or damaged ({error})", target) from error
+                raise ArchiveError(survey, f"the packed answer is cut short or damaged ({error})", target, unreadable=True) from error
             if len(whole) > largest:
                 raise ArchiveError(survey, f"the answer unpacks to more than {largest // 1024**2} MB and is refused", target)
             return bytes(whole)
@@ -112,7 +112,7 @@ def csv_table(
             raise ValueError("it is empty")
         lacking = [name for name in needed if name not in names]
         if lacking:
-            raise ArchiveError(survey, f"the answer lacks the columns {', '.join(lacking)}; it has {', '.join(names[:12])}", target)
+            raise ArchiveError(survey, f"the answer lacks the columns {', '.join(lacking)}; it has {', '.join(names[:12])}", target, unreadable=True)
         made = []
         for number, row in enumerate(rows, 1):
             if len(row) != len(names):
@@ -169,7 +169,7 @@ def _having(table: "Table", needed: Sequence[str], survey: str, target: str | No
         raise ArchiveError(survey, f"the answer has {len(table)} rows of {len(table.colnames)} columns, more than can be held. Ask for fewer targets.", target)
     lacking = [name for name in needed if name not in table.colnames]
     if lacking:
-        raise ArchiveError(survey, f"the answer lacks the columns {', '.join(lacking)}; it has {', '.join(table.colnames[:12])}", target)
+        raise ArchiveError(survey, f"the answer lacks the columns {', '.join(lacking)}; it has {', '.join(table.colnames[:12])}", target, unreadable=True)
     return table
 
 

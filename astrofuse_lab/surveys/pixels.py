@@ -155,7 +155,7 @@ def cut(whole: Plane, ra: float, dec: float, side: int) -> Plane | None:
     height, width = whole.values.shape
     if not (math.isfinite(x) and math.isfinite(y)) or max(abs(x), abs(y)) > 1e9:
         return None
-    left, low = round(x) - side // 2, round(y) - side // 2
+    left, low = round(x - (side - 1) / 2), round(y - (side - 1) / 2)
     inner = slice(max(low, 0), min(low + side, height)), slice(max(left, 0), min(left + side, width))
     if inner[0].start >= inner[0].stop or inner[1].start >= inner[1].stop:
         return None
