@@ -8,7 +8,8 @@ Layouts and their documentation
   (https://data.sdss.org/datamodel/files/BOSS_SPECTRO_REDUX/RUN2D/spectra/lite/PLATE4/spec.html), LAMOST since DR8;
 - image with a wavelength solution: FITS paper III (Greisen et al. 2006, A&A 446, 747: ``WAVE``, ``AWAV``, ``-LOG``), IRAF
   (``CRVAL1``, ``CDELT1``, ``DC-FLAG = 1`` for log10), SDSS and LAMOST (``COEFF0``, ``COEFF1``: log10, vacuum;
-  https://www.lamost.org/dr7/v1.2/doc/data-production-description, rows flux, inverse variance, wavelength, andmask, ormask);
+  https://www.lamost.org/dr7/v1.2/doc/data-production-description, rows flux, inverse variance, wavelength or (DR1) the flux without
+  continuum, andmask, ormask);
 - columns of text, with or without names and units, and ECSV.
 
 Wavelengths are taken as vacuum unless the file says air. Errors of pixels with a quality flag other than 0 are not used. Where a file has
@@ -150,7 +151,7 @@ def _image(planes: Sequence[Any], general: Mapping[str, Any]) -> Pixels:
     columns = [Column("flux", data, str(header.get("BUNIT", "")))]
     if data.ndim == 2 and "COEFF0" in header and 3 <= len(data) <= 8:
         lamost = "LAMOST" in str(header.get("TELESCOP", "")).upper()
-        order = ("flux", "ivar", "wavelength", "andmask") if lamost else ("flux", "continuum_subtracted", "err", "mask")
+        order = ("flux", "ivar", "row 3", "andmask") if lamost else ("flux", "continuum_subtracted", "err", "mask")
         columns = [Column(name, plane, str(header.get("BUNIT", "")) if name == "flux" else "") for name, plane in zip(order, data, strict=False)]
     elif data.squeeze().ndim != 1:
         bands = data.shape[0] if data.ndim == 3 and data.shape[1] == 1 else 0
