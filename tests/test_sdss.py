@@ -69,6 +69,13 @@ def test_the_nearest_spectrum_of_each_target(server):
     assert "dbo.fGetNearbySpecObjEq(t.ra,t.dec,0.0500000)" in asked.query["cmd"]  # arcmin
 
 
+@pytest.mark.parametrize(("survey", "epoch"), [(sdss.SPECTRUM, 2004.0), (sdss.TABLE, 2004.0), (apogee.SPECTRUM, 2000.0)], ids=lambda s: getattr(s, "name", ""))
+def test_proper_motions_are_followed_to_the_archives_epoch(server, survey, epoch):
+    server.routes = {SQL: b"#Table1\n" + ",".join(["target_row", "distance", "objID", *sdss.FOUND[2:], *apogee.FOUND[2:]]).encode() + b"\n"}
+    assert len(list(at(survey, server).query(Targets([Target("fast", 100.0, 0.0, 2016.0, 0.0, 10_000.0)]), Ask()))) == 1
+    assert f"(0,100.0000000,{(epoch - 2016) * 10 / 3600:.7f})" in server.asked[0].query["cmd"]
+
+
 def test_dr18_lies_elsewhere(server):
     server.routes = {SQL.replace("17", "18"): SPECTRA, "/dr18/spectro/sdss/redux/*": spec_file()}
     assert sorted(fetched(at(sdss.SPECTRUM, server), [HERE, THERE], release="DR18")) == ["here", "there"]

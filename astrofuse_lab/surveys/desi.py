@@ -25,6 +25,8 @@ from astrofuse_lab.surveys.tap_table import separation
 from astrofuse_lab.targets import Target, Targets
 
 LIMIT = 500
+EPOCH = 2015.5
+"""Of the Legacy Surveys' and Gaia DR2's positions, from which fibres were placed."""
 OUT = ("sparcl_id", "ra", "dec", "specprimary", "data_release")
 INCLUDE = ("sparcl_id", "wavelength", "flux", "ivar", "mask", "dateobs_center")
 Record = dict[str, Any]
@@ -43,7 +45,7 @@ class DesiSpectra(Archive):
         content, _, address = transport.ask(self, "/sparc/datafields/")
         stored = self._stored(content, release)
         ids: dict[str, str] = {}
-        for target in targets:
+        for target in targets.at(EPOCH):
             best = self._nearest(target, ask, release, stored)
             if best is not None:
                 ids[target.object_id] = best

@@ -63,13 +63,13 @@ class EsoSpectra(SpectrumArchive):
         where += [f"c.obs_collection = '{collection}'"] if collection else []
         where += [f"c.t_max >= {float(time[0])!r}", f"c.t_min <= {float(time[1])!r}"] if time else []
         return TapTable(
-            name=self.name, url=self.url, table="ivoa.ObsCore", columns=COLUMNS, ra="s_ra", dec="s_dec", uploads=False, geometry="box",
+            name=self.name, url=self.url, table="ivoa.ObsCore", columns=COLUMNS, ra="s_ra", dec="s_dec", epoch=self.epoch, uploads=False, geometry="box",
             where=" AND ".join(where), release=self.release, citation=self.citation, licence=self.licence, timeout=self.timeout, batch=self.batch,
         )  # fmt: skip
 
 
 SPECTRUM = EsoSpectra(
-    name="eso/spectrum", url="https://archive.eso.org/tap_obs", release="ESO Phase 3", wavelengths=(3000.0, 25000.0), timeout=150.0, batch=20, threads=2,
+    name="eso/spectrum", url="https://archive.eso.org/tap_obs", release="ESO Phase 3", wavelengths=(3000.0, 25000.0), timeout=150.0, epoch=2012.0, batch=20, threads=2,
     coverage=Coverage("single pointings of telescopes at La Silla and Paranal", (-90.0, 50.0)), settings={"collection": ""},
     citation=(
         "Based on data obtained from the ESO Science Archive Facility, with the DOI of the data collection (https://archive.eso.org/cms/eso-data-access-policy.html, "

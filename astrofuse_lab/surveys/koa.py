@@ -59,7 +59,7 @@ class KoaFrames(TapTable):
 
 ROWS: dict[str, KoaFrames] = {
     f"koa/{name}": KoaFrames(
-        name=f"koa/{name}", url="https://koa.ipac.caltech.edu/TAP", table=f"koa_{name}", columns=COLUMNS, id_column="koaid", uploads=False, batch=1, threads=2,
+        name=f"koa/{name}", url="https://koa.ipac.caltech.edu/TAP", table=f"koa_{name}", columns=COLUMNS, id_column="koaid", epoch=2010.0, uploads=False, batch=1, threads=2,
         release="KOA", coverage=Coverage("single pointings of the Keck telescopes", (-50.0, 90.0)),
         citation=(
             "This research has made use of the Keck Observatory Archive (KOA), which is operated by the W. M. Keck Observatory and the NASA Exoplanet Science "

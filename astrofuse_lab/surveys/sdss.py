@@ -26,6 +26,8 @@ THANKS = (
     "Participating Institutions. SDSS acknowledges support and resources from the Center for High-Performance Computing at the University of Utah. The SDSS web site "
     "is www.sdss4.org. Full text: https://www.sdss4.org/collaboration/citing-sdss/. "
 )
+EPOCH = 2004.0
+"""Middle of the imaging, 1998 to 2009: positions of photometry and fibres."""
 BANDS = ("u", "g", "r", "i", "z")
 
 
@@ -74,7 +76,7 @@ class SdssSpectra(SpectrumArchive):
 
 SPECTRUM = SdssSpectra(
     name="sdss/spectrum", url=skyserver.URL, release="DR17", releases=("DR18",), wavelengths=(3600.0, 10400.0), coverage=COVERAGE, batch=20, threads=2,
-    flux_unit=SPECTRUM_UNIT,
+    flux_unit=SPECTRUM_UNIT, epoch=EPOCH,
     citation=THANKS + "Cite Abdurro'uf et al. 2022, ApJS 259, 35 (DR17); Smee et al. 2013, AJ 146, 32 (spectrographs); Dawson et al. 2013, AJ 145, 10 (BOSS).",
     licence="public domain data with acknowledgement of SDSS",
 )  # fmt: skip
@@ -112,7 +114,7 @@ class SdssTable(Archive):
         self.chosen(ask)
         columns = ",".join([*(f"p.{name}" for name in PHOTO), *(f"s.{name} AS spec_{name}" for name in SPEC)])
         joins = "JOIN PhotoObj AS p ON p.objID=n.objID LEFT JOIN SpecObj AS s ON s.bestObjID=p.objID"
-        sql = skyserver.nearby_sql("fGetNearbyObjEq", columns, joins, targets, ask.radius)
+        sql = skyserver.nearby_sql("fGetNearbyObjEq", columns, joins, targets.at(EPOCH), ask.radius)
         content, media_type, address = skyserver.ask(self, sql, ask.release or self.release)
         skyserver.rows(self.name, content, ("target_row", "distance", "objID"))  # what is no table now is none later either: say so while it can be asked again
         yield Raw(self.name, targets.ids, content, address, media_type, now(), {"radius": ask.radius})

@@ -41,10 +41,13 @@ class SpectrumArchive(Archive):
     ----------
     flux_unit : str
         Of files that do not say it.
+    epoch : float
+        Julian year of the archive's positions: targets with proper motions are moved to it.
     """
 
     gives: type = Spectrum
     flux_unit: str = ""
+    epoch: float = 2000.0
 
     def search(self, targets: Targets, ask: Ask, given: Choice) -> Iterator[tuple[Targets, Answer]]:
         """Answers with the targets that each is about; every target in exactly one. Meets the network."""
@@ -53,7 +56,7 @@ class SpectrumArchive(Archive):
     def query(self, targets: Targets, ask: Ask) -> Iterator[Raw]:
         """A search for all targets, then one file a target that was found."""
         given = self.chosen(ask)
-        for some, answer in self.search(targets, ask, given):
+        for some, answer in self.search(targets.at(self.epoch), ask, given):
             without = tuple(t.object_id for t in some if t.object_id not in answer.products)
             if without:
                 yield Raw(self.name, without, answer.content, answer.query, answer.media_type, now(), {"nothing": True})
