@@ -15,6 +15,8 @@ _DOOR = {
     # name: module, attribute ("" for the module itself)
     "Targets": ("fetching", "Targets"),
     "fetch": ("fetching", "fetch"),
+    "estimate": ("estimates", "estimate"),
+    "cache": ("cache", ""),
     "Found": ("fetching", "Found"),
     "list_surveys": ("surveys", "list_surveys"),
     "surveys": ("surveys", ""),

@@ -3,25 +3,25 @@
 import queue
 import random
 import threading
-import time
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from astrofuse_lab.cache import Answers
-from astrofuse_lab.errors import ArchiveError, InputError, StorageError, TargetError
+from astrofuse_lab.errors import ArchiveError, InputError, MissingExtraError, StorageError, TargetError
 from astrofuse_lab.found import Ledger
+from astrofuse_lab.queues import THREADS as THREADS
+from astrofuse_lab.queues import Gate, Job, Line, gate, host_of, threads_of
+from astrofuse_lab.surveys import health, sessions
 from astrofuse_lab.surveys.survey import Raw
 from astrofuse_lab.targets import Targets
 
-THREADS = 4  # per survey: archives ask for no more
-ATTEMPTS = 4
+ATTEMPTS = 8  # with three requests in ten lost, one target in 15,000 is not got
 FIRST_WAIT = 1.0  # s, doubled at each attempt, with jitter so that threads do not come back together
-LONGEST_WAIT = 30.0
-LONGEST_ASKED_WAIT = 300.0  # s, of what a server may ask for in Retry-After
+LONGEST_WAIT = 20.0
+LONGEST_ASKED_WAIT = 300.0  # s, of what a server may ask for in Retry-After; who asks for more is left alone
 LONGEST_MESSAGE = 500
-GIVE_UP = 8  # chunks failed in a row, each after all attempts: the archive is down, and waiting for the rest is waste
+GIVE_UP = 20  # requests failed in a row: the archive is down, and waiting for the rest is waste
 
 MAKERS = {
     "position": "af.Targets.from_names([...]), .from_table(table) or .from_region(...) make some",
@@ -35,40 +35,35 @@ def _article(word: str) -> str:
 
 
 class Event(NamedTuple):
-    """What became of some targets of one survey."""
+    """What became of some targets of one survey; `own`: the answer is about one target alone; `down`: the service is, and said nothing about the targets."""
 
     survey: str
     rows: tuple[int, ...]
     state: str
     path: str | None = None
     message: str = ""
+    own: bool = False
+    down: bool = False
 
 
 @dataclass
 class Pace:
-    """One survey's pauses, shared by its threads: a busy server is left alone by all of them."""
+    """How one survey fares in this fetch: failures in a row, and why it is asked no more."""
 
-    closed: threading.Event
-    until: float = 0.0
+    gate: Gate
     misses: int = 0
+    closed: str = ""
 
-    def pause(self, seconds: float) -> None:
-        """Ask nothing for so long."""
-        self.until = max(self.until, time.monotonic() + seconds)
 
-    def wait(self) -> bool:
-        """Wait until asking is in order; False when the fetch has ended."""
-        while (left := self.until - time.monotonic()) > 0:
-            if self.closed.wait(left):
-                break
-        return not self.closed.is_set()
+class UnreadError(Exception):
+    """Answers (the argument, a list of bytes) came that could not be read; asking again may bring better ones."""
 
 
 class Crew:
     """Threads at work on several surveys.
 
-    They are daemons: a thread that waits for an archive keeps nobody from stopping. What it still gets goes to the
-    cache, but is reported no more.
+    They are daemons: a thread that waits for an archive keeps nobody from stopping. Its connection is closed; what it
+    still gets goes to the cache, but is reported no more.
 
     Parameters
     ----------
@@ -76,116 +71,187 @@ class Crew:
     ledgers : mapping of str to Ledger
         Rows that are pending are asked for.
     answers : Answers
+    until : float, optional
+        Moment of `time.monotonic` after which nobody waits.
     """
 
-    def __init__(self, targets: Targets, ledgers: Mapping[str, Ledger], answers: Answers) -> None:
-        self.targets, self.ledgers, self.answers = targets, ledgers, answers
+    def __init__(self, targets: Targets, ledgers: Mapping[str, Ledger], answers: Answers, until: float | None = None) -> None:
+        self.targets, self.ledgers, self.answers, self.until = targets, ledgers, answers, until
         self.events: queue.SimpleQueue[Event | StorageError | InputError] = queue.SimpleQueue()
         self.closed = threading.Event()
         self._ids = targets.ids
         self._threads: list[threading.Thread] = []
+        self._paces: dict[str, Pace] = {}
 
     def start(self) -> None:
         """Set the threads to work."""
+        hosts: dict[str, list[str]] = {}
         for name, book in self.ledgers.items():
-            rows = [i for i, state in enumerate(book.state) if state == "pending"]
-            size = max(1, book.survey.batch)
-            chunks = deque(rows[i : i + size] for i in range(0, len(rows), size))
-            pace = Pace(self.closed)
-            for number in range(min(THREADS, len(chunks))):
-                thread = threading.Thread(target=self._work, args=(name, chunks, pace), name=f"fetch {name} {number}", daemon=True)
-                self._threads.append(thread)
+            host = host_of(book.survey)
+            hosts.setdefault(host or f"{name} ", []).append(name)  # who asks no host has a gate of its own
+            self._paces[name] = Pace(gate(host) if host else Gate())
+        for names in hosts.values():
+            threads = max(threads_of(self.ledgers[name].survey) for name in names)
+            line = Line({name: self._jobs(name) for name in names}, threads)
+            pieces = sum(-(-self.ledgers[name].counts()["pending"] // max(1, self.ledgers[name].survey.batch)) for name in names)
+            for number in range(min(threads, pieces)):
+                self._threads.append(threading.Thread(target=self._work, args=(line,), name=f"fetch {names[0]} {number}", daemon=True))
         for thread in self._threads:
             thread.start()
+
+    def close(self) -> None:
+        """End: connections are closed, and others may ask in the place of threads that still wait."""
+        self.closed.set()
+        for pace in self._paces.values():
+            for thread in self._threads:
+                pace.gate.leave(thread)
 
     @property
     def busy(self) -> bool:
         """Whether any thread is still at work."""
         return any(t.is_alive() for t in self._threads)
 
-    def _work(self, name: str, chunks: "deque[list[int]]", pace: Pace) -> None:
-        """One thread: chunk after chunk, until there are none."""
+    def _jobs(self, name: str) -> Iterator[Job]:
+        """The pending rows in pieces of one request each, made as they are begun."""
+        book = self.ledgers[name]
+        rows, size = book.rows("pending"), max(1, book.survey.batch)
+        for start in range(0, len(rows), size):
+            yield Job(name, {self._ids[row]: int(row) for row in rows[start : start + size]})
+
+    def _work(self, line: Line) -> None:
+        """One thread: piece after piece, until there are none."""
         try:
-            while not self.closed.is_set():
+            while (job := line.take(self.closed)) is not None:
                 try:
-                    rows = chunks.popleft()
-                except IndexError:
-                    return
-                self._chunk(name, rows, pace)
+                    while job.left and not self.closed.is_set() and self._attempt(job, line):
+                        pass
+                finally:
+                    line.done()
         except (StorageError, InputError) as error:
             self.events.put(error)
 
-    def _chunk(self, name: str, rows: Sequence[int], pace: Pace) -> None:
-        """Ask for a few targets until each has an answer or a failure."""
-        left = {self._ids[row]: row for row in rows}
-        for what in getattr(self.ledgers[name].survey, "needs", ("position",)):
-            lacking = {i: row for i, row in left.items() if not self.targets[row].has(what)}
-            left = {i: row for i, row in left.items() if i not in lacking}
-            self._fail(name, lacking, f"{name} needs targets with {_article(what)} {what}: {MAKERS[what]}")
-        if not left:
-            return
-        if pace.misses >= GIVE_UP:
-            self._fail(name, left, f"not asked: {pace.misses} requests to {name} failed in a row. found.retry() asks again.")
-        attempt = 0
-        while left and pace.wait():
-            before = len(left)
-            try:
-                self._ask(name, left)
-                pace.misses = 0
-                self._fail(name, left, "the archive sent no answer about this target")
-            except StorageError:
-                raise
-            except InputError as error:
-                if not isinstance(error, TargetError):
-                    raise  # the request makes no sense, so no target's would
-                self._fail(name, left, _words(error))
-            except Exception as error:  # whatever goes wrong with one archive must not end the others
-                attempt = 1 if len(left) < before else attempt + 1
-                transient, wait = _outlook(error)
-                blamed = getattr(error, "target", None)
-                if transient and attempt < ATTEMPTS:
-                    pace.pause(wait if wait is not None else _backoff(attempt))
-                    continue
-                pace.misses += transient
-                if blamed in left and len(left) > 1:
-                    self._fail(name, {blamed: left.pop(blamed)}, _words(error))
-                else:
-                    self._fail(name, left, _words(error))
+    def _attempt(self, job: Job, line: Line) -> bool:
+        """Ask once; True when the rest of the piece may be asked for at once."""
+        pace, survey = self._paces[job.survey], self.ledgers[job.survey].survey
+        for what in getattr(survey, "needs", ("position",)):
+            lacking = {i: row for i, row in job.left.items() if not self.targets[row].has(what)}
+            job.left = {i: row for i, row in job.left.items() if i not in lacking}
+            self._fail(job.survey, lacking, f"{job.survey} needs targets with {_article(what)} {what}: {MAKERS[what]}")
+        if not job.left:
+            return False
+        if pace.closed or pace.misses >= GIVE_UP:
+            why = pace.closed or f"the last {pace.misses} requests to {job.survey} failed"
+            self._fail(job.survey, job.left, f"{job.said} (given up: {why})" if job.said else f"not asked: {why}. found.retry() asks again.", down=True)
+            return False
+        me = threading.current_thread()
+        if not pace.gate.enter(me, threads_of(survey), self.closed):
+            return False
+        before = len(job.left)
+        try:
+            with sessions.patience(self.closed, self.until, job.answers) as mine:
+                try:
+                    self._ask(job)
+                except UnreadError as error:
+                    bad = error.args[0]
+                    mine.given = {key: answer for key, answer in mine.given.items() if not any(answer[0] in content for content in bad)}
+                    raise
+                finally:
+                    job.answers = {**mine.answers, **mine.given}
+            pace.misses = 0
+            return False
+        except StorageError:
+            raise
+        except InputError as error:
+            if not isinstance(error, TargetError):
+                raise  # the request makes no sense, so no target's would
+            self._fail(job.survey, job.left, _words(error))
+        except Exception as error:  # whatever goes wrong with one archive must not end the others
+            return self._went_wrong(job, line, pace, error, before)
+        finally:
+            pace.gate.leave(me)
+        return False
 
-    def _ask(self, name: str, left: dict[str, int]) -> None:
-        """One query; what comes back leaves `left`."""
-        book = self.ledgers[name]
-        for raw in book.survey.query(self.targets.select(left), book.ask):
-            here = {i: left.pop(i) for i in raw.target_ids if i in left}
+    def _went_wrong(self, job: Job, line: Line, pace: Pace, error: Exception, before: int) -> bool:
+        """Fail what was asked for too often, and put the rest back in line where asking again may help."""
+        if self.closed.is_set():
+            return False  # it was ended by us
+        blamed, said = getattr(error, "target", None), _words(error)
+        unread = isinstance(error, UnreadError) or getattr(error, "unreadable", False)
+        transient, wait = _outlook(error)
+        if isinstance(error, UnreadError):
+            asked = list(job.left)
+        else:
+            asked = [blamed] if blamed in job.left else list(job.left)
+            if blamed not in job.left and len(job.left) < before:
+                job.tries.clear()  # somebody got an answer, and who did not is unknown
+            if unread:
+                unread = job.said != said  # the same twice is what the archive has to say
+                job.answers = {}
+            job.said = said
+        job.tries.update(asked)
+        pace.misses = pace.misses + 1 if transient else 0
+        if wait is not None and wait > LONGEST_ASKED_WAIT:
+            pace.closed = f"{job.survey} asks to be left alone for {wait:.0f} s"
+            self._fail(job.survey, job.left, f"{said} (it asks to be left alone for {wait:.0f} s)", down=True)
+            return False
+        most = max(job.tries[i] for i in asked)
+        lost = {i: row for i, row in job.left.items() if i in asked and (job.tries[i] >= ATTEMPTS or not (transient or unread))}
+        job.left = {i: row for i, row in job.left.items() if i not in lost}
+        self._fail(job.survey, lost, job.said, down=transient)
+        if job.left and (transient or unread):
+            seconds = wait if wait is not None else _backoff(most)
+            # a busy server is left alone by all threads; so is one of which nothing is heard
+            if wait is not None or pace.misses > 2:
+                pace.gate.pause(wait if wait is not None else _backoff(min(most, pace.misses - 2)))
+            line.again(job, seconds)
+            return False
+        return bool(job.left)
+
+    def _ask(self, job: Job) -> None:
+        """One query; what comes back leaves ``job.left``. UnreadError where an answer could not be read but another may."""
+        book, again, bad = self.ledgers[job.survey], dict[str, int](), list[bytes]()
+        for raw in book.survey.query(self.targets.select(job.left), book.ask):
+            here = {i: job.left.pop(i) for i in raw.target_ids if i in job.left}
             try:
                 found = [object_id for object_id, _ in book.survey.read(raw)]
             except Exception as error:  # an unreadable answer fails its own targets only
-                self._fail(name, here, _words(error))
+                digest, job.said = raw.digest(), _words(error)
+                if isinstance(error, MissingExtraError) or digest in job.unread:
+                    self._fail(job.survey, here, job.said)  # the same twice is what the archive has to say
+                else:
+                    job.unread.add(digest)
+                    again.update(here)
+                    bad.append(raw.content)
                 continue
-            self._keep(name, raw, here, set(found))
+            self._keep(job.survey, raw, here, set(found))
             if self.closed.is_set():
-                left.clear()
+                job.left.clear()
                 return
+        self._fail(job.survey, job.left, "the archive sent no answer about this target")
+        if again:
+            job.left = again
+            raise UnreadError(bad)
+        job.left.clear()
 
     def _keep(self, name: str, raw: Raw, here: Mapping[str, int], found: set[str]) -> None:
-        book = self.ledgers[name]
+        book, own = self.ledgers[name], len(raw.target_ids) == 1
         path = self.answers.keep(book.survey, book.ask, self.targets.select(raw.target_ids), raw, found)
+        health.count(name, targets=len(here))
         for state in ("found", "empty"):
             rows = tuple(row for object_id, row in here.items() if (object_id in found) == (state == "found"))
             if rows:
-                self.events.put(Event(name, rows, state, path))
+                self.events.put(Event(name, rows, state, path, own=own))
 
-    def _fail(self, name: str, left: dict[str, int], message: str) -> None:
+    def _fail(self, name: str, left: dict[str, int], message: str, down: bool = False) -> None:
         if left:
-            self.events.put(Event(name, tuple(left.values()), "failed", message=message))
+            self.events.put(Event(name, tuple(left.values()), "failed", message=message, down=down))
             left.clear()
 
 
 def _outlook(error: Exception) -> tuple[bool, float | None]:
     """Whether asking again may help, and after how many seconds the archive wants it, where it said so."""
     if isinstance(error, ArchiveError):
-        wait = None if error.retry_after is None else min(error.retry_after, LONGEST_ASKED_WAIT)
-        return error.transient, wait
+        return error.transient, error.retry_after
     return isinstance(error, OSError), None  # timeouts and cut connections, those of requests included
 
 

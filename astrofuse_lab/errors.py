@@ -78,15 +78,18 @@ class ArchiveError(AstroFuseError):
         True where asking again may help: a timeout, a busy server. `fetch` does so by itself.
     retry_after : float, optional
         Seconds the archive asked to wait.
+    unreadable : bool, optional
+        True where an answer came but makes no sense: it may have been cut on the way, so that `fetch` asks once more.
     """
 
     def __init__(
-        self, survey: str, message: str, target: str | None = None, *, transient: bool = False, retry_after: float | None = None
+        self, survey: str, message: str, target: str | None = None, *, transient: bool = False, retry_after: float | None = None, unreadable: bool = False
     ) -> None:
         self.survey = survey
         self.target = target
         self.transient = transient
         self.retry_after = retry_after
+        self.unreadable = unreadable
         where = f"{survey}, target {target}" if target else survey
         super().__init__(f"{where}: {message}")
 

@@ -1,36 +1,64 @@
 """Many targets in many surveys: `fetch`, and the ways to find targets that need a survey or the network."""
 
-import sys
+import queue
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+import time as clock
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from astrofuse_lab import surveys as _surveys
 from astrofuse_lab.cache import Answers
-from astrofuse_lab.crew import Crew
-from astrofuse_lab.errors import InputError, StorageError, UnknownNameError
+from astrofuse_lab.crew import Crew, Event
+from astrofuse_lab.errors import InputError, StorageError
 from astrofuse_lab.found import Found, Ledger
 from astrofuse_lab.naming import from_names, from_region
-from astrofuse_lab.surveys.survey import Ask, Survey
+from astrofuse_lab.progress import Progress, Reporter
+from astrofuse_lab.questions import chosen_surveys, requests_to
+from astrofuse_lab.surveys.survey import Survey
 from astrofuse_lab.targets import Targets
 
 __all__ = ["Found", "Targets", "fetch"]
 
-Progress = Callable[[dict[str, object]], object]
-LIFTED = ("bands", "release", "limit")  # options that are fields of the request itself
 POLL = 0.1  # s between looks at the stop sign
+MODES = {
+    "prefer-cache": "the archives are asked for what the cache lacks",
+    "online": "the archives are asked for everything; an earlier answer stands in where a service is down",
+    "offline": "the cache alone is asked",
+}
 
 # targets.py is data only: the ways that need a survey or the network are joined to the class here
 Targets.from_names = staticmethod(from_names)
 Targets.from_region = staticmethod(from_region)
 
 
+class Terms(NamedTuple):
+    """How a fetch is made: the mode, what shows its progress, what ends it."""
+
+    mode: str
+    progress: bool
+    on_progress: Progress | None
+    stop: threading.Event
+    timeout: float | None
+    until: float | None
+
+    @classmethod
+    def of(cls, mode: str, progress: bool, on_progress: Progress | None, stop: threading.Event | None, timeout: float | None) -> "Terms":
+        """The terms, once they make sense."""
+        if mode not in MODES:
+            raise InputError(f"mode={mode!r}: it is one of " + "; ".join(f"{name!r} ({words})" for name, words in MODES.items()) + ".")
+        if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, float | int) or not timeout > 0):
+            raise InputError(f"timeout={timeout!r} is no number of seconds above zero.")
+        until = None if timeout is None else clock.monotonic() + timeout
+        return cls(mode, progress, on_progress, stop or threading.Event(), timeout, until)
+
+    def over(self) -> bool:
+        """Whether the fetch is to end now."""
+        return self.stop.is_set() or (self.until is not None and clock.monotonic() > self.until)
+
+
 def fetch(
     targets: Targets, surveys: str | Survey | Sequence[str | Survey], radius: Any = 3.0, size: Any = 20.0, time: Any = None,
     options: Mapping[str, Any] | None = None, progress: bool = True, *,
+    mode: str = "prefer-cache", timeout: float | None = None,
     stop: threading.Event | None = None, on_progress: Progress | None = None, refresh: bool = False,
 ) -> Found:
     """Fetch what several surveys have on a list of targets.
@@ -55,12 +83,17 @@ def fetch(
         ``release`` and ``limit`` (rows per target) go into the request of every survey that heeds them.
     progress : bool
         Show a line of text while fetching.
+    mode : {"prefer-cache", "online", "offline"}
+        ``online`` asks for everything anew; where a service is down an earlier answer is used, and marked as stale.
+        ``offline`` asks nobody: what the cache lacks stays pending.
+    timeout : float, optional
+        Seconds for the whole fetch; what was not fetched by then stays pending. Single requests have limits of their own.
     stop : threading.Event, optional
         Setting it ends the fetch within two seconds; what was not fetched stays pending.
     on_progress : callable, optional
         Called in this thread with a dict: survey, done, total, failed, state (fetching, done, stopped).
     refresh : bool
-        Ask again for what is in the cache.
+        The same as ``mode="online"``.
 
     Returns
     -------
@@ -74,65 +107,64 @@ def fetch(
     InputError
         For no targets, no surveys, or an argument or option that cannot be used.
     StorageError
-        If the cache cannot be written; ``error.found`` holds what was fetched until then.
+        If the cache cannot be written or its limit leaves no room; ``error.found`` holds what was fetched until then.
     """
-    chosen = _chosen(targets, surveys)
-    asks = _asks(chosen, radius, size, time, options)
-    ledgers = {name: Ledger.new(survey, asks[name], len(targets)) for name, survey in chosen.items()}
-    return _gather(targets, ledgers, progress, stop, on_progress, refresh)
+    if refresh and mode == "offline":
+        raise InputError("refresh=True asks the archives, mode='offline' asks nobody. Choose one.")
+    terms = Terms.of("online" if refresh else mode, progress, on_progress, stop, timeout)
+    chosen = chosen_surveys(targets, surveys)
+    asks = requests_to(chosen, radius, size, time, options)
+    ledgers = {name: Ledger(survey, asks[name], len(targets)) for name, survey in chosen.items()}
+    return _gather(targets, ledgers, terms)
 
 
-def _gather(
-    targets: Targets, ledgers: Mapping[str, Ledger], progress: bool, stop: threading.Event | None, on_progress: Progress | None, refresh: bool
-) -> Found:
+def _gather(targets: Targets, ledgers: Mapping[str, Ledger], terms: Terms) -> Found:
     """Fill the ledgers from the cache, then from the archives."""
 
     def again(
-        found: Found, *, progress: bool = progress, stop: threading.Event | None = None, on_progress: Progress | None = None
-    ) -> Found:
+        found: Found, *, progress: bool = terms.progress, stop: threading.Event | None = None, on_progress: Progress | None = None,
+        timeout: float | None = terms.timeout, mode: str = terms.mode,
+    ) -> Found:  # fmt: skip
         books = {name: book.again() for name, book in found._ledgers.items()}
-        return _gather(found.targets, books, progress, stop, on_progress, refresh)
+        return _gather(found.targets, books, Terms.of(mode, progress, on_progress, stop, timeout))
 
     answers = Answers()
     found = Found(targets, ledgers, answers, again)
-    if not refresh:
+    if terms.mode != "online":
         for book in ledgers.values():
-            _recall(targets, book, answers, stop)
-    report = _Reporter(ledgers, progress, on_progress)
-    crew = Crew(targets, ledgers, answers)
+            _recall(targets, book, answers, terms)
+    report = Reporter(ledgers, terms.progress, terms.on_progress)
+    crew = Crew(targets, ledgers, answers, terms.until)
     try:
-        if any("pending" in book.state for book in ledgers.values()) and not (stop is not None and stop.is_set()):
+        if terms.mode != "offline" and any(book.counts()["pending"] for book in ledgers.values()) and not terms.over():
             answers.check_writable()
             crew.start()
-        _listen(crew, ledgers, stop, report)
+        _listen(crew, terms, report)
     except StorageError as error:
         error.found = found
         raise
     finally:
-        crew.closed.set()
+        crew.close()
+        answers.flush()
         report.end()
     return found
 
 
-def _recall(targets: Targets, book: Ledger, answers: Answers, stop: threading.Event | None) -> None:
+def _recall(targets: Targets, book: Ledger, answers: Answers, terms: Terms) -> None:
     """Enter what the cache holds."""
-    wanted = Targets(t for t, state in zip(targets, book.state, strict=True) if state == "pending")
-    if not len(wanted):
+    pending = book.rows("pending")
+    if not len(pending) or terms.over():
         return
-    hits = answers.lookup(book.survey, book.ask, wanted, stop.is_set if stop is not None else lambda: False)
-    for row, object_id in enumerate(targets.ids):
-        if book.state[row] == "pending" and object_id in hits:
-            hit = hits[object_id]
-            book.write(row, "found" if hit.found else "empty", hit.path)
+    row_of = {targets[int(row)].object_id: int(row) for row in pending}
+    for object_id, hit in answers.recall(book.survey, book.ask, (targets[int(row)] for row in pending), terms.over):
+        book.write(row_of[object_id], "found" if hit.found else "empty", hit.path, own=hit.own)
 
 
-def _listen(crew: Crew, ledgers: Mapping[str, Ledger], stop: threading.Event | None, report: "_Reporter") -> None:
-    """Write down what the crew reports, until it is done or told to stop."""
-    import queue
-
-    for name in ledgers:
+def _listen(crew: Crew, terms: Terms, report: Reporter) -> None:
+    """Write down what the crew reports, until it is done or the time is over."""
+    for name in crew.ledgers:
         report.tell(name, "fetching")
-    while not (stop is not None and stop.is_set()):
+    while not terms.over():
         working = crew.busy  # looked at before the queue, so that a last event is not missed
         try:
             event = crew.events.get(timeout=POLL if working else 0)
@@ -140,106 +172,26 @@ def _listen(crew: Crew, ledgers: Mapping[str, Ledger], stop: threading.Event | N
             if working:
                 continue
             break
-        if isinstance(event, StorageError | InputError):
+        if not isinstance(event, Event):
             raise event
-        for row in event.rows:
-            ledgers[event.survey].write(row, event.state, event.path, event.message)
+        _note(crew, event, terms)
         report.tell(event.survey, "fetching")
-    for name, book in ledgers.items():
-        report.tell(name, "stopped" if "pending" in book.state else "done")
+    for name, book in crew.ledgers.items():
+        if terms.mode == "offline":
+            book.note = "not in the cache, and mode='offline' asks nobody"
+        elif terms.until is not None and clock.monotonic() > terms.until:
+            book.note = f"not fetched within timeout={terms.timeout:g} s; found.retry() goes on"
+        report.tell(name, "stopped" if book.counts()["pending"] else "done")
 
 
-class _Reporter:
-    """Tells a callback and, on a terminal or in a notebook, a line of text how far a fetch is."""
-
-    def __init__(self, ledgers: Mapping[str, Ledger], shown: bool, callback: Progress | None) -> None:
-        self.ledgers, self.shown, self.callback = ledgers, shown, callback
-        self.start = self.last = time.monotonic()
-        in_notebook = type(sys.stderr).__module__.startswith("ipykernel")
-        self.out = sys.stdout if in_notebook else sys.stderr  # a notebook paints stderr red, as if something were wrong
-        self.live = shown and (in_notebook or sys.stderr.isatty())
-
-    def tell(self, name: str, state: str) -> None:
-        counts = self.ledgers[name].counts()
-        if self.callback is not None:
-            total = len(self.ledgers[name].state)
-            self.callback({"survey": name, "done": total - counts["pending"], "total": total, "failed": counts["failed"], "state": state})
-        if self.live and time.monotonic() - self.last > 0.2:
-            self.last = time.monotonic()
-            self.out.write("\r" + self._line() + "\x1b[K")
-            self.out.flush()
-
-    def end(self) -> None:
-        if self.shown:
-            self.out.write(("\r" if self.live else "") + self._line() + ("\x1b[K\n" if self.live else "\n"))
-            self.out.flush()
-
-    def _line(self) -> str:
-        parts = []
-        for name, book in self.ledgers.items():
-            counts, total = book.counts(), len(book.state)
-            parts.append(f"{name} {total - counts['pending']}/{total}" + (f" ({counts['failed']} failed)" if counts["failed"] else ""))
-        return "  ".join(parts) + f"  {time.monotonic() - self.start:.0f} s"
-
-
-def _chosen(targets: Targets, names: str | Survey | Sequence[str | Survey]) -> dict[str, Survey]:
-    """The surveys by name, once it is clear that there is something to do."""
-    if not isinstance(targets, Targets):
-        raise InputError(f"targets is a {type(targets).__name__}. Make Targets of it first: af.Targets.from_table(table), .from_names([...]) or .from_region(...).")
-    if not len(targets):
-        raise InputError("there are no targets to fetch. Targets.from_table(table), .from_names([...]) or .from_region(center, radius) finds some.")
-    listed = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
-    if not listed:
-        raise InputError("no survey was named. Type e.g. surveys=['practice/image', 'practice/spectrum']; af.list_surveys() shows them all.")
-    return {survey.name: survey for survey in map(_surveys.get, listed)}
-
-
-def _asks(chosen: Mapping[str, Survey], radius: Any, size: Any, epochs: Any, options: Mapping[str, Any] | None) -> dict[str, Ask]:
-    """The request to each survey, in plain numbers."""
-    base = Ask(_arcsec(radius, "radius"), _arcsec(size, "size"), _span(epochs))
-    general = {k: v for k, v in (options or {}).items() if not isinstance(v, Mapping)}
-    special = {k: v for k, v in (options or {}).items() if isinstance(v, Mapping)}
-    for name in special:
-        if name not in chosen:
-            raise UnknownNameError("survey in this fetch", name, chosen, "Options are given per survey, or once for all.")
-    asks = {}
-    for name in chosen:
-        given = {**general, **special.get(name, {})}
-        for key, value in given.items():
-            if key not in LIFTED and not isinstance(value, float | int | str | bool):
-                raise InputError(f"options: {key}={value!r} for {name} is a {type(value).__name__}; a number, a text or a truth value is needed.")
-        rest = {k: v for k, v in given.items() if k not in LIFTED}
-        asks[name] = base._replace(
-            bands=_bands(given.get("bands")), release=given.get("release"), limit=None if given.get("limit") is None else int(given["limit"]), options=rest
-        )
-    return asks
-
-
-def _bands(given: str | Iterable[str] | None) -> tuple[str, ...] | None:
-    if given is None:
-        return None
-    return (given,) if isinstance(given, str) else tuple(str(b) for b in given)
-
-
-def _arcsec(value: Any, name: str) -> float:
-    """An angle in arcsec from a Quantity or a plain number."""
-    try:
-        plain = float(value.to_value("arcsec") if hasattr(value, "to_value") else value)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}={value!r} is no angle ({error}). Type e.g. {name}=3 * u.arcsec, or a plain number of arcsec.") from None
-    if not (np.isfinite(plain) and 0 < plain <= 3600 * 180):
-        raise InputError(f"{name}={value!r} is not an angle above zero. Type e.g. {name}=3 * u.arcsec.")
-    return plain
-
-
-def _span(epochs: Any) -> tuple[float, float] | None:
-    """First and last MJD."""
-    if epochs is None:
-        return None
-    try:
-        first, last = (float(getattr(e, "mjd", e)) for e in epochs)
-    except (TypeError, ValueError):
-        raise InputError(f"time={epochs!r} is not a pair of epochs. Type e.g. time=(58849.0, 59215.0), in MJD, or a pair of astropy Times.") from None
-    if not first < last:
-        raise InputError(f"time={epochs!r}: the first epoch is not before the last (MJD).")
-    return first, last
+def _note(crew: Crew, event: Event, terms: Terms) -> None:
+    """Write down what became of some targets; an earlier answer stands in for one that a service owes."""
+    book, rows = crew.ledgers[event.survey], list(event.rows)
+    if event.down and terms.mode == "online":
+        row_of = {crew.targets[row].object_id: row for row in rows}
+        for object_id, hit in crew.answers.recall(book.survey, book.ask, (crew.targets[row] for row in rows)):
+            row = row_of[object_id]
+            book.write(row, "found" if hit.found else "empty", hit.path, f"an earlier answer: {event.message}", own=hit.own, stale=True)
+            rows.remove(row)
+    for row in rows:
+        book.write(row, event.state, event.path, event.message, own=event.own)

@@ -2,70 +2,133 @@
 
 import html
 import threading
-from collections import Counter, OrderedDict
+from array import array
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from astrofuse_lab.cache import Answers
 from astrofuse_lab.errors import TargetError, UnknownNameError
 from astrofuse_lab.modalities import KIND_OF, Modality
 from astrofuse_lab.provenance import Provenance
 from astrofuse_lab.surveys.survey import Ask, Survey, provenance_of
-from astrofuse_lab.targets import Targets
+from astrofuse_lab.targets import Target, Targets
 
 if TYPE_CHECKING:
     from astropy.table import Table
+    from numpy.typing import NDArray
 
 STATES = ("found", "empty", "failed", "pending")
+PENDING = STATES.index("pending")
 ANSWERS_IN_MEMORY = 8
 
 
-@dataclass
+OWN = -2  # in place of a path: the answer is about this target alone, so that its path follows from the target
+
+
 class Ledger:
-    """The book of one survey: one line a target, in the order of the targets.
+    """The book of one survey: one line a target, in the order of the targets; a few bytes each.
+
+    A line is ``found``; ``empty``: the survey was asked and has nothing there; ``failed``; ``pending``: not asked yet.
+
+    Parameters
+    ----------
+    survey : Survey
+    ask : Ask
+    n : int
+        Targets, all pending.
 
     Attributes
     ----------
-    state : list of str
-        ``found``; ``empty``: the survey was asked and has nothing there; ``failed``; ``pending``: not asked yet.
-    path : list of str or None
-        The cached answer that holds the target.
     message : dict of int to str
-        Why a row failed, in the archive's own words.
+        Why a row failed, or why its answer is stale, in the archive's own words.
+    note : str
+        Why rows are still pending.
     """
 
-    survey: Survey
-    ask: Ask
-    state: list[str]
-    path: list[str | None]
-    message: dict[int, str] = field(default_factory=dict)
+    def __init__(self, survey: Survey, ask: Ask, n: int) -> None:
+        self.survey, self.ask, self.note = survey, ask, ""
+        self.message: dict[int, str] = {}
+        self._state = bytearray([PENDING]) * n
+        self._stale = bytearray(n)
+        self._place = array("i", [-1]) * n
+        self._paths: list[str] = []
+        self._number: dict[str, int] = {}
+        self._tally = [0, 0, 0, n]
 
-    def __post_init__(self) -> None:
-        self._tally = Counter(self.state)
-
-    @classmethod
-    def new(cls, survey: Survey, ask: Ask, n: int) -> "Ledger":
-        """All pending."""
-        return cls(survey, ask, ["pending"] * n, [None] * n)
+    def __len__(self) -> int:
+        return len(self._state)
 
     def again(self) -> "Ledger":
         """A copy in which what failed is pending once more."""
-        state = ["pending" if s == "failed" else s for s in self.state]
-        return Ledger(self.survey, self.ask, state, list(self.path))
+        copy = Ledger(self.survey, self.ask, len(self))
+        copy._state, copy._stale, copy._place = self._state[:], self._stale[:], self._place[:]
+        copy._paths, copy._number, copy._tally = self._paths[:], self._number.copy(), self._tally[:]
+        copy.message = {row: said for row, said in self.message.items() if self._stale[row]}
+        for row in self.rows("failed"):
+            copy.write(int(row), "pending")
+        return copy
 
-    def write(self, row: int, state: str, path: str | None = None, message: str = "") -> None:
-        """Enter the outcome of one target."""
-        self._tally[self.state[row]] -= 1
-        self._tally[state] += 1
-        self.state[row], self.path[row] = state, path
+    def write(self, row: int, state: str, path: str | None = None, message: str = "", *, own: bool = False, stale: bool = False) -> None:
+        """Enter the outcome of one target.
+
+        Parameters
+        ----------
+        path : str, optional
+            The cached answer that holds it.
+        own : bool
+            It holds nothing about other targets.
+        stale : bool
+            It is an earlier one, since the service is down.
+        """
+        code = STATES.index(state)
+        self._tally[self._state[row]] -= 1
+        self._tally[code] += 1
+        self._state[row], self._stale[row] = code, stale
+        if path is None or own:
+            self._place[row] = -1 if path is None else OWN
+        else:
+            if path not in self._number:
+                self._number[path] = len(self._paths)
+                self._paths.append(path)
+            self._place[row] = self._number[path]
         self.message.pop(row, None)
         if message:
             self.message[row] = message
 
+    def state(self, row: int) -> str:
+        """The state of one target."""
+        return STATES[self._state[row]]
+
+    def said(self, row: int) -> str:
+        """Why it is in this state, where there is something to say."""
+        return self.message.get(row, "") or (self.note if self._state[row] == PENDING else "")
+
+    def stale(self, row: int) -> bool:
+        """Whether an earlier answer stands in, since the service is down."""
+        return bool(self._stale[row])
+
+    def rows(self, state: str) -> "NDArray[np.intp]":
+        """The rows in one state."""
+        return np.flatnonzero(np.frombuffer(self._state, dtype=np.uint8) == STATES.index(state))
+
+    def path(self, row: int, target: Target, answers: Answers) -> str | None:
+        """The cached answer about one target; None where there is none."""
+        number = self._place[row]
+        if number == OWN:
+            return answers.own(self.survey, self.ask, target)
+        return self._paths[number] if number >= 0 else None
+
     def counts(self) -> dict[str, int]:
         """How many targets are in each state."""
-        return {s: self._tally[s] for s in STATES}
+        return dict(zip(STATES, self._tally, strict=True))
+
+    @property
+    def outdated(self) -> int:
+        """How many answers are stale."""
+        return sum(self._stale)
 
 
 class Found:
@@ -91,28 +154,29 @@ class Found:
 
     @property
     def status(self) -> "Table":
-        """One row a target and survey: object_id, survey, modality, state, message.
+        """One row a target and survey: object_id, survey, modality, state, message, stale.
 
-        ``state`` is found, empty (the survey has nothing there), failed (the message says why) or pending.
+        ``state`` is found, empty (the survey has nothing there), failed (the message says why) or pending. ``stale`` is
+        True where the service is down and an earlier answer stands in; the product's provenance says of when.
         """
         from astropy.table import Table
 
-        names = ("object_id", "survey", "modality", "state", "message")
-        columns: dict[str, list[str]] = {name: [] for name in names}
+        names = ("object_id", "survey", "modality", "state", "message", "stale")
+        columns: dict[str, list[Any]] = {name: [] for name in names}
         for row, object_id in enumerate(self.targets.ids):
             for name, book in self._ledgers.items():
-                line = (object_id, name, KIND_OF[book.survey.gives], book.state[row], book.message.get(row, ""))
+                line = (object_id, name, KIND_OF[book.survey.gives], book.state(row), book.said(row), book.stale(row))
                 for column, value in zip(names, line, strict=True):
                     columns[column].append(value)
         return Table(columns, names=names)
 
     @property
     def counts(self) -> "Table":
-        """One row a survey: survey, modality, found, empty, failed, pending, simulated."""
+        """One row a survey: survey, modality, found, empty, failed, pending, simulated, stale."""
         from astropy.table import Table
 
         rows = [
-            {"survey": name, "modality": KIND_OF[book.survey.gives], **book.counts(), "simulated": book.survey.simulated}
+            {"survey": name, "modality": KIND_OF[book.survey.gives], **book.counts(), "simulated": book.survey.simulated, "stale": book.outdated}
             for name, book in self._ledgers.items()
         ]
         return Table(rows=rows)
@@ -120,7 +184,7 @@ class Found:
     @property
     def complete(self) -> bool:
         """True when nothing failed and nothing is pending."""
-        return all(s in ("found", "empty") for book in self._ledgers.values() for s in book.state)
+        return all(book.counts()["found"] + book.counts()["empty"] == len(book) for book in self._ledgers.values())
 
     def get(self, survey: str, object_id: str) -> Modality | None:
         """One product, or None where there is none.
@@ -137,18 +201,30 @@ class Found:
         book = self._book(survey)
         if object_id not in self._row:
             raise TargetError(f"no target has the id {object_id!r}. found.targets.ids lists the {len(self.targets)} there are.")
-        path = book.path[self._row[object_id]]
+        row = self._row[object_id]
+        path = book.path(row, self.targets[row], self._answers)
         return self._products(book, path).get(object_id) if path else None
 
     def products(self, survey: str) -> Iterator[tuple[str, Modality]]:
         """(object_id, product) of every target found in one survey, in the order of the targets."""
         book = self._book(survey)
-        for row, object_id in enumerate(self.targets.ids):
-            path = book.path[row]
-            if book.state[row] == "found" and path:
-                product = self._products(book, path).get(object_id)
-                if product is not None:
-                    yield object_id, product
+        for row in book.rows("found"):
+            target = self.targets[int(row)]
+            path = book.path(int(row), target, self._answers)
+            product = self._products(book, path).get(target.object_id) if path else None
+            if product is not None:
+                yield target.object_id, product
+
+    def answers(self) -> list[str]:
+        """The cached answers that all this rests on, each once: what ``af.cache.export(path, found)`` hands on."""
+        paths: dict[str, None] = {}
+        for book in self._ledgers.values():
+            for state in ("found", "empty"):
+                for row in book.rows(state):
+                    path = book.path(int(row), self.targets[int(row)], self._answers)
+                    if path:
+                        paths[path] = None
+        return list(paths)
 
     def retry(self, **options: Any) -> "Found":
         """Ask again for what failed or is pending, and for nothing else.
@@ -156,7 +232,7 @@ class Found:
         Parameters
         ----------
         **options
-            ``progress``, ``stop``, ``on_progress`` as in `fetch`.
+            ``progress``, ``stop``, ``on_progress``, ``timeout`` and ``mode`` as in `fetch`.
 
         Returns
         -------
@@ -177,7 +253,8 @@ class Found:
         return "\n".join(lines) + "\n\n" + "\n\n".join(_bibtex(shared) for shared in sources.values())
 
     def _provenance(self, book: Ledger) -> Provenance | None:
-        path = next((p for p, s in zip(book.path, book.state, strict=True) if p and s == "found"), None)
+        rows = book.rows("found")
+        path = book.path(int(rows[0]), self.targets[int(rows[0])], self._answers) if len(rows) else None
         return provenance_of(book.survey, self._answers.load(path)) if path else None
 
     def _book(self, survey: str) -> Ledger:
@@ -204,7 +281,8 @@ class Found:
         width = max((len(name) for name in self.surveys), default=0)
         for name, book in self._ledgers.items():
             told = ", ".join(f"{n} {state}" for state, n in book.counts().items() if n or state == "found")
-            lines.append(f"  {name:<{width}}  {told}{'  (simulated)' if book.survey.simulated else ''}")
+            marks = "".join(f"  ({mark})" for mark in (f"{book.outdated} of them stale" if book.outdated else "", "simulated" if book.survey.simulated else "") if mark)
+            lines.append(f"  {name:<{width}}  {told}{marks}")
         if not self.complete:
             lines.append("found.status says why; found.retry() asks again for what failed or is pending.")
         return "\n".join(lines)
@@ -213,7 +291,8 @@ class Found:
         head = "".join(f"<th>{h}</th>" for h in ("survey", "modality", *STATES, ""))
         rows = []
         for name, book in self._ledgers.items():
-            cells = [name, KIND_OF[book.survey.gives], *(str(n) for n in book.counts().values()), "simulated" if book.survey.simulated else ""]
+            cells = [name, KIND_OF[book.survey.gives], *(str(n) for n in book.counts().values())]
+            cells.append(", ".join(mark for mark in (f"{book.outdated} stale" if book.outdated else "", "simulated" if book.survey.simulated else "") if mark))
             rows.append("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in cells) + "</tr>")
         note = "" if self.complete else "<p><code>found.status</code> says why; <code>found.retry()</code> asks again for what failed or is pending.</p>"
         return f"<table><caption>{_count(len(self.targets), 'target')}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>{note}"

@@ -120,7 +120,7 @@ def test_found_and_empty_are_told_apart(toy):
     found = get(["toy/text"])
     assert found.complete and found.surveys == ("toy/text",)
     assert [s for s in found.status["state"]] == ["found" if i % 5 else "empty" for i in range(20)]  # noqa: C416
-    assert found.status.colnames == ["object_id", "survey", "modality", "state", "message"]
+    assert found.status.colnames == ["object_id", "survey", "modality", "state", "message", "stale"]
     assert found.get("toy/text", "t1").text.strip() == HOSTILE
     assert found.get("toy/text", "t0") is None
     assert [i for i, _ in found.products("toy/text")] == [f"t{i}" for i in range(20) if i % 5]
@@ -227,7 +227,7 @@ def test_what_may_pass_is_asked_again_and_failures_are_not_cached(toy):
     assert get("toy/text").complete
     assert toy.asked["t1"] == 4 and toy.asked["t9"] == 1
     toy.trouble = {"t5": [TimeoutError("slow")] * crew.ATTEMPTS}
-    found = get("toy/text", refresh=True)
+    found = get("toy/text", radius=4.0)
     assert states(found)["t5"] == "failed"
     before = toy.asked.copy()
     assert found.retry().complete
@@ -281,7 +281,10 @@ def test_real_clients_over_http_with_a_bad_day(archive, offer):
     fetch(targets, ["gaia/table", "hips/test"], progress=False)
     assert len(archive.requests) == asked
 
-    archive.replies.append(replying(200, b"SIMPLE  =                    T" + b" " * 400, "image/fits"))
+    cut_short = replying(200, b"SIMPLE  =                    T" + b" " * 400, "image/fits")
+    archive.replies.append(cut_short)
+    assert fetch(targets[:1], hips.name, progress=False, refresh=True).complete  # it is asked for once more
+    archive.replies.extend([cut_short, cut_short])  # the same twice is what the archive has to say
     cut = fetch(targets[:1], hips.name, progress=False, refresh=True)
     assert cut.status["state"][0] == "failed" and "hips/test, target s0: band g: the FITS file is cut short" in cut.status["message"][0]
     assert cut.retry().complete
@@ -406,9 +409,9 @@ def test_kill_9_loses_nothing_that_was_fetched(archive, tmp_path):
 
 def on_disk(cache):
     """Right ascensions of the targets whose answers lie whole in the cache."""
-    from astrofuse_lab.cache import _read
+    from astrofuse_lab.cache.answers import opened
 
-    heads = [_read(p)[0] for p in (cache / "answers").rglob("*.answer")]
+    heads = [opened(str(p))[0] for p in (cache / "answers").rglob("*.answer")]
     assert all(heads), "a file is not whole"
     return {float(i[1:]) for head in heads for i in head["ids"]}
 

@@ -241,6 +241,3 @@ def parted(whole: bytes) -> tuple[Mapping[str, Any], bytes]:
     if not all(isinstance(text, str) for text in texts) or not isinstance(head.get("extra"), dict):
         return {}, b""
     return (head, content) if head.get("sha256") == hashlib.sha256(content).hexdigest() else ({}, b"")
-
-
-_read = opened

@@ -49,6 +49,7 @@ class Record:
 
 
 _records: dict[str, Record] = {}
+_requests: dict[str, list[int]] = {}  # by survey: requests answered, targets that got an answer
 _lock = threading.Lock()
 
 
@@ -78,6 +79,21 @@ def latency(host: str) -> float | None:
     return taken[len(taken) // 2] if taken else None
 
 
+def count(survey: str, requests: int = 0, targets: int = 0) -> None:
+    """Remember how many requests a survey's targets took."""
+    with _lock:
+        tally = _requests.setdefault(survey, [0, 0])
+        tally[0] += requests
+        tally[1] += targets
+
+
+def requests_per_target(survey: str) -> float | None:
+    """How many requests a target took in this process; None before the first."""
+    with _lock:
+        asked, got = _requests.get(survey, (0, 0))
+    return asked / got if asked and got else None
+
+
 def table() -> "Table":
     """One row a host asked in this process: host, light, requests, failed, seconds, said."""
     from astropy.table import Table
@@ -92,3 +108,4 @@ def forget() -> None:
     """Begin anew."""
     with _lock:
         _records.clear()
+        _requests.clear()

@@ -154,6 +154,7 @@ def body(response: "Response", survey: str, target: str | None = None, page: boo
     finally:
         sessions.done()
     health.note(response.url, None, time.monotonic() - begun)
+    health.count(survey, requests=1)
     return content
 
 
