@@ -1,11 +1,12 @@
 """What the archives of spectra have in common: find the file of each target, download it, read it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from astrofuse_lab.errors import ArchiveError
 from astrofuse_lab.modalities import Modality, Spectrum
+from astrofuse_lab.provenance import Provenance
 from astrofuse_lab.surveys import formats, transport
 from astrofuse_lab.surveys.archive import Archive
 from astrofuse_lab.surveys.spectrum_files import read_spectrum
@@ -56,6 +57,7 @@ class SpectrumArchive(Archive):
     def query(self, targets: Targets, ask: Ask) -> Iterator[Raw]:
         """A search for all targets, then one file a target that was found."""
         given = self.chosen(ask)
+        asked = {"release": ask.release} if ask.release else {}
         for some, answer in self.search(targets.at(self.epoch), ask, given):
             without = tuple(t.object_id for t in some if t.object_id not in answer.products)
             if without:
@@ -63,19 +65,26 @@ class SpectrumArchive(Archive):
             for target in some:
                 if (product := answer.products.get(target.object_id)) is not None:
                     content, media_type, address = transport.ask(self, product.address, target=target.object_id)
-                    yield Raw(self.name, (target.object_id,), content, address, media_type, now(), dict(product.said))
+                    yield Raw(self.name, (target.object_id,), content, address, media_type, now(), {**product.said, **asked})
 
     def read(self, raw: Raw) -> Iterator[tuple[str, Modality]]:
         """The spectrum of the one target; none where the search found nothing."""
         if raw.extra.get("nothing") is True:
             return
         target = raw.target_ids[0]
-        spectrum = read_spectrum(raw.content, self.name, target, provenance_of(self, raw), raw.media_type, flux_unit=self.flux_unit)
+        spectrum = read_spectrum(raw.content, self.name, target, origin_of(self, raw), raw.media_type, flux_unit=self.flux_unit)
         yield target, self.finish(spectrum, raw)
 
     def finish(self, spectrum: Spectrum, raw: Raw) -> Spectrum:
         """What the search said beyond the file, put into the spectrum; as it is by default. Pure."""
         return spectrum
+
+
+def origin_of(survey: Archive, raw: Raw) -> Provenance:
+    """`provenance_of` with the release that was asked for, which `raw.extra` names where it is not the default."""
+    release = raw.extra.get("release")
+    origin = provenance_of(survey, raw)
+    return replace(origin, release=release) if isinstance(release, str) and release else origin
 
 
 def target_rows(survey: str, rows: list[dict[str, str | None]], targets: Targets, column: str = "target_row") -> dict[str, list[dict[str, str | None]]]:
