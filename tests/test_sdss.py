@@ -78,7 +78,8 @@ def test_proper_motions_are_followed_to_the_archives_epoch(server, survey, epoch
 
 def test_dr18_lies_elsewhere(server):
     server.routes = {SQL.replace("17", "18"): SPECTRA, "/dr18/spectro/sdss/redux/*": spec_file()}
-    assert sorted(fetched(at(sdss.SPECTRUM, server), [HERE, THERE], release="DR18")) == ["here", "there"]
+    got = fetched(at(sdss.SPECTRUM, server), [HERE, THERE], release="DR18")
+    assert sorted(got) == ["here", "there"] and got["here"].provenance.release == "DR18"
 
 
 @pytest.mark.parametrize("survey", [sdss.SPECTRUM, sdss.TABLE, apogee.SPECTRUM], ids=lambda s: s.name)

@@ -19,8 +19,9 @@ from astrofuse_lab.errors import ArchiveError
 from astrofuse_lab.modalities import SPECTRUM_UNIT, Modality, Spectrum
 from astrofuse_lab.surveys import formats, transport
 from astrofuse_lab.surveys.archive import Archive, Coverage
+from astrofuse_lab.surveys.spectrum_archive import origin_of
 from astrofuse_lab.surveys.spectrum_units import Pixels, spectrum_of
-from astrofuse_lab.surveys.survey import Ask, Raw, now, provenance_of
+from astrofuse_lab.surveys.survey import Ask, Raw, now
 from astrofuse_lab.surveys.tap_table import separation
 from astrofuse_lab.targets import Target, Targets
 
@@ -49,7 +50,7 @@ class DesiSpectra(Archive):
             best = self._nearest(target, ask, release, stored)
             if best is not None:
                 ids[target.object_id] = best
-        extra: dict[str, object] = {"ids": ids, "fields": {old: new for new, old in stored.items() if new in INCLUDE}}
+        extra: dict[str, object] = {"ids": ids, "fields": {old: new for new, old in stored.items() if new in INCLUDE}, "release": release}
         if not ids:
             yield Raw(self.name, targets.ids, content, address, "application/json", now(), extra)
             return
@@ -76,7 +77,7 @@ class DesiSpectra(Archive):
                 by_id[str(record["sparcl_id"])] = record
         if not isinstance(ids, Mapping):
             raise ArchiveError(self.name, "the answer does not say which spectrum is whose", alone)
-        origin = provenance_of(self, raw)
+        origin = origin_of(self, raw)
         for target, identifier in ids.items():
             if str(identifier) not in by_id:
                 raise ArchiveError(self.name, f"spectrum {identifier} was found and then not sent", target)

@@ -10,7 +10,7 @@ from astrofuse_lab.provenance import Provenance
 from astrofuse_lab.surveys import formats, transport
 from astrofuse_lab.surveys.archive import Archive
 from astrofuse_lab.surveys.spectrum_files import read_spectrum
-from astrofuse_lab.surveys.survey import Ask, Raw, now, provenance_of
+from astrofuse_lab.surveys.survey import Ask, Raw, Survey, now, provenance_of
 from astrofuse_lab.targets import Targets
 
 Choice = Mapping[str, float | int | str | bool]
@@ -80,7 +80,7 @@ class SpectrumArchive(Archive):
         return spectrum
 
 
-def origin_of(survey: Archive, raw: Raw) -> Provenance:
+def origin_of(survey: Survey, raw: Raw) -> Provenance:
     """`provenance_of` with the release that was asked for, which `raw.extra` names where it is not the default."""
     release = raw.extra.get("release")
     origin = provenance_of(survey, raw)
