@@ -99,7 +99,7 @@ def _flat(table: Any, names: dict[str, str]) -> tuple[NDArray[np.int64], Floats]
     index = np.arange(cells, dtype=np.int64)
     ordering = str(table.header.get("ORDERING", "")).strip().upper()
     if ordering == "RING":
-        from astropy_healpix import ring_to_nested
+        from astropy_healpix.core import ring_to_nested
 
         index = np.asarray(ring_to_nested(index, nside), dtype=np.int64)
     elif ordering not in ("NESTED", "NEST"):
