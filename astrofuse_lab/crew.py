@@ -21,6 +21,7 @@ FIRST_WAIT = 1.0  # s, doubled at each attempt, with jitter so that threads do n
 LONGEST_WAIT = 20.0
 LONGEST_ASKED_WAIT = 300.0  # s, of what a server may ask for in Retry-After; who asks for more is left alone
 LONGEST_MESSAGE = 500
+SAME = 3  # times that the same unreadable answer came: it is what the archive has to say
 GIVE_UP = 20  # requests failed in a row: the archive is down, and waiting for the rest is waste
 
 MAKERS = {
@@ -185,8 +186,8 @@ class Crew:
             if blamed not in job.left and len(job.left) < before:
                 job.tries.clear()  # somebody got an answer, and who did not is unknown
             if unread:
-                unread = job.said != said  # the same twice is what the archive has to say
-                job.answers = {}
+                job.unread[said] += 1
+                unread, job.answers = job.unread[said] < SAME, {}
             job.said = said
         job.tries.update(asked)
         pace.misses = pace.misses + 1 if transient else 0
@@ -216,10 +217,10 @@ class Crew:
                 found = [object_id for object_id, _ in book.survey.read(raw)]
             except Exception as error:  # an unreadable answer fails its own targets only
                 digest, job.said = raw.digest(), _words(error)
-                if isinstance(error, MissingExtraError) or digest in job.unread:
-                    self._fail(job.survey, here, job.said)  # the same twice is what the archive has to say
+                job.unread[digest] += 1
+                if isinstance(error, MissingExtraError) or job.unread[digest] >= SAME:
+                    self._fail(job.survey, here, job.said)
                 else:
-                    job.unread.add(digest)
                     again.update(here)
                     bad.append(raw.content)
                 continue

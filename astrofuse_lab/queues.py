@@ -88,8 +88,8 @@ class Job:
         How often each target was asked for in vain.
     answers : dict
         What the archive answered in earlier attempts.
-    unread : set of str
-        Checksums of answers that could not be read.
+    unread : counter of str
+        How often each answer that could not be read came.
     said : str
         The last failure.
     """
@@ -98,7 +98,7 @@ class Job:
     left: dict[str, int]
     tries: Counter[str] = field(default_factory=Counter)
     answers: dict[str, Answer] = field(default_factory=dict)
-    unread: set[str] = field(default_factory=set)
+    unread: Counter[str] = field(default_factory=Counter)
     said: str = ""
 
 

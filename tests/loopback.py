@@ -23,7 +23,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.io.votable import parse_single_table
 from astropy.io.votable.tree import Info, Param, Resource, VOTableFile
-from astropy.table import MaskedColumn, Table
+from astropy.table import MaskedColumn, Table, vstack
 
 from astrofuse_lab.surveys.gaia import COLUMNS
 
@@ -91,7 +91,7 @@ class Archive:
 
     # TAP ---------------------------------------------------------------------------------------
 
-    def tap(self, handler: BaseHTTPRequestHandler, posted: bytes) -> None:
+    def tap(self, handler: BaseHTTPRequestHandler, posted: bytes, times: int = 1) -> None:
         fields = form(handler, posted)
         adql = fields["QUERY"].decode()
         with self.lock:
@@ -108,7 +108,7 @@ class Archive:
         assert fields["UPLOAD"] == b"targets,param:targets"
         upload = parse_single_table(io.BytesIO(fields["targets"])).to_table()
         radius = float(re.search(r"CIRCLE\('ICRS', t.ra, t.dec, ([^)]+)\)", adql)[1])
-        table = match(upload, self.sky, radius)
+        table = vstack([match(upload, self.sky, radius)] * times)
         status = "OK"
         if len(table) > self.limit:
             table, status = table[: self.limit], "OVERFLOW"

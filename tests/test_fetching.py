@@ -284,7 +284,7 @@ def test_real_clients_over_http_with_a_bad_day(archive, offer):
     cut_short = replying(200, b"SIMPLE  =                    T" + b" " * 400, "image/fits")
     archive.replies.append(cut_short)
     assert fetch(targets[:1], hips.name, progress=False, refresh=True).complete  # it is asked for once more
-    archive.replies.extend([cut_short, cut_short])  # the same twice is what the archive has to say
+    archive.replies.extend([cut_short] * crew.SAME)  # the same again and again is what the archive has to say
     cut = fetch(targets[:1], hips.name, progress=False, refresh=True)
     assert cut.status["state"][0] == "failed" and "hips/test, target s0: band g: the FITS file is cut short" in cut.status["message"][0]
     assert cut.retry().complete

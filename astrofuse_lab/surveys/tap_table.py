@@ -225,6 +225,8 @@ class TapTable(Archive):
             distance = separation(asked[0, number], asked[1, number], ra[own], dec[own])
             near = np.flatnonzero(distance <= limit)
             order = near[np.argsort(distance[near], kind="stable")]
+            if len(order) > 1:  # a row that is sent twice is one source
+                order = order[sorted(np.unique([repr(tuple(table[int(i)])) for i in own[order]], return_index=True)[1])]
             if len(order):
                 yield target, own[order], distance[order]
 
