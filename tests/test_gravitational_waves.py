@@ -22,8 +22,8 @@ SUPEREVENT = {
     "preferred_event_data": {"graceid": "G330564", "group": "CBC", "pipeline": "gstlal", "search": "AllSky", "instruments": "H1,L1,V1", "far": 4.5e-13,
                              "gpstime": 1240215503.011549},
 }  # fmt: skip
-FILES = {name: "https://gracedb.ligo.org/..." for name in
-         ("bayestar.multiorder.fits", "bayestar.multiorder.fits,0", "bayestar.fits.gz", "Bilby.multiorder.fits,0", "Bilby.multiorder.fits", "p_astro.json")}  # fmt: skip
+NAMES = ("bayestar.multiorder.fits", "bayestar.multiorder.fits,0", "bayestar.fits.gz", "Bilby.multiorder.fits,0", "Bilby.multiorder.fits", "p_astro.json")
+FILES = dict.fromkeys(NAMES, "https://gracedb.ligo.org/...")
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def fetch(survey, names, **wanted):
 
 def test_a_superevent_is_a_row(server):
     server.routes["/superevents/S190425z/"] = (200, json.dumps(SUPEREVENT).encode(), "application/json")
-    raws, rows = fetch(moved(gracedb.ROWS["gracedb/table"], server.url), ["S190425z", "S000000a"])
+    _, rows = fetch(moved(gracedb.ROWS["gracedb/table"], server.url), ["S190425z", "S000000a"])
     assert list(rows) == ["S190425z"]  # the other is not there, which is no failure
     row = rows["S190425z"]
     assert row.values["far"] == 4.5e-13 and row.values["instruments"] == "H1,L1,V1" and row.values["labels"] == "PE_READY ADVOK"
@@ -150,7 +150,7 @@ def test_strain_of_all_detectors_documented_format(server):
     strain_files(server)
     server.routes["/H1.hdf5"] = hdf5()
     server.routes["/L1.hdf5"] = hdf5(dq=np.r_[np.full(14, 127), 126, np.full(17, 1)].astype(np.uint32))
-    raws, series = fetch(moved(gwosc.ROWS["gwosc/strain"], server.url), ["GW150914", "GW000000"], options={"window": 4.0})
+    _, series = fetch(moved(gwosc.ROWS["gwosc/strain"], server.url), ["GW150914", "GW000000"], options={"window": 4.0})
     assert list(series) == ["GW150914"] and next(a for a in server.asked if a.path.endswith("strain-files")).query["duration"] == "32"
     one = series["GW150914"]
     assert one.channels == ("H1", "L1") and one.values.shape == (2, 256) and one.step == 1 / 64 and one.unit == "strain"
@@ -195,7 +195,7 @@ def test_no_other_file_of_this_machine_is_read(tmp_path):
     raw_storage = hdf5(external=[(str(secret), 0, 2048 * 8)], chunks=None)
     for content in (external(str(secret)), virtual(str(secret)), raw_storage):
         raw = Raw("gwosc/strain", ("t",), content, "", extra={"lengths": [len(content)], "detectors": ["H1"], "window": 32.0, "gps": None})
-        with pytest.raises(ArchiveError, match="gwosc/strain, target t: .*(in the file itself|in another file)"):
+        with pytest.raises(ArchiveError, match=r"gwosc/strain, target t: .*(in the file itself|in another file)"):
             list(gwosc.ROWS["gwosc/strain"].read(raw))
 
 

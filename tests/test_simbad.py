@@ -116,7 +116,7 @@ def test_a_cut_answer_is_asked_for_in_halves(server):
 
 def test_errors_in_simbads_own_words_and_rows_that_were_not_asked_for(server):
     server.routes["/sync"] = (400, b'<VOTABLE><RESOURCE type="results"><INFO name="QUERY_STATUS" value="ERROR">Unknown table "basics"</INFO></RESOURCE></VOTABLE>', "text/xml")
-    with pytest.raises(ArchiveError, match='simbad/text.*Unknown table "basics"'):
+    with pytest.raises(ArchiveError, match=r'simbad/text.*Unknown table "basics"'):
         ask(server, TARGETS)
     content = objects([(7, 1)])
     with pytest.raises(ArchiveError, match="row 7 of 1"):

@@ -95,7 +95,7 @@ def test_what_is_no_sky_map_is_refused(content, words):
 
 def test_more_rows_than_bytes_are_refused_before_they_are_made():
     content = multi_order(distance=False).replace(b"NAXIS2  =                   15", b"NAXIS2  =        9999999999999")
-    with pytest.raises(ArchiveError, match="claims|held"):
+    with pytest.raises(ArchiveError, match=r"claims|held"):
         sky_maps.read(content, "s", FROM, "t")
 
 

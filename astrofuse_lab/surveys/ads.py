@@ -6,6 +6,7 @@ The token is read from ADS_DEV_KEY or ADS_API_TOKEN when a question is asked, an
 """
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -39,7 +40,7 @@ class AdsText(Archive):
         token = _token(self.name, targets.ids[0])
         rows = min(MOST, 20 if ask.limit is None else max(1, ask.limit))
         for target in targets:
-            name = messages.name_of(self.name, target).replace("\\", " ").replace('"', " ")
+            name = " ".join(re.sub(r'["\\]', " ", messages.name_of(self.name, target)).split())
             given = {"q": f'{field}:"{name}"', "fl": FIELDS, "rows": str(rows), "sort": "date desc"}
             try:
                 content, media_type, address = transport.ask(

@@ -78,13 +78,14 @@ class GcnText(Archive):
         first, *others = (formats.json_value(part, self.name, target) for part in messages.pieces(raw))
         with formats.reading(self.name, "list of circulars", target):
             listed = first if isinstance(first, list) else [first]
-            bodies = {int(one["circularId"]): one for one in [*listed, *others] if "body" in one}
-            chosen = [bodies.get(int(one["circularId"]), one) for one in _first(listed, int(most))]  # type: ignore[call-overload]
-            texts = [circular(one) for one in chosen]
+            bodies = {int(one["circularId"]): one for one in [*listed, *others] if one.get("body")}
+            chosen = _first(listed, int(most))  # type: ignore[call-overload]
+            texts = [circular(bodies.get(int(one["circularId"]), one)) for one in chosen]
+            total = len({int(one["circularId"]) for one in listed})
         if not texts:
             return
-        if len(listed) > len(texts):
-            texts.append(f"[{len(texts)} of {len(listed)} circulars; give a larger limit for more]")
+        if total > len(texts):
+            texts.append(f"[{len(texts)} of {total} circulars; give a larger limit for more]")
         yield target, Text(messages.bounded("\n\n".join(texts)), provenance_of(self, raw))
 
 

@@ -19,7 +19,7 @@ RAW_TEXT = "raw text: it may say what the object is, so mask such words before a
 """Part of the release of every survey of texts: it stands in the provenance of each."""
 LONGEST = 200_000
 """Characters of one text."""
-SPACE = re.compile(r"[ \t\r\f\v]+")
+SPACE = re.compile(r"[ \t\r\f\v\xa0]+")
 BLOCKS = frozenset("p br div tr li ul ol table h1 h2 h3 h4 h5 h6 pre td th".split())  # noqa: SIM905
 SILENT = frozenset(("script", "style", "noscript", "template", "head"))
 
