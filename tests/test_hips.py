@@ -174,6 +174,16 @@ def test_a_coloured_hips_gives_three_bands_of_one_request(archive, alpha):
     assert not image.mask[:, 0].any() and image.mask[:, 1:].all() and image.unit == "adu"
 
 
+@pytest.mark.parametrize("count", ["99999999999", "1000", "9" * 25])
+def test_a_header_that_counts_for_ever_is_refused_at_once(survey, archive, count):
+    """astropy looks at each of the axes that a header claims before it looks for the pixels."""
+    whole = cutout({"ra": "10", "dec": "5", "width": "40", "height": "40", "fov": "0.0055", "hips": "CDS/P/TEST/g"})
+    assert whole.count(b"NAXIS   =                    2") == 1
+    archive.replies.append(replying(200, whole.replace(b"NAXIS   =                    2", b"NAXIS   = " + count.rjust(20).encode()[:25]), "image/fits"))
+    with pytest.raises(ArchiveError, match=r"hips/test, target M 31: band g: the FITS file is cut short or unreadable .*NAXIS = "):
+        images(survey, Targets([M31]))
+
+
 @pytest.mark.parametrize("lengths", [None, [3], [5, -1], "4", [1.5, 2.5]])
 def test_lengths_that_are_not_those_of_the_content_are_refused(survey, lengths):
     with pytest.raises(ArchiveError, match=r"hips/test, target x: the answer has 4 bytes"):

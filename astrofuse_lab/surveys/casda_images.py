@@ -130,7 +130,7 @@ class CasdaImage(Archive):
         if there.scheme != "https" and there.netloc != here.netloc:
             raise ArchiveError(self.name, f"the archive names an address that is not HTTPS: {link[:200]}", target.object_id)
         own = there.netloc == here.netloc or there.hostname in HOSTS  # the password goes to nobody else
-        secret = {"auth": (name, word)} if name and word and own else {}
+        secret: dict[str, Any] = {"auth": (name, word)} if name and word and own else {}
         try:
             content, _, _ = transport.ask(self, link, target=target.object_id, **secret)
         except ArchiveError as error:

@@ -34,6 +34,9 @@ OPENERS: tuple[tuple[bytes, Callable[[Any], Any]], ...] = (
     (b"BZh", bz2.BZ2File),
     (b"\xfd7zXZ\x00", lzma.LZMAFile),
 )
+COUNTS = re.compile(rb"(Z?NAXIS|TFIELDS) *= *\+?(\d{4,})(?!\d|\.)")
+CARD = 80  # bytes of a line in a FITS header
+MOST_AXES = 999  # also of columns (FITS 4.0, sections 4.4.1 and 7.3.1)
 STATUS = re.compile(rb"<INFO\b(?=[^>]*QUERY_STATUS)[^>]*value=[\"'](\w+)", re.IGNORECASE)
 
 
@@ -142,6 +145,10 @@ def fits_hdus(content: bytes, survey: str, target: str | None = None) -> "HDULis
     with reading(survey, "FITS file", target):
         if not content.startswith(b"SIMPLE  ="):
             raise ValueError("it does not begin with SIMPLE")
+        # astropy counts to whatever a header says before it looks further
+        for card in COUNTS.finditer(content):
+            if card.start() % CARD == 0 and int(card[2]) > MOST_AXES:
+                raise ValueError(f"{card[1].decode()} = {int(card[2]):g}, of at most {MOST_AXES}")
         units = fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=False, ignore_missing_end=False, ignore_missing_simple=False, output_verify="ignore")
         for number, unit in enumerate(units):
             start, length = unit.fileinfo()["datLoc"], _claimed(unit.header)

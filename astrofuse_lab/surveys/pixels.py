@@ -219,7 +219,7 @@ def image(
     ivar = None
     if all(p.ivar is not None for p in planes):
         ivar = np.stack([np.asarray(p.ivar) for p in planes])
-        mask &= np.isfinite(ivar) & (ivar > 0)
+        mask &= (ivar > 0) & (ivar < np.finfo(np.float32).max)
         ivar = np.where(mask, ivar, 0.0).astype(np.float32)
     if not mask.any():
         return None
