@@ -38,7 +38,7 @@ class JwstImage(Archive):
     licence: str = "free to use with the DJA and JWST acknowledgements"
     release: str = "as the DAWN JWST Archive holds it"
     bands: tuple[str, ...] = ("F090W", "F115W", "F150W", "F200W", "F277W", "F356W", "F444W")
-    coverage: Coverage = Coverage("where NIRCam pointed and the data are public", moc="CDS/P/JWST/*")
+    coverage: Coverage = Coverage("where NIRCam pointed and the data are public")
     scale: float | None = 0.05
     timeout: float = 180.0
     threads: int = 1  # a small machine
