@@ -232,12 +232,7 @@ class Lasair(Broker):
         for content in pixels.unpack(self.name, raw):
             value = formats.json_value(content, self.name, target, dict)
             with formats.reading(self.name, "light curve", target):
-                # a row without a candid is an exposure without a detection
-                rows = [
-                    {**{name: row.get(name) for name in ("fid", "sigmapsf", "diffmaglim", "isdiffpos")}, "magpsf": row.get("magpsf") if row.get("candid") else None,
-                     "jd": row["jd"] if row.get("jd") is not None else float(row["mjd"]) + curves.JD_TO_MJD}
-                    for row in value["candidates"]
-                ]  # fmt: skip
+                rows = [_lasair(row) for row in value["candidates"]]
             if rows:
                 yield from self._curve({"candidate": rows[0], "prv_candidates": rows[1:]}, raw, target)
 
@@ -256,6 +251,15 @@ class Lasair(Broker):
             if "wants a login" not in str(error):
                 raise
             raise ArchiveError(self.name, f"Lasair does not take the token in {TOKEN}. Make a new one on your page at https://lasair-ztf.lsst.ac.uk", target.object_id) from None
+
+
+def _lasair(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A candidate in the words of the packets. One without a candid is an exposure without a detection, its magnitude the limit."""
+    seen = bool(row.get("candid"))
+    jd = row["jd"] if row.get("jd") is not None else float(row["mjd"]) + curves.JD_TO_MJD
+    depth = row.get("diffmaglim") if seen or row.get("diffmaglim") is not None else row.get("magpsf")
+    return {"jd": jd, "fid": row["fid"], "magpsf": row["magpsf"] if seen else None, "sigmapsf": row["sigmapsf"] if seen else None, "diffmaglim": depth,
+            "isdiffpos": row.get("isdiffpos")}  # fmt: skip
 
 
 def _token(survey: str) -> str:
