@@ -15,7 +15,7 @@ from loopback import votable
 
 from astrofuse_lab.errors import ArchiveError, InputError
 from astrofuse_lab.modalities import Text
-from astrofuse_lab.surveys import ads, alma_proposals, arxiv, atel, gcn, messages
+from astrofuse_lab.surveys import ads, alma_proposals, arxiv, atel, gcn, mast_proposals, messages
 from astrofuse_lab.surveys.survey import Ask, Raw
 from astrofuse_lab.targets import Target, Targets
 
@@ -228,6 +228,43 @@ def test_alma_columns_recorded_answer():
     content = votable(Table({n: [str(table[n][0])] for n in alma_proposals.COLUMNS}))
     found = dict(alma_proposals.TEXT.read(Raw("alma/text", ("M83",), content, "")))
     assert found["M83"].text.startswith("Mapping Molecular ISM in the Whole Disk of M83 (ALMA 2017.1.00079.S, Koda, Jin). Keywords: Spiral galaxies")
+
+
+# MAST ----------------------------------------------------------------------------------------------
+
+
+def test_programmes_at_a_position(server):
+    def answer(asked):
+        wanted = json.loads(asked.fields["request"])
+        assert wanted["service"] == "Mast.Caom.Filtered.Position" and wanted["params"]["filters"] == [{"paramName": "obs_collection", "values": ["HST"]}]
+        row = {"obs_collection": "HST", "proposal_id": "8880", "proposal_pi": "Osten", "obs_title": "EV Lac", "target_classification": "STAR;M V-IV", "instrument_name": "STIS/CCD", "target_name": "x"}
+        rows = [row, {**row, "instrument_name": "WFC3"}, {**row, "proposal_id": "12345", "obs_title": "A newer one", "proposal_pi": None}, {**row, "proposal_id": None}]
+        rows = rows if wanted["params"]["position"] == "341.7, 44.33, 0.001" else []
+        return (200, json.dumps({"status": server.status, "msg": "wait", "data": rows, "paging": {"rowsTotal": len(rows) + server.more}}).encode(), "text/json")
+
+    server.routes["/"] = answer
+    server.status, server.more = "COMPLETE", 0
+    targets = Targets([Target("EV Lac", 341.7, 44.33), Target("b", 10.0, 20.0)])
+    _, texts = fetch(mast_proposals.TEXT, server, targets, radius=3.6, bands=("HST",))
+    assert list(texts) == ["EV Lac"]
+    assert texts["EV Lac"].text == ("A newer one (HST 12345). Instruments: STIS/CCD. Target classification: STAR;M V-IV.\n\n"
+                                    "EV Lac (HST 8880, Osten). Instruments: STIS/CCD, WFC3. Target classification: STAR;M V-IV.")  # fmt: skip
+    server.more = 1
+    with pytest.raises(ArchiveError, match="not complete"):
+        fetch(mast_proposals.TEXT, server, targets, radius=3.6, bands=("HST",))
+    server.status = "EXECUTING"
+    with pytest.raises(ArchiveError, match="still at work") as caught:
+        fetch(mast_proposals.TEXT, server, targets, radius=3.6, bands=("HST",))
+    assert caught.value.transient
+
+
+@pytest.mark.parametrize("name", ["advSearch.json", "advSearchPos.json"])
+def test_programmes_recorded_answer(name):
+    path = ASTROQUERY / "mast" / "tests" / "data" / name
+    if not path.is_file():
+        pytest.skip("this astroquery was installed without its test data")
+    text = dict(mast_proposals.TEXT.read(Raw("mast/text", ("t",), path.read_bytes(), "")))["t"].text
+    assert ("EV Lac (HST 8880, Osten)." if name == "advSearch.json" else "EXTENDED GALEX COVERAGE OF THE CFHT 'WIDE' LEGACY SURVEY (GALEX") in text
 
 
 # what they share -----------------------------------------------------------------------------------

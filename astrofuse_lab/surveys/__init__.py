@@ -72,6 +72,7 @@ SURVEYS: dict[str, str] = {
     "gcn/text": "astrofuse_lab.surveys.gcn:TEXT",
     "atel/text": "astrofuse_lab.surveys.atel:TEXT",
     "alma/text": "astrofuse_lab.surveys.alma_proposals:TEXT",
+    "mast/text": "astrofuse_lab.surveys.mast_proposals:TEXT",
     "gracedb/table": "astrofuse_lab.surveys.gracedb:ROWS",
     "gracedb/sky_map": "astrofuse_lab.surveys.gracedb:ROWS",
     "gwosc/table": "astrofuse_lab.surveys.gwosc:ROWS",
