@@ -95,8 +95,8 @@ def wanted(columns: "Wanted | Sequence[str] | None") -> dict[str, tuple[str, str
     pairs = columns.items() if isinstance(columns, Mapping) else ((c, c) for c in columns)
     made = {}
     for ours, theirs in pairs:
-        name, unit = (theirs, "") if isinstance(theirs, str) else (tuple(theirs) if len(theirs) == 2 else (None, None))
-        if not (isinstance(ours, str) and isinstance(name, str) and isinstance(unit, str)):
+        pair = (theirs, "") if isinstance(theirs, str) else tuple(theirs) if isinstance(theirs, Sequence) else ()
+        if not (isinstance(ours, str) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
             raise InputError(f"columns: {ours!r} is {theirs!r}. Give the service's column, or a pair of column and unit: ('f_ks', 'mJy').")
-        made[ours] = (name, unit)
+        made[ours] = (pair[0], pair[1])
     return made
