@@ -10,10 +10,12 @@ from astrofuse_lab.cache import Answers
 from astrofuse_lab.crew import Crew, Event
 from astrofuse_lab.errors import InputError, StorageError
 from astrofuse_lab.found import Found, Ledger
-from astrofuse_lab.naming import from_names, from_region
+from astrofuse_lab.naming import from_names, from_text
 from astrofuse_lab.progress import Progress, Reporter
 from astrofuse_lab.questions import chosen_surveys, requests_to
+from astrofuse_lab.region_search import from_region
 from astrofuse_lab.surveys.survey import Survey
+from astrofuse_lab.target_files import from_file
 from astrofuse_lab.targets import Targets
 
 __all__ = ["Found", "Targets", "fetch"]
@@ -25,8 +27,10 @@ MODES = {
     "offline": "the cache alone is asked",
 }
 
-# targets.py is data only: the ways that need a survey or the network are joined to the class here
+# targets.py is data only: the ways that need a survey, a file or the network are joined to the class here
 Targets.from_names = staticmethod(from_names)
+Targets.from_text = staticmethod(from_text)
+Targets.from_file = staticmethod(from_file)
 Targets.from_region = staticmethod(from_region)
 
 

@@ -1,6 +1,6 @@
-"""Targets from names and from a region of the sky. The door binds both to `Targets`."""
+"""Targets from names and from lines of text. `fetching` binds both to `Targets`."""
 
-import importlib
+import math
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +8,9 @@ from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
 from astrofuse_lab.errors import ArchiveError, InputError, TargetError, UnknownNameError
-from astrofuse_lab.surveys import SURVEYS
-from astrofuse_lab.targets import Target, Targets
+from astrofuse_lab.notation import FRAMES, Entry, entry
+from astrofuse_lab.target_columns import GAIA_EPOCH, columns_of, sifted
+from astrofuse_lab.targets import Target, Targets, ends_of
 
 TIMEOUT = 20.0  # s
 THREADS = 4
@@ -18,14 +19,8 @@ NUMBER = r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?"
 POSITION = re.compile(rf"^%J\s+({NUMBER})\s+({NUMBER})", re.MULTILINE)
 MOTION = re.compile(rf"^%P\s+({NUMBER})\s+({NUMBER})", re.MULTILINE)
 
-REGIONS = {
-    # provider: what finds its objects in a circle (ra, dec, radius in deg, n)
-    "practice": "astrofuse_lab.surveys.practice.catalogue:objects_in",
-    "gaia": "astrofuse_lab.surveys.gaia:objects_in",
-}
 
-
-def from_names(names: str | Iterable[str], *, errors: Literal["raise", "skip"] = "raise") -> Targets:
+def from_names(names: str | Iterable[str], *, errors: Literal["raise", "skip"] = "raise", time: Any = None) -> Targets:
     """Targets by name.
 
     Names of the practice sky (``practice-00000042``) need no network. All others are asked of the Sesame resolver of
@@ -37,6 +32,8 @@ def from_names(names: str | Iterable[str], *, errors: Literal["raise", "skip"] =
     names : str or iterable of str
     errors : {"raise", "skip"}
         What to do about names that do not resolve: raise, or leave them out and say so in ``targets.notes``.
+    time : pair, optional
+        Time window of all targets, as in `Targets.during`.
 
     Returns
     -------
@@ -56,89 +53,117 @@ def from_names(names: str | Iterable[str], *, errors: Literal["raise", "skip"] =
     wanted = [name for name in wanted if name]
     if not wanted:
         raise TargetError("no names were given. Type e.g. Targets.from_names(['M 31', '3C 273']).")
-    with ThreadPoolExecutor(max_workers=min(THREADS, len(wanted))) as pool:
-        outcomes = list(pool.map(_resolve, wanted))
+    outcomes = _resolve_all(wanted)
     resolved = [t for t in outcomes if isinstance(t, Target)]
     lost = [f"{name!r} ({why})" for name, why in zip(wanted, outcomes, strict=True) if isinstance(why, str)]
     if lost and (errors == "raise" or not resolved):
         count = f"{len(lost)} of {len(wanted)} names did not resolve"
         advice = "Correct them, or leave them out with Targets.from_names(names, errors='skip')." if resolved else "Correct them, or give positions."
         raise TargetError(f"{count}: {', '.join(lost[:10])}{', ...' if len(lost) > 10 else ''}. {advice}")
-    return Targets(resolved, [f"left out: {each}" for each in lost])
+    made = Targets(resolved, [f"left out: {each}" for each in lost])
+    return made if time is None else made.during(*ends_of(time))
 
 
-def from_region(center: Any, radius: Any, n: int = 100, survey: str = "practice/table") -> Targets:
-    """The objects that a survey has in a circle on the sky.
+def from_text(
+    text: str, *, frame: str = "icrs", errors: Literal["raise", "skip"] = "raise", near: float = 1.0, time: Any = None, epoch: float | None = None,
+) -> Targets:  # fmt: skip
+    """Targets from lines, as pasted: one object a line.
+
+    A line is a name, a position, or both in either order; what follows ``#`` is a comment. Positions are degrees
+    (``150.1 2.2``), hours and degrees (``10:00:24 +02:12:00``, ``10h00m24s +02d12m``, ``10 00 24 +02 12 00``), designations
+    (``SDSS J100024.00+021200.0``), or in a frame that is named (``gal 120.5 -3.2``, ``l=120.5 b=-3.2``, ``12:00:00 +10:00:00 B1950``).
+    Names are resolved as by `from_names`.
 
     Parameters
     ----------
-    center : SkyCoord, str or pair
-        A SkyCoord; ``"150.1 2.2"`` in deg or ``"10:00:24 +02:12:00"`` in hours and deg; or (ra, dec) in deg.
-    radius : Quantity or float
-        A plain number is arcsec, as everywhere.
-    n : int
-        At most so many.
-    survey : str
-        A survey of the practice sky, or ``"gaia/table"``.
+    text : str
+    frame : str
+        Frame of positions that do not say theirs: icrs, fk5, fk4 (B1950), galactic, ecliptic or supergalactic.
+    errors : {"raise", "skip"}
+        What to do about lines that are no targets: raise, or leave them out and say so in ``targets.notes``.
+    near : float
+        arcsec. Objects that lie closer together are named in ``targets.notes``, and kept.
+    time : pair, optional
+        Time window of all targets.
+    epoch : float, optional
+        Julian year of the positions; 2016 where it is not said.
+
+    Returns
+    -------
+    Targets
+        In the order of the lines; a position without a name is called ``target-`` and the number of its line less one. Lines count from 1.
 
     Raises
     ------
     TargetError
-        If the centre is no position, or no object lies in the circle.
-    InputError
-        If the survey cannot search regions, or `radius` or `n` cannot be used.
+        If there is no line, or a line is no target.
+    ArchiveError
+        If there are names and the resolver cannot be reached.
     """
-    provider = survey.partition("/")[0]
-    if provider not in REGIONS or survey not in SURVEYS:
-        raise UnknownNameError("survey that can search a region", survey, [f"{name}/table" for name in REGIONS])
-    try:
-        degrees = float(radius.to_value("deg") if hasattr(radius, "to_value") else float(radius) / 3600)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"radius={radius!r} is no angle ({error}). Type e.g. radius=0.5 * u.deg, or a plain number of arcsec.") from None
-    if not 0 < degrees <= 180:
-        raise InputError(f"radius={radius!r} is not an angle between 0 and 180 deg.")
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise InputError(f"n={n!r} is not a number of objects, at least 1.")
-    ra, dec = _center(center)
-    module, _, name = REGIONS[provider].partition(":")
-    targets = getattr(importlib.import_module(module), name)(ra, dec, degrees, n)
-    if not len(targets):
-        raise TargetError(f"{survey} has no object within {degrees * 3600:g} arcsec of RA {ra:.5f}, Dec {dec:.5f} deg. Give a larger radius.")
-    assert isinstance(targets, Targets)
-    return targets
-
-
-def _center(center: Any) -> tuple[float, float]:
-    """ICRS degrees from whatever names a position; TargetError if it is none."""
-    if hasattr(center, "icrs"):
-        if not getattr(center, "isscalar", True):
-            raise TargetError(f"center holds {len(center)} positions; a region has one. Type center[0].")
-        return float(center.icrs.ra.deg), float(center.icrs.dec.deg)
-    try:
-        ra, dec = _pair(center)
-    except (TypeError, ValueError) as error:
-        raise TargetError(
-            f"center={center!r} is no position ({error}). Type (150.1, 2.2), '150.1 2.2' or '10:00:24 +02:12:00'; "
-            "for a name: center = Targets.from_names(['M 31'])[0], then (center.ra, center.dec)."
-        ) from None
-    Targets([Target("center", ra, dec)])
-    return ra, dec
-
-
-def _pair(center: Any) -> tuple[float, float]:
-    if not isinstance(center, str):
-        ra, dec = (float(v.to_value("deg") if hasattr(v, "to_value") else v) for v in center)
-        return ra, dec
-    parts = center.replace(",", " ").split()
-    if len(parts) == 2:
+    if frame.lower() not in FRAMES:
+        raise UnknownNameError("frame", frame, list(FRAMES))
+    if errors not in ("raise", "skip"):
+        raise InputError(f"errors={errors!r}: 'raise' or 'skip'.")
+    said: dict[int, Entry] = {}
+    wrong: dict[int, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
         try:
-            return float(parts[0]), float(parts[1])
-        except ValueError:
-            pass  # sexagesimal
-    from astropy.coordinates import SkyCoord
+            one = entry(line, FRAMES[frame.lower()])
+        except ValueError as error:
+            wrong[number] = str(error)
+            continue
+        if one is not None:
+            said[number] = one
+    if not said and not wrong:
+        raise TargetError("no targets yet. Type one a line: a name, or RA and Dec, e.g. 150.1 2.2 (deg) or 10:00:24 +02:12:00")
+    places = _icrs({n: one for n, one in said.items() if one.place is not None})
+    named = list(dict.fromkeys(one.name for one in said.values() if one.place is None))
+    resolved = dict(zip(named, _resolve_all(named), strict=True))
+    rows: dict[int, Target] = {}
+    for number, one in said.items():
+        found = resolved[one.name] if one.place is None else Target(one.name or f"target-{number - 1:05d}", *places[number], GAIA_EPOCH if epoch is None else epoch)
+        if isinstance(found, Target):
+            rows[number] = found
+        else:
+            wrong[number] = f"{one.name!r} ({found})"
+    if wrong and (errors == "raise" or not rows):
+        listed = [f"line {n}: {wrong[n]}" for n in sorted(wrong)]
+        more = f"; {len(listed) - 5} more" if len(listed) > 5 else ""
+        advice = " Correct them, or leave them out with errors='skip'." if rows else ""
+        raise TargetError(f"{len(wrong)} of {len(wrong) + len(rows)} lines are no targets: {'; '.join(listed[:5])}{more}.{advice}")
+    return _listed(rows, wrong, said, errors, near, time)
 
-    coord = SkyCoord(center, unit=("hourangle", "deg"))
-    return float(coord.ra.deg), float(coord.dec.deg)
+
+def _listed(rows: dict[int, Target], wrong: dict[int, str], said: dict[int, Entry], errors: str, near: float, time: Any) -> Targets:
+    """Targets of lines, with notes on lines left out, on lines that say less than they seem to, on repeats and neighbours."""
+    of = list(rows.values())
+    spans = [t.time or (math.nan, math.nan) for t in of]
+    columns = columns_of([t.object_id for t in of], *([getattr(t, name) for t in of] for name in Targets.columns), spans, [t.identifier for t in of])
+    sound, notes = sifted(columns, errors, near, "line", list(rows), "errors='skip' leaves such lines out.")
+    remarks = [f"line {n}: {said[n].name!r}: {said[n].remark}" for n in rows if said[n].remark]
+    made = Targets._of(sound, [*(f"left out: line {n}: {wrong[n]}" for n in sorted(wrong)), *remarks, *notes])
+    return made if time is None else made.during(*ends_of(time), replace=False)
+
+
+def _icrs(said: dict[int, Entry]) -> dict[int, tuple[float, float]]:
+    """Positions in any frames as ICRS degrees, all of one frame at once."""
+    made = {number: one.place for number, one in said.items() if one.place is not None and one.frame == "icrs"}
+    for frame in sorted({one.frame for one in said.values()} - {"icrs"}):
+        from astropy.coordinates import SkyCoord
+
+        numbers = [number for number, one in said.items() if one.frame == frame]
+        places = [place for number in numbers if (place := said[number].place) is not None]
+        there = SkyCoord([lon for lon, _ in places], [lat for _, lat in places], unit="deg", frame=frame).icrs
+        made |= dict(zip(numbers, zip(there.ra.deg.tolist(), there.dec.deg.tolist(), strict=True), strict=True))
+    return made
+
+
+def _resolve_all(names: list[str]) -> list[Target | str]:
+    """A target of each name, or why there is none."""
+    if not names:
+        return []
+    with ThreadPoolExecutor(max_workers=min(THREADS, len(names))) as pool:
+        return list(pool.map(_resolve, names))
 
 
 def _resolve(name: str) -> Target | str:

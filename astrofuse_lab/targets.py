@@ -1,19 +1,18 @@
-"""Lists of targets: data only. Names are resolved and regions searched in `fetching`."""
+"""Lists of targets: data only. Names are resolved, files read and regions searched in the rooms that `fetching` binds here."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrofuse_lab.errors import TargetError
+from astrofuse_lab.errors import InputError, TargetError
+from astrofuse_lab.positions import propagated
+from astrofuse_lab.target_columns import DEC_NAMES, GAIA_EPOCH, ID_NAMES, RA_NAMES, Columns, bad_rows, columns_of, read_columns, row_problem, sifted
 
-RA_NAMES = ("ra", "raj2000", "ra_icrs", "ra_deg", "_raj2000", "s_ra", "alpha")
-DEC_NAMES = ("dec", "dej2000", "decj2000", "de_icrs", "dec_icrs", "dec_deg", "_dej2000", "s_dec", "delta", "decl")
-ID_NAMES = ("object_id", "id", "target", "name", "objectid", "source_id", "main_id", "designation")
-GAIA_EPOCH = 2016.0
+__all__ = ["DEC_NAMES", "GAIA_EPOCH", "ID_NAMES", "RA_NAMES", "Target", "Targets", "ends_of", "span_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +49,15 @@ class Target:
 
 
 class Targets(Sequence[Target]):
-    """An ordered list of targets, each id once.
+    """An ordered list of targets, each id once; held by column, so that a million of them fit in memory.
 
-    Build it with `from_table`, `from_names` or `from_region`.
+    Build it with `from_table`, `from_file`, `from_text`, `from_names` or `from_region`.
 
     Parameters
     ----------
     targets : iterable of Target
     notes : sequence of str
-        What was left out and why, by row number; shown by ``print(targets)``.
+        What was left out and why, by row number, and which objects lie close together.
 
     Raises
     ------
@@ -67,79 +66,82 @@ class Targets(Sequence[Target]):
     """
 
     columns: ClassVar[tuple[str, ...]] = ("ra", "dec", "epoch", "pmra", "pmdec")
-    from_names: ClassVar[Callable[..., "Targets"]]  # these two need a survey or the network: `fetching` binds them
+    from_names: ClassVar[Callable[..., "Targets"]]  # these need a survey, a file or the network: `fetching` binds them
     from_region: ClassVar[Callable[..., "Targets"]]
+    from_text: ClassVar[Callable[..., "Targets"]]
+    from_file: ClassVar[Callable[..., "Targets"]]
 
     def __init__(self, targets: Iterable[Target], notes: Sequence[str] = ()) -> None:
-        self._targets = tuple(targets)
-        self.notes = tuple(notes)
+        rows = tuple(targets)
+        spans = [t.time or (math.nan, math.nan) for t in rows] if any(t.time is not None for t in rows) else None
+        numbers = ([getattr(t, name) for t in rows] for name in self.columns)
+        self._hold(columns_of([t.object_id for t in rows], *numbers, spans, [t.identifier for t in rows]), notes)
+        for row in bad_rows(self._columns)[:1]:
+            raise TargetError(f"row {row} ({self.ids[row]!r}): {row_problem(self._columns, row)}")
         seen: dict[str, int] = {}
-        for row, target in enumerate(self._targets):
-            problem = _problem(target)
-            if problem:
-                raise TargetError(f"row {row} ({target.object_id!r}): {problem}")
-            if target.object_id in seen:
+        for row, object_id in enumerate(self.ids if len(self._rows) < len(rows) else ()):
+            if seen.setdefault(object_id, row) != row:
                 raise TargetError(
-                    f"row {row}: the id {target.object_id!r} was already given in row {seen[target.object_id]}. "
+                    f"row {row}: the id {object_id!r} was already given in row {seen[object_id]}. "
                     "Give each target an id of its own, or none to have them numbered."
                 )
-            seen[target.object_id] = row
-        self._row = seen
+
+    def _hold(self, columns: Columns, notes: Sequence[str] = ()) -> None:
+        self._columns = columns
+        self.notes = tuple(notes)
+        self._places: dict[str, int] | None = None
 
     @classmethod
-    def from_table(cls, table: Any, *, id: str | None = None, ra: str | None = None, dec: str | None = None) -> "Targets":
+    def _of(cls, columns: Columns, notes: Sequence[str] = ()) -> "Targets":
+        """Of columns that were checked before."""
+        made = cls.__new__(cls)
+        for column in columns[1:6]:
+            column.setflags(write=False)
+        made._hold(columns, notes)
+        return made
+
+    @property
+    def _rows(self) -> dict[str, int]:
+        if self._places is None:
+            self._places = {object_id: row for row, object_id in enumerate(self.ids)}
+        return self._places
+
+    @classmethod
+    def from_table(
+        cls, table: Any, *, id: str | None = None, ra: str | None = None, dec: str | None = None, epoch: float | str | None = None,
+        errors: Literal["raise", "skip"] = "raise", near: float = 1.0, time: Any = None,
+    ) -> "Targets":  # fmt: skip
         """Targets from any table with positions.
 
         Parameters
         ----------
-        table : astropy Table, pandas DataFrame, mapping of columns, or list of mappings
-            Positions in degrees, ICRS. Columns may carry a unit (astropy): hourangle and radian are converted.
+        table : astropy, pyarrow or pandas table, mapping of columns, or list of mappings
+            Positions ICRS: degrees, or text in any notation (hours where sexagesimal). Columns may carry a unit (astropy):
+            hourangle, radian, arcsec per year and the like are converted. Columns ``epoch`` (or ``ref_epoch``), ``pmra``,
+            ``pmdec`` (mas per year), ``time_start``, ``time_stop`` (MJD) and ``identifier`` are taken over.
         id, ra, dec : str, optional
             Column names; the usual ones are recognised.
+        epoch : float or str, optional
+            Julian year of positions that have none, or the column that holds it; 2016 where nothing says otherwise.
+        errors : {"raise", "skip"}
+            What to do about rows that are no targets: raise, or leave them out and say so in ``targets.notes``.
+        near : float
+            arcsec. Objects that lie closer together are named in ``targets.notes``, and kept.
+        time : pair, optional
+            Time window of all targets without one, as in `during`.
 
         Returns
         -------
         Targets
-            Rows that are exact repeats of an earlier row are left out and named in `notes`.
+            Rows that are exact repeats of an earlier row are left out and named in `notes`. Rows count from 0.
 
         Raises
         ------
         TargetError
             If columns are missing, or a position is not on the sky; the row is named.
         """
-        columns = _columns(table)
-        lower = {name.lower(): name for name in columns}
-        ra_name = ra or _first(RA_NAMES, lower)
-        dec_name = dec or _first(DEC_NAMES, lower)
-        for given, role in ((ra_name, "ra"), (dec_name, "dec")):
-            if given is None or given not in columns:
-                raise TargetError(
-                    f"no column for {role} among {list(columns)[:12]}. "
-                    f"Say which one it is: Targets.from_table(table, ra='...', dec='...')."
-                )
-        assert ra_name is not None and dec_name is not None
-        id_name = id or _first(ID_NAMES, lower)
-        lon, lat = _degrees(columns[ra_name], ra_name), _degrees(columns[dec_name], dec_name)
-        ids = [str(v) for v in columns[id_name]] if id_name else [f"target-{i:05d}" for i in range(len(lon))]
-        lengths = {name: len(column) for name, column in ((ra_name, lon), (dec_name, lat), (id_name, ids)) if name}
-        if len(set(lengths.values())) > 1:
-            raise TargetError(f"columns of unequal length: {', '.join(f'{name} has {n} rows' for name, n in lengths.items())}.")
-        extra = {n: _degrees(columns[lower[n]], n, angle=False) for n in ("epoch", "pmra", "pmdec") if n in lower}
-        rows, notes = [], []
-        first: dict[Target, int] = {}
-        for i, (object_id, x, y) in enumerate(zip(ids, lon, lat, strict=True)):
-            # a missing proper motion is a motion of zero, not a reason to lose the object
-            more: dict[str, Any] = {n: float(v[i]) for n, v in extra.items() if np.isfinite(v[i])}
-            target = Target(object_id, float(x), float(y), **more)
-            if target in first:
-                notes.append(f"row {i}: {object_id!r} repeats row {first[target]}; left out")
-                continue
-            first[target] = i
-            problem = _problem(target)
-            if problem:
-                raise TargetError(f"row {i} ({object_id!r}): {problem}")
-            rows.append(target)
-        return cls(rows, notes)
+        made = cls._of(*sifted(read_columns(table, id, ra, dec, epoch), errors, near, advice="Targets.from_table(table, errors='skip') leaves such rows out."))
+        return made if time is None else made.during(*ends_of(time), replace=False)
 
     @classmethod
     def from_identifiers(cls, identifiers: Iterable[str]) -> "Targets":
@@ -151,108 +153,130 @@ class Targets(Sequence[Target]):
 
     @classmethod
     def from_times(cls, intervals: Mapping[str, tuple[float, float]]) -> "Targets":
-        """Stretches of time by a name: ``Targets.from_times({"flare": (57272.0, 57272.5)})``, MJD (UTC)."""
-        return cls(Target(str(name), time=(float(first), float(last))) for name, (first, last) in intervals.items())
+        """Stretches of time by a name: ``Targets.from_times({"flare": (57272.0, 57272.5)})``, MJD (UTC), ISO dates or astropy Times."""
+        return cls(Target(str(name), time=span_of(*ends_of(ends), error=TargetError)) for name, ends in intervals.items())
 
     @property
     def ids(self) -> tuple[str, ...]:
         """The identifiers, in order."""
-        return tuple(t.object_id for t in self._targets)
+        return self._columns.ids
 
     @property
     def ra(self) -> NDArray[np.float64]:
         """Right ascension, deg."""
-        return np.array([t.ra for t in self._targets], dtype=np.float64)
+        return self._columns.ra
 
     @property
     def dec(self) -> NDArray[np.float64]:
         """Declination, deg."""
-        return np.array([t.dec for t in self._targets], dtype=np.float64)
+        return self._columns.dec
 
     def select(self, ids: Iterable[str]) -> "Targets":
         """The targets with these ids, in this order."""
         wanted = list(ids)
-        missing = [i for i in wanted if i not in self._row]
+        missing = [i for i in wanted if i not in self._rows]
         if missing:
             raise TargetError(f"no target has the id {missing[0]!r} ({len(missing)} unknown of {len(wanted)}).")
-        return Targets(self._targets[self._row[i]] for i in wanted)
+        if len(set(wanted)) < len(wanted):
+            twice = next(i for i in wanted if wanted.count(i) > 1)
+            raise TargetError(f"the id {twice!r} is asked for {wanted.count(twice)} times; a list of targets has each id once.")
+        return self._of(self._columns.take([self._rows[i] for i in wanted]))
 
     def at(self, epoch: float) -> "Targets":
-        """The same targets, moved along their proper motions to another epoch (Julian year)."""
-        moved = []
-        for t in self._targets:
-            years = epoch - t.epoch
-            dec = t.dec + t.pmdec * years / 3.6e6
-            ra = (t.ra + t.pmra * years / 3.6e6 / max(np.cos(np.radians(t.dec)), 1e-9)) % 360.0
-            moved.append(replace(t, ra=float(ra), dec=float(np.clip(dec, -90, 90)), epoch=epoch))
-        return Targets(moved, self.notes)
+        """The same targets, moved along their proper motions to another epoch (Julian year).
+
+        Motion is uniform and straight, with no radial velocity and parallax (`positions.propagated`): exact across the
+        poles, where adding ``pmra / cos(dec)`` is not.
+        """
+        held = self._columns
+        moved = propagated(held.ra, held.dec, held.pmra, held.pmdec, float(epoch) - held.epoch)
+        return self._of(Columns(held.ids, moved[0], moved[1], np.full(len(self), float(epoch)), moved[2], moved[3], held.times, held.identifiers), self.notes)
+
+    def during(self, start: Any, stop: Any, *, replace: bool = True) -> "Targets":
+        """The same targets, wanted between two times only.
+
+        Parameters
+        ----------
+        start, stop : float, str or Time
+            MJD, an ISO date such as ``"2020-01-31"`` (UTC), or an astropy Time.
+        replace : bool
+            Whether targets that have a time window of their own get this one too.
+
+        Raises
+        ------
+        InputError
+            If they are no times, or not in this order.
+        """
+        span = span_of(start, stop)
+        times = np.tile(np.array(span), (len(self), 1))
+        own = self._columns.times
+        if own is not None and not replace:
+            times = np.where(np.isnan(own), times, own)
+        return self._of(self._columns._replace(times=times), self.notes)
 
     def to_dict(self) -> dict[str, list[Any]]:
-        """Columns as lists: object_id, ra, dec, epoch, pmra, pmdec."""
-        names = ("object_id", *self.columns)
-        return {name: [getattr(t, name) for t in self._targets] for name in names}
+        """Columns as lists: object_id, ra, dec, epoch, pmra, pmdec; time_start, time_stop and identifier where a target has them.
+
+        `from_table` takes it back.
+        """
+        held = self._columns
+        made: dict[str, list[Any]] = {"object_id": list(held.ids), **{name: getattr(held, name).tolist() for name in self.columns}}
+        if held.times is not None:
+            made |= {"time_start": held.times[:, 0].tolist(), "time_stop": held.times[:, 1].tolist()}
+        if held.identifiers is not None:
+            made["identifier"] = list(held.identifiers)
+        return made
 
     def __len__(self) -> int:
-        return len(self._targets)
+        return len(self._columns.ids)
 
     def __iter__(self) -> Iterator[Target]:
-        return iter(self._targets)
+        return (self._target(row) for row in range(len(self)))
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return Targets(self._targets[index])
+            return self._of(self._columns.take(range(*index.indices(len(self)))))
         if isinstance(index, str):
             return self.select([index])[0]
-        return self._targets[index]
+        return self._target(range(len(self))[index])
+
+    def _target(self, row: int) -> Target:
+        held = self._columns
+        # math.nan itself: two targets without position are equal then, as their parts are compared by identity first
+        ra, dec = (math.nan if math.isnan(v) else v for v in (float(held.ra[row]), float(held.dec[row])))
+        span = None if held.times is None or np.isnan(held.times[row]).all() else (float(held.times[row, 0]), float(held.times[row, 1]))
+        name = held.identifiers[row] if held.identifiers else ""
+        return Target(held.ids[row], ra, dec, float(held.epoch[row]), float(held.pmra[row]), float(held.pmdec[row]), span, name)
 
     def __repr__(self) -> str:
         noted = f", {len(self.notes)} notes" if self.notes else ""
         return f"Targets({len(self)} objects{noted})"
 
 
-def _problem(target: Target) -> str:
-    """What is wrong with a position, in words; empty when nothing is."""
-    if not target.object_id.strip():
-        return "the id is empty."
-    if target.time is not None and not (np.isfinite(target.time).all() and target.time[0] < target.time[1]):
-        return f"the time {target.time} is no interval: first and last MJD."
-    if np.isnan(target.ra) and np.isnan(target.dec) and (target.time is not None or target.identifier):
-        return ""
-    if not np.isfinite(target.ra) or not np.isfinite(target.dec):
-        return f"the position (RA {target.ra}, Dec {target.dec}) is not a number. Remove the row or fill it in."
-    if not 0.0 <= target.ra <= 360.0:
-        return f"RA {target.ra} is outside 0 to 360 deg. Is it in hours, or in another column?"
-    if not -90.0 <= target.dec <= 90.0:
-        return f"Dec {target.dec} is outside -90 to +90 deg. Are ra and dec swapped?"
-    return ""
+def span_of(start: Any, stop: Any, error: type[InputError] = InputError) -> tuple[float, float]:
+    """Two times as MJD (UTC): numbers as they are, ISO dates and astropy Times converted."""
+    ends = []
+    for one in (start, stop):
+        if isinstance(one, str):
+            from astropy.time import Time
+
+            try:
+                one = Time(one, scale="utc")
+            except ValueError:
+                raise error(f"time={one!r} is no date. Type MJD, or e.g. '2020-01-31T12:00:00' (UTC).") from None
+        try:
+            ends.append(float(one.utc.mjd if hasattr(one, "mjd") else one))
+        except (TypeError, ValueError):
+            raise error(f"time={one!r} is no time. Type MJD, an ISO date, or an astropy Time.") from None
+    if not (np.isfinite(ends).all() and ends[0] < ends[1]):
+        raise error(f"the time {tuple(ends)} is no interval: first and last MJD.")
+    return ends[0], ends[1]
 
 
-def _first(names: Iterable[str], lower: Mapping[str, str]) -> str | None:
-    return next((lower[n] for n in names if n in lower), None)
-
-
-def _columns(table: Any) -> dict[str, Any]:
-    """Columns by name from whatever a person holds as a table."""
-    if isinstance(table, Mapping):
-        return dict(table)
-    for names in ("colnames", "columns"):  # astropy, pandas
-        if hasattr(table, names):
-            return {str(name): table[name] for name in getattr(table, names)}
-    rows = list(table)
-    if rows and all(isinstance(r, Mapping) for r in rows):
-        return {str(k): [r.get(k) for r in rows] for k in rows[0]}
-    if not rows:
-        return {"ra": [], "dec": []}
-    raise TargetError(f"cannot read a {type(table).__name__} as a table. Give an astropy Table, a DataFrame, or {{'ra': [...], 'dec': [...]}}.")
-
-
-def _degrees(column: Any, name: str, angle: bool = True) -> NDArray[np.float64]:
-    """A column as float degrees, its unit converted where it has one; masked values become NaN."""
-    unit = getattr(column, "unit", None)
-    values = column
-    if unit is not None and angle and hasattr(unit, "to"):
-        values = np.ma.filled(np.ma.asarray(getattr(column, "value", column), dtype=np.float64), np.nan) * unit.to("deg")
+def ends_of(time: Any) -> tuple[Any, Any]:
+    """A pair of times; InputError for anything else."""
     try:
-        return np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan)
-    except (TypeError, ValueError) as error:
-        raise TargetError(f"column {name!r} is not numeric ({error}). Positions are decimal degrees, ICRS.") from None
+        start, stop = time
+    except (TypeError, ValueError):
+        raise InputError(f"time={time!r} is not a pair of times. Type e.g. time=(58849.0, 59215.0), in MJD.") from None
+    return start, stop

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.random import Generator
 
 from astrofuse_lab.modalities import TableRow
+from astrofuse_lab.surveys.practice import catalogue
 from astrofuse_lab.surveys.practice.observing import Instrument, Seen, Settings, weather
 from astrofuse_lab.surveys.practice.sed import magnitude, microjansky
 from astrofuse_lab.surveys.practice.shapes import share_within
 from astrofuse_lab.surveys.practice.sources import Component, Source
 from astrofuse_lab.surveys.practice.variability import fluxes, moment
 from astrofuse_lab.surveys.survey import Ask, Raw, provenance_of
+from astrofuse_lab.targets import Targets
 
 BANDS = ("g", "r", "i", "z")
 DEPTH = {"g": 23.2, "r": 22.8, "i": 22.3, "z": 21.5}
@@ -38,6 +40,10 @@ class PracticeTable(Instrument):
     name = "practice/table"
     gives: type = TableRow
     media_type = "application/json"
+
+    def objects_in(self, ra: float, dec: float, radius: float, n: int) -> Targets:
+        """At most `n` objects within `radius` (deg) of a position: `catalogue.objects_in`."""
+        return catalogue.objects_in(ra, dec, radius, n)
 
     def render(self, seen: list[Seen], ask: Ask, settings: Settings, bands: tuple[str, ...]) -> bytes:
         """The rows of all targets as JSON."""
