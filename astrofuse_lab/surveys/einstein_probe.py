@@ -4,7 +4,7 @@ No catalogue of Einstein Probe's sources is public: VizieR has none, and the mis
 level 2 and 3 products of its observations in ESA's Multi-Mission Data Services, TAP service https://emds.esac.esa.int/service/tap, table
 ``einsteinprobe.obscore_extended`` (https://astroquery.readthedocs.io/en/latest/esa/emds/einsteinprobe/einsteinprobe.html); columns as in ObsCore 1.1
 (https://www.ivoa.net/documents/ObsCore/20170509/). The row is the product nearest to the target, `match_count` how many products lie within the radius.
-Transients are announced in GCN Circulars (``gcn/circular``).
+Transients are announced in GCN Circulars (``gcn/text``).
 """
 
 from astrofuse_lab.surveys.archive import Coverage
