@@ -16,7 +16,7 @@ from loopback import votable
 
 from astrofuse_lab import surveys
 from astrofuse_lab.errors import ArchiveError
-from astrofuse_lab.surveys import tap_table
+from astrofuse_lab.surveys import mast_tables, tap_table
 from astrofuse_lab.surveys.survey import Ask, Raw
 from astrofuse_lab.surveys.tap_table import TapTable
 from astrofuse_lab.targets import Target, Targets
@@ -203,6 +203,16 @@ def test_hubble_asks_the_service_and_passes_on_what_it_says(server, status, word
     assert caught.value.transient is transient
     request = json.loads(server.asked[0].fields["request"])
     assert request["service"] == "Mast.Hsc.Db.v3" and request["params"]["radius"] == 3.0 / 3600 and request["format"] == "json"
+
+
+@pytest.mark.parametrize("name", ["panstarrs/table", "hubble/table"])
+def test_an_answer_that_may_be_cut_is_refused(name, monkeypatch):
+    survey = surveys.get(name)
+    monkeypatch.setattr(mast_tables, "LARGEST", 3)
+    data = [[1.0] * len(survey.columns)] * 3 if name.startswith("pan") else [dict.fromkeys(survey.columns, 1.0)] * 3
+    content = json.dumps({"status": "COMPLETE", "info": [{"name": n} for n in survey.columns], "data": data}).encode()
+    with pytest.raises(ArchiveError, match=rf"{name}, target t: the answer has 3 rows.*may be cut"):
+        list(survey.read(Raw(name, ("t",), content, "", extra={"ra": 1.0, "dec": 1.0, "radius": 3.0})))
 
 
 # what there is, rather than sources ---------------------------------------------------------------

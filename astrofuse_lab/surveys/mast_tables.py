@@ -2,7 +2,8 @@
 
 Sources: Pan-STARRS, https://catalogs.mast.stsci.edu/docs/panstarrs.html (``mean.json``; ra, dec, radius in deg, ``columns=[...]``, ``pagesize``; the answer has ``info``
 and ``data``), columns and units from its ``metadata.json``, -999 where nothing was measured
-(https://outerspace.stsci.edu/display/PANSTARRS/PS1+MeanObjectView+table+fields). Magnitudes are AB. Hubble Source Catalog (not the Hyper Suprime-Cam of the
+(https://outerspace.stsci.edu/display/PANSTARRS/PS1+MeanObjectView+table+fields); ``raMeanErr`` and ``decMeanErr`` are in arcsec
+(.../PS1+AstrometryCorrection+table+fields), whatever the metadata say. Magnitudes are AB. Hubble Source Catalog (not the Hyper Suprime-Cam of the
 same initials), https://mast.stsci.edu/api/v0/_services.html (``Mast.Hsc.Db.v3``; ``magtype`` 1: 0.05 or 0.15 arcsec apertures, ABMAG), columns,
 https://archive.stsci.edu/hst/hsc/help/HSC_faq.html. One request a target: MAST's cross-match of a list leaves out what it does not say.
 
@@ -190,7 +191,7 @@ PANSTARRS = PanstarrsTable(
 )  # fmt: skip
 HUBBLE = HubbleTable(
     name="hubble/table", url="https://mast.stsci.edu/api/v0/invoke", columns=HSC, place=("MatchRA", "MatchDec"), epoch=2005.0, release="Hubble Source Catalog v3",
-    timeout=120.0, coverage=Coverage("Hubble images of WFPC2, ACS and WFC3, about 50 deg2"),
+    timeout=120.0, coverage=Coverage("single Hubble images of WFPC2, ACS and WFC3"),
     citation=(
         "Based on observations made with the NASA/ESA Hubble Space Telescope, and obtained from the Hubble Legacy Archive, which is a collaboration between the Space Telescope "
         "Science Institute (STScI/NASA), the Space Telescope European Coordinating Facility (ST-ECF/ESAC/ESA) and the Canadian Astronomy Data Centre (CADC/NRC/CSA). "
