@@ -3,7 +3,7 @@
 Sources: ESO's TAP for catalogues ``https://archive.eso.org/tap_cat`` and the form of a cone in it (astroquery's documentation,
 https://astroquery.readthedocs.io/en/latest/eso/eso.html, *Catalogues*); columns, units and what is an identifier: the same pages
 (``KiDS_DR4_1_ugriZYJHKs_cat_fits``) and https://kids.strw.leidenuniv.nl/DR4/format.php. GAaP magnitudes are AB; which of the
-magnitudes are corrected for galactic extinction is said there and in Kuijken et al. 2019, section 5. 99 stands for no detection and -99 for no observation: None here.
+magnitudes are corrected for galactic extinction is said there and in Kuijken et al. 2019. 99 stands for no detection and -99 for no observation: None here.
 
 DR5 is in the same service (``KiDS_DR5_0_ugriZYJHKs_cat_fits``): ``af.surveys.tap("https://archive.eso.org/tap_cat", table=..., uploads=False)``.
 Photometric redshifts (``Z_B``) are targets, never inputs.
