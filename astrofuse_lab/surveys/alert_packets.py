@@ -45,12 +45,14 @@ class Place(NamedTuple):
 
 
 class Index(NamedTuple):
-    """What all packets are, row by row."""
+    """What all packets are, row by row; `named` has the rows that go by a name, `objects` those of one object."""
 
     alerts: list[Alert]
     places: list[Place]
     ra: curves.Array
     dec: curves.Array
+    named: Mapping[str, list[int]]
+    objects: Mapping[tuple[str, str], list[int]]
 
 
 @dataclass
@@ -80,12 +82,16 @@ class AlertPackets(Archive):
         if given.get("choose", "last") not in CHOICES:
             raise InputError(f"{self.name}: choose={given['choose']!r}. It is one of {', '.join(CHOICES)}.")
         index = self.indexed()
+        mine = []
         for target in targets:
             if not (target.has("position") or target.has("identifier")):
                 raise InputError(f"{self.name} needs targets with a position or an identifier; {target.object_id!r} has neither.")
             rows, far, count = self._mine(index, target, ask)
             chosen = rows[-MOST_PACKETS:] if self.gives is LightCurve else rows[-1:] if given["choose"] == "last" else rows[:1]
-            files = [packet_file(index.places[i], self.name, target.object_id) for i in chosen]
+            mine.append((target, rows, chosen, far, count))
+        cut = packet_files([index.places[i] for _, _, chosen, _, _ in mine for i in chosen], self.name)
+        for target, rows, chosen, far, count in mine:
+            files = [cut[index.places[i]] for i in chosen]
             names = ", ".join(dict.fromkeys(f"{index.places[i].file.name}[{index.places[i].number}]" for i in chosen[-5:]))
             extra = curves.wanted(ask, target, bands, forced=bool(given.get("forced", False)), more={"match_distance": far, "match_count": count})
             yield pixels.pack(self, target.object_id, files, f"{len(chosen)} of {len(rows)} packets of the object: {names}", **extra)
@@ -105,34 +111,35 @@ class AlertPackets(Archive):
                             alerts.append(alert_fields.alert_of(packet))
                         places.append(Place(file, number))
                 ra, dec = (np.array([getattr(alert, axis) for alert in alerts], dtype=np.float64) for axis in ("ra", "dec"))
-                self.index = Index(alerts, places, ra, dec)
+                named: dict[str, list[int]] = {}
+                objects: dict[tuple[str, str], list[int]] = {}
+                for row, alert in enumerate(alerts):
+                    for word in {word for word in alert.names if word}:
+                        named.setdefault(word, []).append(row)
+                    objects.setdefault(_object(alert), []).append(row)
+                self.index = Index(alerts, places, ra, dec, named, objects)
             return self.index
 
     def _mine(self, index: Index, target: Target, ask: Ask) -> tuple[list[int], float | None, int]:
         """Rows of the index in order of time, how far from the target the nearest is (arcsec), and how many objects are within the radius."""
         far = curves.distance(index.ra, index.dec, (target.ra, target.dec)) if target.has("position") else np.full(len(index.alerts), np.nan)
-        names = {target.identifier} if target.identifier else {target.object_id}
-        mine = [i for i, alert in enumerate(index.alerts) if names & set(alert.names)]
+        mine = index.named.get(target.identifier or target.object_id, [])
         near = [int(i) for i in np.flatnonzero(far <= ask.radius)]
-        if not mine:
-            if target.identifier or not near:
-                return [], None, 0
-            best = min(near, key=lambda i: far[i])
-            mine = [i for i in near if _same(index.alerts[i], index.alerts[best])]
-        elif len({index.alerts[i].names[0] for i in mine}) == 1 and index.alerts[mine[0]].names[0]:
-            # an alert's number stands for its object
-            mine = [i for i, alert in enumerate(index.alerts) if _same(alert, index.alerts[mine[0]])]
+        if not mine and (target.identifier or not near):
+            return [], None, 0
+        # an alert's number stands for its object
+        mine = index.objects[_object(index.alerts[mine[0] if mine else min(near, key=lambda i: far[i])])]
         span = target.time or ask.time
         if span is not None and self.gives is not LightCurve:
             mine = [i for i in mine if span[0] <= index.alerts[i].time <= span[1]]
-        objects = len({(index.alerts[i].kind, index.alerts[i].names[0] or i) for i in near}) or len(mine[:1])
+        objects = len({_object(index.alerts[i]) for i in near}) or len(mine[:1])
         nearest = float(np.min(far[mine])) if mine and np.isfinite(far[mine]).any() else None
         return sorted(mine, key=lambda i: index.alerts[i].time), nearest, objects
 
 
-def _same(one: Alert, other: Alert) -> bool:
-    """Whether two alerts are of one object; of those without a name (moving objects) each is its own."""
-    return one.kind == other.kind and (one.names[0] == other.names[0] if one.names[0] else one.names[1] == other.names[1])
+def _object(alert: Alert) -> tuple[str, str]:
+    """What alerts of one object have in common; those without a name (moving objects) are each their own."""
+    return alert.kind, alert.names[0] or alert.names[1]
 
 
 def packets_of(content: bytes, survey: str, target: str | None = None) -> Iterator[Mapping[str, Any]]:
@@ -156,28 +163,34 @@ def packets_of(content: bytes, survey: str, target: str | None = None) -> Iterat
         raise avro_files.refused(survey, error, target) from error
 
 
-def packet_file(place: Place, survey: str, target: str) -> bytes:
-    """One packet as a file of its own: the file itself where it holds no other."""
-    content = _content(place.file, survey)
+def packet_files(places: Iterable[Place], survey: str) -> dict[Place, bytes]:
+    """Packets as files of their own, each source read once; a file that holds one packet is given as it is."""
+    wanted: dict[Path, set[int]] = {}
+    for place in places:
+        wanted.setdefault(place.file, set()).add(place.number)
+    made: dict[Place, bytes] = {}
+    for file, numbers in wanted.items():
+        found = _cut(_content(file, survey), numbers, survey, str(file))
+        if set(found) != numbers:
+            raise ArchiveError(survey, f"{file} has changed since it was looked at: it has no packet {min(numbers - set(found))}. Make the survey anew.")
+        made |= {Place(file, number): content for number, content in found.items()}
+    return made
+
+
+def _cut(content: bytes, numbers: set[int], survey: str, file: str) -> dict[int, bytes]:
     if content.startswith(parquet_files.MARK):
-        rows = parquet_files.table(content, survey, target=target)
-        return content if rows.num_rows == 1 else parquet_files.one_row(rows, place.number)
-    plain = formats.unpacked(content, survey, target)
+        rows = parquet_files.table(content, survey, target=file)
+        return {n: content if rows.num_rows == 1 else parquet_files.one_row(rows, n) for n in numbers if n < rows.num_rows}
+    plain = formats.unpacked(content, survey, file)
+    made, count = {}, 0
     try:
-        found = None
-        for number, packet in enumerate(avro_files.packets(plain)):
-            if number == place.number:
-                found = packet
-            if number and found is not None:
-                break
-        else:
-            if place.number == 0 and found is not None:
-                return content
-        if found is not None:
-            return avro_files.one_packet(avro_files.opened(plain), found)
+        head = avro_files.opened(plain)
+        for count, packet in enumerate(avro_files.packets(plain), 1):
+            if count - 1 in numbers:
+                made[count - 1] = avro_files.one_packet(head, packet)
     except avro_files.AvroError as error:
-        raise avro_files.refused(survey, error, target) from error
-    raise ArchiveError(survey, f"{place.file} has changed since it was looked at: it has no packet {place.number}. Make the survey anew.", target)
+        raise avro_files.refused(survey, error, file) from error
+    return {0: content} if count == 1 and made else made
 
 
 def read_packets(survey: Survey, raw: Raw, files: Sequence[bytes]) -> Iterator[tuple[str, Modality]]:
