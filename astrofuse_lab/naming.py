@@ -1,6 +1,5 @@
 """Targets from names and from lines of text. `fetching` binds both to `Targets`."""
 
-import math
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +8,7 @@ from urllib.parse import quote, urlsplit
 
 from astrofuse_lab.errors import ArchiveError, InputError, TargetError, UnknownNameError
 from astrofuse_lab.notation import FRAMES, Entry, entry
-from astrofuse_lab.target_columns import GAIA_EPOCH, columns_of, sifted
-from astrofuse_lab.targets import Target, Targets, ends_of
+from astrofuse_lab.targets import GAIA_EPOCH, Target, Targets, ends_of
 
 TIMEOUT = 20.0  # s
 THREADS = 4
@@ -136,12 +134,9 @@ def from_text(
 
 def _listed(rows: dict[int, Target], wrong: dict[int, str], said: dict[int, Entry], errors: str, near: float, time: Any) -> Targets:
     """Targets of lines, with notes on lines left out, on lines that say less than they seem to, on repeats and neighbours."""
-    of = list(rows.values())
-    spans = [t.time or (math.nan, math.nan) for t in of]
-    columns = columns_of([t.object_id for t in of], *([getattr(t, name) for t in of] for name in Targets.columns), spans, [t.identifier for t in of])
-    sound, notes = sifted(columns, errors, near, "line", list(rows), "errors='skip' leaves such lines out.")
     remarks = [f"line {n}: {said[n].name!r}: {said[n].remark}" for n in rows if said[n].remark]
-    made = Targets._of(sound, [*(f"left out: line {n}: {wrong[n]}" for n in sorted(wrong)), *remarks, *notes])
+    lost = [f"left out: line {n}: {wrong[n]}" for n in sorted(wrong)]
+    made = Targets._listed(list(rows.values()), errors, near, "line", list(rows), [*lost, *remarks])
     return made if time is None else made.during(*ends_of(time), replace=False)
 
 

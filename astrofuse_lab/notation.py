@@ -133,9 +133,9 @@ def pair(text: str, frame: str = "icrs") -> tuple[float, float, str] | None:
     hours = frame in EQUATORIAL
     blanks, short = BLANKS.fullmatch(text), SHORT.fullmatch(text)
     if blanks:
-        lon, lat = _sum("", *blanks.groups()[:3], 15.0 if hours else 1.0), _sum(*blanks.groups()[3:], 1.0)
+        lon, lat = _sum(15.0 if hours else 1.0, "", *blanks.groups()[:3]), _sum(1.0, *blanks.groups()[3:])
     elif short:
-        lon, lat = _sum("", *short.groups()[:2], None, 15.0 if hours else 1.0), _sum(*short.groups()[2:], None, 1.0)
+        lon, lat = _sum(15.0 if hours else 1.0, "", *short.groups()[:2]), _sum(1.0, *short.groups()[2:])
     else:
         two = _two(text, hours)
         if two is None:
@@ -179,7 +179,7 @@ def angle(text: str, hours: bool) -> float:
             return _value(found, pattern, hours)
     blanks = re.fullmatch(rf"([+-]?)(\d{{1,3}})\s+(\d{{1,2}})(?:\s+({REAL}))?", text)
     if blanks:
-        return _sum(*blanks.groups(), 15.0 if hours else 1.0)
+        return _sum(15.0 if hours else 1.0, *blanks.groups())
     raise ValueError(f"{text[:40]!r} is no angle")
 
 
@@ -187,11 +187,11 @@ def _value(found: re.Match[str], pattern: re.Pattern[str], hours: bool) -> float
     if pattern is DECIMAL:
         return float(found[1])
     if pattern is COLONS:
-        return _sum(*found.groups(), 15.0 if hours else 1.0)
-    return _sum(found[1], found[2], found[4], found[5], 15.0 if found[3] == "h" else 1.0)
+        return _sum(15.0 if hours else 1.0, *found.groups())
+    return _sum(15.0 if found[3] == "h" else 1.0, found[1], found[2], found[4], found[5])
 
 
-def _sum(sign: str, whole: str, minutes: str | None, seconds: str | None, factor: float) -> float:
+def _sum(factor: float, sign: str, whole: str, minutes: str | None = None, seconds: str | None = None) -> float:
     m, s = float(minutes or 0), float(seconds or 0)
     if m >= 60 or s >= 60 or float(whole) * factor > 360:
         raise ValueError(f"{sign}{whole}:{minutes or 0}:{seconds or 0} is no angle in {'hours' if factor == 15 else 'degrees'}, minutes and seconds")

@@ -55,9 +55,11 @@ class Columns(NamedTuple):
     def take(self, rows: Any) -> "Columns":
         """These rows, in this order."""
         at = np.asarray(rows, dtype=np.intp)
-        numbers = [column[at] for column in self[1:6]]
-        ids, names = (None if column is None else tuple(column[i] for i in at) for column in (self.ids, self.identifiers))
-        return Columns(ids or (), *numbers, None if self.times is None else self.times[at], names)
+        names = None if self.identifiers is None else tuple(self.identifiers[i] for i in at)
+        return Columns(
+            tuple(self.ids[i] for i in at), self.ra[at], self.dec[at], self.epoch[at], self.pmra[at], self.pmdec[at],
+            None if self.times is None else self.times[at], names,
+        )  # fmt: skip
 
 
 def columns_of(
@@ -66,13 +68,13 @@ def columns_of(
 ) -> Columns:  # fmt: skip
     """Columns of values, or of one value for all."""
     n = len(ids)
-    numbers = []
-    for column in (ra, dec, epoch, pmra, pmdec):
-        one = np.array(np.broadcast_to(np.asarray(column, dtype=np.float64), (n,)))
-        one.setflags(write=False)
-        numbers.append(one)
+
+    def full(column: Any) -> Floats:
+        return np.array(np.broadcast_to(np.asarray(column, dtype=np.float64), (n,)))
+
     spans = None if times is None else np.array(np.broadcast_to(np.asarray(times, dtype=np.float64), (n, 2)))
-    return Columns(tuple(ids), *numbers, None if spans is None or np.isnan(spans).all() else spans, tuple(identifiers) if identifiers and any(identifiers) else None)
+    held = None if spans is None or np.isnan(spans).all() else spans
+    return Columns(tuple(ids), full(ra), full(dec), full(epoch), full(pmra), full(pmdec), held, tuple(identifiers) if identifiers and any(identifiers) else None)
 
 
 # a table's columns ---------------------------------------------------------------------------------
@@ -108,11 +110,11 @@ def read_columns(table: Any, id: str | None = None, ra: str | None = None, dec: 
         raise TargetError(f"columns of unequal length: {', '.join(f'{name} has {n} rows' for name, n in lengths.items())}.")
     # a missing proper motion is a motion of zero, and a missing epoch the usual one: no reason to lose the object
     usual = GAIA_EPOCH if epoch is None or isinstance(epoch, str) else float(epoch)
-    motions = [np.nan_to_num(values.get(what, np.zeros(len(lon)))) for what in ("pmra", "pmdec")]
+    pmra, pmdec = (np.nan_to_num(values.get(what, np.zeros(len(lon)))) for what in ("pmra", "pmdec"))
     when = np.where(np.isfinite(own := values.get("epoch", np.full(len(lon), np.nan))), own, usual)
     nothing = np.full(len(lon), np.nan)
     times = np.stack([values.get("time_start", nothing), values.get("time_stop", nothing)], axis=-1)
-    return columns_of(ids, lon, lat, when, *motions, times, names or None)
+    return columns_of(ids, lon, lat, when, pmra, pmdec, times, names or None)
 
 
 def _first(names: Iterable[str], lower: Mapping[str, str], key: bool = False) -> str | None:
@@ -226,7 +228,7 @@ def bad_rows(columns: Columns) -> NDArray[np.intp]:
     if columns.times is not None:
         fine &= np.isnan(columns.times).all(axis=1)  # looked at one by one
     fine &= np.fromiter((bool(i.strip()) for i in columns.ids), dtype=bool, count=len(columns.ids))
-    return np.array([row for row in np.flatnonzero(~fine) if row_problem(columns, row)], dtype=np.intp)
+    return np.array([row for row in np.flatnonzero(~fine).tolist() if row_problem(columns, row)], dtype=np.intp)
 
 
 def sifted(

@@ -4,12 +4,10 @@ A file may come from anybody: it is read up to a size, its tables are not follow
 """
 
 import io
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal
 
 from astrofuse_lab.errors import ArchiveError, TargetError
+from astrofuse_lab.local_files import blaming, content_of
 from astrofuse_lab.naming import from_text
 from astrofuse_lab.surveys import formats
 from astrofuse_lab.target_columns import DEC_NAMES, ID_NAMES, MANY_NOTES, OTHER_NAMES, RA_NAMES, read_columns, sifted
@@ -45,47 +43,14 @@ def from_file(
     TargetError
         If the file cannot be read, is too large, or its rows are no targets.
     """
-    name, content = _content(file)
-    with _blaming(name):
-        content = formats.unpacked(content, name)
+    name, content = content_of(file)
+    with blaming(name):
         table, notes, numbers = _table(content, name, {c for c in (id, ra, dec, epoch) if isinstance(c, str)}, errors)
         if table is None:
-            return from_text(content.decode("utf-8-sig"), frame=frame, errors=errors, near=near, time=time, epoch=epoch)
+            return from_text(content.decode("utf-8-sig"), frame=frame, errors=errors, near=near, time=time, epoch=None if isinstance(epoch, str) else epoch)
         columns, said = sifted(read_columns(table, id, ra, dec, epoch), errors, near, numbers=numbers, advice="Targets.from_file(path, errors='skip') leaves such rows out.")
     made = Targets._of(columns, [*notes, *said])
     return made if time is None else made.during(*ends_of(time), replace=False)
-
-
-@contextmanager
-def _blaming(name: str) -> Iterator[None]:
-    try:
-        yield
-    except ArchiveError as error:
-        raise TargetError(str(error).replace("the answer", "the file")) from error
-    except UnicodeDecodeError as error:
-        raise TargetError(f"{name}: neither a table nor text in UTF-8 ({error.reason} at byte {error.start}).") from None
-    except TargetError as error:
-        raise TargetError(f"{name}: {error}") from None
-
-
-def _content(file: Any) -> tuple[str, bytes]:
-    """What the file is called and what it holds; no more of it is read than may be."""
-    if isinstance(file, bytes | bytearray | memoryview):
-        name, content = "the file", bytes(file)
-    elif hasattr(file, "read"):
-        name, content = str(getattr(file, "name", "the file")), file.read(formats.LARGEST + 1)
-        if isinstance(content, str):
-            content = content.encode()
-    else:
-        name = os.path.basename(os.fspath(file))
-        try:
-            with open(file, "rb") as opened:
-                content = opened.read(formats.LARGEST + 1)
-        except OSError as error:
-            raise TargetError(f"{str(file)!r} cannot be read: {error.strerror or error}.") from None
-    if len(content) > formats.LARGEST:
-        raise TargetError(f"{name} is larger than {formats.LARGEST // 1024**2} MB. Give a part of it.")
-    return name, content
 
 
 def _left(rows: int, dropped: list[int]) -> list[int] | None:

@@ -74,8 +74,9 @@ class Targets(Sequence[Target]):
     def __init__(self, targets: Iterable[Target], notes: Sequence[str] = ()) -> None:
         rows = tuple(targets)
         spans = [t.time or (math.nan, math.nan) for t in rows] if any(t.time is not None for t in rows) else None
-        numbers = ([getattr(t, name) for t in rows] for name in self.columns)
-        self._hold(columns_of([t.object_id for t in rows], *numbers, spans, [t.identifier for t in rows]), notes)
+        numbers: Any = ([getattr(t, name) for t in rows] for name in self.columns)
+        ra, dec, epoch, pmra, pmdec = numbers
+        self._hold(columns_of([t.object_id for t in rows], ra, dec, epoch, pmra, pmdec, spans, [t.identifier for t in rows]), notes)
         for row in bad_rows(self._columns)[:1]:
             raise TargetError(f"row {row} ({self.ids[row]!r}): {row_problem(self._columns, row)}")
         seen: dict[str, int] = {}
@@ -87,6 +88,8 @@ class Targets(Sequence[Target]):
                 )
 
     def _hold(self, columns: Columns, notes: Sequence[str] = ()) -> None:
+        for column in columns[1:6]:
+            column.setflags(write=False)
         self._columns = columns
         self.notes = tuple(notes)
         self._places: dict[str, int] | None = None
@@ -95,10 +98,18 @@ class Targets(Sequence[Target]):
     def _of(cls, columns: Columns, notes: Sequence[str] = ()) -> "Targets":
         """Of columns that were checked before."""
         made = cls.__new__(cls)
-        for column in columns[1:6]:
-            column.setflags(write=False)
         made._hold(columns, notes)
         return made
+
+    @classmethod
+    def _listed(cls, rows: Sequence[Target], errors: str, near: float = 0.0, label: str = "row", numbers: Sequence[int] | None = None, notes: Sequence[str] = ()) -> "Targets":
+        """Of targets not checked yet, as `target_columns.sifted` does."""
+        spans = [t.time or (math.nan, math.nan) for t in rows]
+        ids, names = [t.object_id for t in rows], [t.identifier for t in rows]
+        of: Any = ([getattr(t, name) for t in rows] for name in cls.columns)
+        ra, dec, epoch, pmra, pmdec = of
+        columns, said = sifted(columns_of(ids, ra, dec, epoch, pmra, pmdec, spans, names), errors, near, label, numbers)
+        return cls._of(columns, [*notes, *said])
 
     @property
     def _rows(self) -> dict[str, int]:
