@@ -103,3 +103,10 @@ def _nearest(points: Floats) -> tuple[Floats, Integers]:
     other = np.where(index[:, 0] == np.arange(len(points)), 1, 0)
     rows = np.arange(len(points))
     return chord[rows, other], index[rows, other]
+
+
+def separation(ra: float, dec: float, other_ra: Floats, other_dec: Floats) -> Floats:
+    """Distances on the sky, deg, of positions in deg (haversine, exact for small ones)."""
+    a, d, x, y = (np.radians(v) for v in (ra, dec, other_ra, other_dec))
+    half = np.sin((y - d) / 2) ** 2 + np.cos(d) * np.cos(y) * np.sin((x - a) / 2) ** 2
+    return np.asarray(np.degrees(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))))

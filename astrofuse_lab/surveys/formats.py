@@ -90,8 +90,24 @@ def votable(content: bytes, survey: str, needed: Sequence[str] = (), target: str
 
         raise ArchiveError(survey, transport.words(content), target)
     with reading(survey, "VOTable", target):
+        _alone(content)
         table = parse(io.BytesIO(content), verify="ignore").get_first_table().to_table(use_names_over_ids=True)
     return _having(table, needed, survey, target)
+
+
+def _alone(content: bytes) -> None:
+    """ValueError for a VOTable that sends its reader elsewhere: astropy would open the file or address that a STREAM names."""
+    from astropy.utils.xml.iterparser import get_xml_iterator
+
+    bare = content.replace(b"\0", b"")  # UTF-16
+    if b"<!ENTITY" in bare:
+        raise ValueError("it declares entities of its own")
+    if b"href" not in bare:
+        return
+    with get_xml_iterator(io.BytesIO(content)) as elements:
+        for opens, tag, attributes, _ in elements:
+            if opens and tag.rpartition(":")[2] == "STREAM" and "href" in attributes:
+                raise ValueError(f"its rows are elsewhere, at {str(attributes['href'])[:100]}")
 
 
 def csv_table(
