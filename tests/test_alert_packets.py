@@ -301,3 +301,50 @@ def test_real_ztf_alerts_through_packets(mirror, tmp_path):
         assert (curve.limit == other["limit"]).all() and (curve.mask == other["mask"]).all()
         shown, raw = images[target.object_id], pixels[[str(r["candid"]) for r in rows].index(target.object_id)]
         assert (shown.mask == np.isfinite(raw)).all() and np.array_equal(shown.flux, np.where(np.isfinite(raw), raw, 0))
+
+
+@pytest.mark.real
+def test_real_rubin_alerts_through_packets(mirror, tmp_path):
+    """Real Rubin histories and stamps of the mirror in Rubin's schema, as Avro and as Parquet."""
+    import h5py
+
+    folder = mirror / "ztf_alerts"
+    if not (folder / "rubin_alerts.parquet").is_file():
+        pytest.skip("real data: the mirror has no Rubin alerts")
+    rows = pq.read_table(folder / "rubin_alerts.parquet").to_pylist()[-8:]
+    history = pq.read_table(folder / "rubin_lightcurves.parquet")
+    with h5py.File(folder / "rubin_cutouts.h5") as h5:
+        pixels = h5["cutouts"][-8:]
+    packed = []
+    for row, stamps in zip(rows, pixels, strict=True):
+        mine = history.filter(pa.compute.equal(history.column("diaSourceId"), row["diaSourceId"])).to_pylist()
+        lines = {kind: [{"midpointMjdTai": r["mjd_tai"], "psfFlux": r["psfFlux_nJy"], "psfFluxErr": r["psfFluxErr_nJy"], "band": r["band"], "diaSourceId": 0, "visit": 0,
+                         "ra": row["d_ra"], "dec": row["d_dec"]} for r in mine if r["kind"] == kind] for kind in ("dia", "forced")}  # fmt: skip
+        own = {name: row[f"d_{name}"] for name in made.SOURCE if f"d_{name}" in row} | {"diaSourceId": row["diaSourceId"], "diaObjectId": row["diaObjectId"]}
+        cut = dict(zip(alert_fields.STAMP_FIELDS, (_nanojansky(plane) for plane in stamps), strict=True))
+        packed.append({"diaSourceId": row["diaSourceId"], "diaSource": own, "prvDiaSources": lines["dia"] or None, "prvDiaForcedSources": lines["forced"] or None, **cut})
+    (tmp_path / "real.avro").write_bytes(made.container(made.RUBIN, packed, "deflate"))
+    (tmp_path / "fink").mkdir()
+    pq.write_table(pa.Table.from_pylist(packed), tmp_path / "fink" / "real.parquet")
+    targets = [Target(str(row["diaSourceId"]), row["d_ra"], row["d_dec"], identifier=str(row["diaSourceId"])) for row in rows]
+    for source in ("real.avro", "fink"):
+        curves, forced = (fetched(surveys.alerts(tmp_path / source), *targets, options={"forced": forced}) for forced in (False, True))
+        images, table = (fetched(surveys.alerts(tmp_path / source, gives=gives), *targets) for gives in ("image", "table"))
+        assert len(curves) == len(images) == len(table) == 8
+        for target, packet, stamps in zip(targets, packed, pixels, strict=True):
+            seen = {(round(s["midpointMjdTai"], 5), s["band"]): s["psfFlux"] for s in [*(packet["prvDiaSources"] or ()), packet["diaSource"]]}
+            curve = curves[target.object_id]
+            assert len(curve.time) == len(seen) and curve.clock == "TAI"
+            assert sorted(curve.flux[curve.mask]) == pytest.approx(sorted(np.array([v for v in seen.values() if v is not None]) / 1000)[-curve.mask.sum() :], rel=1e-5)
+            assert (target.object_id in forced) == bool(packet["prvDiaForcedSources"])
+            shown = images[target.object_id]
+            assert shown.unit == "uJy" and shown.flux[shown.mask] == pytest.approx(stamps[np.isfinite(stamps)] / 1000, rel=1e-5)
+            assert table[target.object_id].values["diaSourceId"] == target.object_id and table[target.object_id].roles["reliability"] == "other"
+
+
+def _nanojansky(plane):
+    header = made.fits.Header()
+    header["BUNIT"] = "nJy"
+    file = io.BytesIO()
+    made.fits.PrimaryHDU(plane, header).writeto(file)
+    return file.getvalue()

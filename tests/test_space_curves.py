@@ -176,6 +176,22 @@ def test_the_missions_flags_are_those_of_lightkurve():
         assert KeplerQualityFlags.DEFAULT_BITMASK == space_curves.KEPLER_BAD and TessQualityFlags.DEFAULT_BITMASK == space_curves.TESS_BAD
 
 
+@pytest.mark.skipif(find_spec("lightkurve") is None, reason="lightkurve is not installed")
+@pytest.mark.parametrize("flux", ["pdcsap", "sap"])
+@pytest.mark.parametrize("mission", ["TESS", "Kepler"])
+def test_the_peer_lightkurve_reads_the_same(mission, flux, tmp_path):
+    from lightkurve.io.kepler import read_kepler_lightcurve
+    from lightkurve.io.tess import read_tess_lightcurve
+
+    content = curve_file(1325.0, mission=mission)
+    (tmp_path / "x_lc.fits").write_bytes(content)
+    peer = {"TESS": read_tess_lightcurve, "Kepler": read_kepler_lightcurve}[mission](str(tmp_path / "x_lc.fits"), flux_column=f"{flux}_flux")
+    survey = {"TESS": TESS, "Kepler": KEPLER}[mission]
+    ((_, ours),) = survey.read(Raw(survey.name, ("t",), content, "", extra={"lengths": [len(content)], "flux": flux, "normalise": False}))
+    assert np.array_equal(peer.time.tdb.mjd, ours.time[ours.mask]) and np.array_equal(peer.flux.value, ours.flux[ours.mask])
+    assert np.array_equal(peer.flux_err.value, ours.flux_err[ours.mask])
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_damaged_files_are_archive_errors():
     whole = curve_file(1.0)
