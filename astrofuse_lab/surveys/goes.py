@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,35 +105,35 @@ class GoesXrs(Archive):
 
 def samples(content: bytes, survey: str, target: str) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """MJD in seconds, flux (channel, sample) and mask of one file; W/m2."""
-    with hdf5_files.opened(content, survey, target) as file:
-        clock = hdf5_files.dataset(file, "time")
-        said = re.match(r"seconds since (\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)", str(hdf5_files.attribute(clock, "units", "")))
+    names = ("time", *(f"{channel}_{what}" for channel in CHANNELS for what in ("flux", "flag")))
+    file = hdf5_files.read(content, names, survey, target, most=MOST_SAMPLES)
+    with formats.reading(survey, "file of X-ray fluxes", target):
+        said = re.match(r"seconds since (\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)", str(file["time"].attributes.get("units", "")))
         if not said:
             raise ValueError("the unit of time is not said")
         zero = (datetime(*(int(n) for n in said.groups()), tzinfo=UTC) - MJD_ZERO).total_seconds()  # type: ignore[arg-type, misc]
-        seconds = hdf5_files.numbers(clock, most=MOST_SAMPLES).astype(np.float64)
+        seconds = file["time"].values.astype(np.float64)
         values, masks = [], []
         for channel in CHANNELS:
-            found = hdf5_files.dataset(file, f"{channel}_flux")
-            flux = hdf5_files.numbers(found, most=MOST_SAMPLES).astype(np.float64)
-            flags = hdf5_files.dataset(file, f"{channel}_flag")
-            if len(flux) != len(seconds) or len(flags) != len(seconds):
-                raise ValueError(f"{len(flux)} fluxes and {len(flags)} flags for {len(seconds)} times")
-            fill = hdf5_files.attribute(found, "_FillValue", -9999.0)
+            found, flags = file[f"{channel}_flux"], file[f"{channel}_flag"]
+            flux = found.values.astype(np.float64)
+            if len(flux) != len(seconds) or len(flags.values) != len(seconds):
+                raise ValueError(f"{len(flux)} fluxes and {len(flags.values)} flags for {len(seconds)} times")
+            fill = float(np.ravel(found.attributes.get("_FillValue", -9999.0))[0])
             values.append(flux)
             masks.append(np.isfinite(flux) & (flux != fill) & (flux > -1) & _good(flags))
     told = np.isfinite(seconds) & (seconds > 0)
     return seconds[told] + zero, np.stack(values)[:, told], np.stack(masks)[:, told]
 
 
-def _good(flags: Any) -> NDArray[np.bool_]:
+def _good(flags: hdf5_files.Array) -> NDArray[np.bool_]:
     """Where the bits that mean good data are as they are for good data."""
-    meanings = str(hdf5_files.attribute(flags, "flag_meanings", "")).split()
-    bits, values = (np.asarray(flags.attrs.get(name, [])).ravel() for name in ("flag_masks", "flag_values"))
+    meanings = str(flags.attributes.get("flag_meanings", "")).split()
+    bits, values = (list(flags.attributes.get(name) or []) for name in ("flag_masks", "flag_values"))
     if "good_data" not in meanings or len(bits) != len(meanings) or len(values) != len(meanings):
         raise ValueError("the flags do not say which data are good")
     place = meanings.index("good_data")
-    return np.asarray((hdf5_files.numbers(flags).astype(np.int64) & int(bits[place])) == int(values[place]))
+    return np.asarray((flags.values.astype(np.int64) & int(bits[place])) == int(values[place]))
 
 
 def _interval(survey: str, target: Target) -> tuple[float, float]:

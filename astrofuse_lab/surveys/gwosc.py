@@ -181,18 +181,16 @@ class GwoscStrain(Archive):
 
 def strain(content: bytes, survey: str, target: str, gps: float | None, window: float) -> tuple[float, float, Any, Any]:
     """First GPS second, step (s), strain and mask of one file, `window` seconds around `gps`; zeros where it is masked."""
-    with hdf5_files.opened(content, survey, target) as file:
-        found = hdf5_files.dataset(file, "strain/Strain")
-        start = float(hdf5_files.attribute(found, "Xstart", float("nan")))
-        step = float(hdf5_files.attribute(found, "Xspacing"))
-        if not np.isfinite(start):
-            start = float(hdf5_files.dataset(file, "meta/GPSstart")[()])
+    found = hdf5_files.read(content, ("strain/Strain", "quality/simple/DQmask"), survey, target)
+    with formats.reading(survey, "strain file", target):
+        whole, said = found["strain/Strain"]
+        flags = found["quality/simple/DQmask"].values
+        start, step = float(said["Xstart"]), float(said["Xspacing"])
         if not 1e-6 < step < 1:
             raise ValueError(f"a step of {step} s")
         first = 0 if gps is None else max(0, round((gps - window / 2 - start) / step))
         last = None if gps is None else max(first, round((gps + window / 2 - start) / step))
-        values = hdf5_files.numbers(found, min(first, len(found)), last).astype(np.float64)
-        flags = hdf5_files.numbers(hdf5_files.dataset(file, "quality/simple/DQmask"))
+        values = whole[first:last].astype(np.float64)
         second = np.floor((np.arange(len(values)) + first) * step + 1e-9).astype(np.int64)
         if len(second) and second[-1] >= len(flags):
             raise ValueError(f"{len(flags)} s of quality flags for more strain")
