@@ -260,6 +260,19 @@ def exposure(row):
             "sigmapsf": row["sigmapsf"] if row["is_detection"] else None, "isdiffpos": "t" if row["isdiffpos"] else "f"}  # fmt: skip
 
 
+def test_looking_through_files_ends_with_the_fetch(folder):
+    import threading
+
+    from astrofuse_lab.surveys import sessions
+
+    ended, survey = threading.Event(), surveys.alerts(folder)
+    ended.set()
+    with sessions.patience(ended), pytest.raises(ArchiveError, match="has ended") as caught:
+        fetched(survey, HERE)
+    assert caught.value.transient and survey.index is None
+    assert "here" in fetched(survey, HERE)
+
+
 @pytest.mark.real
 def test_real_ztf_alerts_through_packets(mirror, tmp_path):
     """Real candidates, histories and stamps of the mirror, packed in ZTF's schema and fetched: the light curves are those of the sample-set reader."""

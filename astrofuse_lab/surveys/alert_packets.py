@@ -17,7 +17,7 @@ import numpy as np
 from astrofuse_lab.errors import ArchiveError, InputError
 from astrofuse_lab.modalities import Image, LightCurve, Modality, TableRow
 from astrofuse_lab.provenance import Provenance
-from astrofuse_lab.surveys import alert_fields, avro_files, curves, formats, parquet_files, pixels
+from astrofuse_lab.surveys import alert_fields, avro_files, curves, formats, parquet_files, pixels, sessions
 from astrofuse_lab.surveys.alert_fields import Alert
 from astrofuse_lab.surveys.archive import Archive, Coverage
 from astrofuse_lab.surveys.survey import Ask, Raw, Survey, provenance_of
@@ -106,6 +106,9 @@ class AlertPackets(Archive):
             if self.index is None:
                 alerts, places = [], []
                 for file in self.files:
+                    mine = sessions.current()
+                    if mine is not None and mine.over:
+                        raise ArchiveError(self.name, "the fetch has ended", transient=True)
                     for number, packet in enumerate(packets_of(_content(file, self.name), self.name, str(file))):
                         with formats.reading(self.name, f"alert packet (number {number} in {file.name})"):
                             alerts.append(alert_fields.alert_of(packet))

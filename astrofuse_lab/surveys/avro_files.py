@@ -334,4 +334,4 @@ def _snappy(packed: bytes, check: bytes) -> bytes:
 
 def refused(survey: str, error: AvroError, target: str | None = None) -> ArchiveError:
     """The same in a survey's name."""
-    return ArchiveError(survey, f"the answer is no complete Avro file ({error})", target)
+    return ArchiveError(survey, f"the answer is no complete Avro file ({error})", target, unreadable=True)
