@@ -40,8 +40,8 @@ MOST_REFERENCES = 15_000
 
 TABLE = TapTable(
     name="simbad/table", url=URL, mirrors=MIRRORS, table="basic", columns=COLUMNS, epoch=2000.0, id_column="main_id", label="main_id", motion=("pmra", "pmdec"),
-    release="SIMBAD4, live", citation=CITATION, licence=LICENCE, coverage=Coverage("all sky, objects outside the solar system that papers name",
-    moc="CDS/SIMBAD"), threads=2,
+    release="SIMBAD4, live", citation=CITATION, licence=LICENCE, threads=2,
+    coverage=Coverage("all sky, objects outside the solar system that papers name"),
 )  # fmt: skip
 
 
@@ -210,6 +210,6 @@ def _finite(extra: dict[str, object]) -> dict[str, object]:
 
 TEXT = SimbadText(
     name="simbad/text", url=URL, mirrors=MIRRORS, release=f"SIMBAD4, live; {messages.RAW_TEXT}", citation=CITATION, licence=LICENCE, needs=(),
-    coverage=Coverage("all sky, objects outside the solar system that papers name", moc="CDS/SIMBAD"), settings={"references": 20}, threads=2,
+    coverage=Coverage("all sky, objects outside the solar system that papers name"), settings={"references": 20}, threads=2,
 )
 ROWS: dict[str, Archive] = {row.name: row for row in (TABLE, TEXT)}
