@@ -22,7 +22,11 @@ def chosen_surveys(targets: Targets, names: str | Survey | Sequence[str | Survey
     listed = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
     if not listed:
         raise InputError("no survey was named. Type e.g. surveys=['practice/image', 'practice/spectrum']; af.list_surveys() shows them all.")
-    return {survey.name: survey for survey in map(_surveys.get, listed)}
+    chosen: dict[str, Survey] = {}
+    for survey in map(_surveys.get, listed):
+        if chosen.setdefault(survey.name, survey) is not survey and chosen[survey.name] != survey:
+            raise InputError(f"two different surveys are called {survey.name!r}. Give one of them a name of its own: name='...'.")
+    return chosen
 
 
 def requests_to(chosen: Mapping[str, Survey], radius: Any, size: Any, epochs: Any, options: Mapping[str, Any] | None) -> dict[str, Ask]:

@@ -27,6 +27,7 @@ PARTS = {
     "notebooks": [sys.executable, "-m", "pytest", "-q", "-rs", "--nbmake", "--nbmake-timeout=900", "notebooks"],
     "import-time": [sys.executable, "benchmarks/import_time.py"],
     "practice-sky": [sys.executable, "benchmarks/practice_sky.py"],
+    "fetching": [sys.executable, "benchmarks/fetching.py"],
     "ztf-alerts": [sys.executable, "benchmarks/ztf_alerts.py"],
     "binder": [sys.executable, ".ci/check-binder.py", "--json", "benchmarks/results/binder-memory.json"],
 }

@@ -293,6 +293,12 @@ def test_modes_and_times_that_make_no_sense(plain, server, options):
     assert server.requests == []
 
 
+def test_two_surveys_of_one_name_are_refused(plain, server):
+    with pytest.raises(InputError, match="two different surveys are called 'plain/text'"):
+        get([plain, replace(plain, url=f"{server.url}/other")])
+    assert get([plain, replace(plain)], TARGETS[:1]).surveys == ("plain/text",)
+
+
 def test_provenance_and_citation(plain, server):
     found = get(plain, TARGETS[:2])
     raw = found._answers.load(found.answers()[0])
