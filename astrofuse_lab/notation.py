@@ -103,13 +103,11 @@ def entry(line: str, frame: str = "icrs") -> Entry | None:
 
 def _splits(fields: list[str]) -> list[tuple[str, str]]:
     """Ways to part a line into a name and the rest, the likeliest first."""
-    if len(fields) == 1:
-        words = fields[0].split()
-        fore = [(" ".join(words[:k]), " ".join(words[k:])) for k in range(1, len(words) - 1)]
-        aft = [(" ".join(words[-k:]), " ".join(words[:-k])) for k in range(1, len(words) - 1)]
-        ways = [*fore, *aft]
-    else:
-        ways = [(fields[0], ", ".join(fields[1:])), (fields[-1], ", ".join(fields[:-1]))]
+    words = ", ".join(fields).split()
+    # one word is enough for 10h00m24s+02d12m00s
+    ways = [(" ".join(words[:k]), " ".join(words[k:])) for k in range(1, len(words))] + [(" ".join(words[-k:]), " ".join(words[:-k])) for k in range(1, len(words))]
+    if len(fields) > 1:
+        ways = [(fields[0], ", ".join(fields[1:])), (fields[-1], ", ".join(fields[:-1])), *((name.rstrip(", "), rest.rstrip(", ")) for name, rest in ways)]
     named = [(name.strip("\"'") or name, rest) for name, rest in ways if re.search(r"[^\W\d_]", name) and not NO_NAME.fullmatch(name)]
     return [("", ", ".join(fields)), *named]
 
