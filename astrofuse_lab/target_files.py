@@ -3,7 +3,6 @@
 A file may come from anybody: it is read up to a size, its tables are not followed to other files, and nothing in it is run.
 """
 
-import io
 from typing import Any, Literal
 
 from astrofuse_lab.errors import ArchiveError, TargetError
@@ -76,7 +75,7 @@ def _table(content: bytes, name: str, wanted: set[str], errors: str) -> tuple[An
         from astropy.table import Table
 
         with formats.reading(name, "ECSV table"):
-            return Table.read(io.StringIO(content.decode("utf-8")), format="ascii.ecsv"), [], None
+            return Table.read(content.decode("utf-8-sig").splitlines(), format="ascii.ecsv"), [], None
     return _csv(content.decode("utf-8-sig"), name, wanted, errors)
 
 

@@ -3,7 +3,6 @@
 Sources: FITS 4.0, section 4.3 (BUNIT) and 8 (WCS); extension names of uncertainties and masks as in use (HST: ERR, DQ; Legacy Surveys: IVAR, INVVAR).
 """
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -138,6 +137,6 @@ def read_table(content: bytes, survey: str, target: str) -> "Table":
         return formats.votable(content, survey, target=target)
     if content.startswith(b"# %ECSV"):
         with formats.reading(survey, "ECSV table", target):
-            return Table.read(io.StringIO(content.decode("utf-8")), format="ascii.ecsv")
+            return Table.read(content.decode("utf-8-sig").splitlines(), format="ascii.ecsv")  # astropy 8 takes no StringIO
     rows = formats.csv_table(content, survey, target=target)
     return Table({name: [row[name] or "" for row in rows] for name in (rows[0] if rows else ())}, dtype=None)
