@@ -91,8 +91,8 @@ class Dachs:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in reversed(self.running):
-            process.send_signal(signal.SIGINT)
+        for process, ending in reversed(list(zip(self.running, (signal.SIGINT, signal.SIGTERM), strict=False))):
+            process.send_signal(ending)  # PostgreSQL's "fast" shutdown; DaCHS heeds no SIGINT
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
@@ -144,7 +144,7 @@ class Dachs:
 
     def start(self, *command: str) -> None:
         with self.log.open("ab") as log:
-            self.running.append(subprocess.Popen([*self._as(), *command], env=self.environment, cwd=self.root, stdout=log, stderr=log, stdin=subprocess.DEVNULL))
+            self.running.append(subprocess.Popen([*self._as("INT" if command[0].endswith("postgres") else "KILL"), *command], env=self.environment, cwd=self.root, stdout=log, stderr=log, stdin=subprocess.DEVNULL))
 
     def await_(self, ready, what: str, patience: float = 60.0) -> None:
         end = time.monotonic() + patience
@@ -160,5 +160,5 @@ class Dachs:
         raise RuntimeError(f"{what} does not answer: {self.log.read_text()[-4000:]}")
 
     @staticmethod
-    def _as() -> list[str]:
-        return ["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups", "--pdeathsig", "INT"]
+    def _as(when_orphaned: str = "KILL") -> list[str]:
+        return ["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups", "--pdeathsig", when_orphaned]
