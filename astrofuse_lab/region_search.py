@@ -243,6 +243,8 @@ def _grow(search: Search, region: Cells | Circle, survey: str, piece: Piece, mor
     cells = 4 * np.int64(piece.cell) + np.arange(4)
     shares = region.share(piece.order + 1, cells)
     piece.children = [Piece(piece.order + 1, int(cell), float(share)) for cell, share in zip(cells, shares, strict=True) if share > 0]
+    # seen more closely, a cell at the edge of a circle may lie outside of it
+    piece.complete = not piece.children
 
 
 def _named(found: list[Target], survey: str) -> Targets:

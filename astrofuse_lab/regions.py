@@ -187,7 +187,8 @@ def credible_region(sky_map: SkyMap, level: float = 0.9) -> Cells:
     mass = np.asarray(sky_map.density, dtype=np.float64) * (np.pi / 3 / 4.0**order)
     by = np.argsort(-np.asarray(sky_map.density), kind="stable")
     sums = np.cumsum(mass[by])
-    count = int(np.searchsorted(sums, level * sums[-1] * (1 - 1e-12))) + 1
+    # a sum of many may fall short of what it sums by rounding
+    count = len(by) if level == 1 else int(np.searchsorted(sums, level * sums[-1] * (1 - 1e-12))) + 1
     kept = by[:count][mass[by[:count]] > 0]
     return cells_of(sky_map.uniq[kept], mass[kept])
 

@@ -72,7 +72,7 @@ def columns_of(
     def full(column: Any) -> Floats:
         return np.array(np.broadcast_to(np.asarray(column, dtype=np.float64), (n,)))
 
-    spans = None if times is None else np.array(np.broadcast_to(np.asarray(times, dtype=np.float64), (n, 2)))
+    spans = None if times is None or not n else np.array(np.broadcast_to(np.asarray(times, dtype=np.float64), (n, 2)))
     held = None if spans is None or np.isnan(spans).all() else spans
     return Columns(tuple(ids), full(ra), full(dec), full(epoch), full(pmra), full(pmdec), held, tuple(identifiers) if identifiers and any(identifiers) else None)
 
