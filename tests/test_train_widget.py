@@ -8,8 +8,7 @@ import pytest
 from widget_tools import do, shown, until, values_of
 
 import astrofuse_lab as af
-from astrofuse_lab.errors import ArchiveError, InputError, TargetError
-from astrofuse_lab.widgets.target_lines import parse_line, parse_targets
+from astrofuse_lab.errors import InputError
 
 pytest_plugins = ["widget_tools"]
 pytestmark = pytest.mark.usefixtures("any_view")
@@ -161,14 +160,3 @@ def test_given_targets_are_shown_and_fetched():
         do(widget, "fetch")
         assert widget.wait(60) and sum(r["done"] for r in widget.counts) == 2
         assert "from_region" not in widget.code and "af.fetch(targets" in widget.code
-
-
-def test_typed_targets():
-    assert parse_line("  # comment", 0) is None and parse_line("3C 273", 0) == "3C 273" and parse_line("M 31", 1) == "M 31"
-    one = parse_line("150.1, +2.2 # here", 3)
-    assert (one.object_id, one.ra, one.dec) == ("target-00003", 150.1, 2.2)
-    assert parse_line("mine 10 -5.5", 0).object_id == "mine"
-    both = parse_targets("practice-00000042\n10 20")
-    assert both.ids == ("practice-00000042", "target-00001")
-    with pytest.raises((TargetError, ArchiveError)):
-        parse_targets("no such thing at all")

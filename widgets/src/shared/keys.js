@@ -2,7 +2,7 @@
 
 /** @type {Record<string, [string, string][]>} */
 export const KEYS = {
-  fetch: [["f", "fetch, or continue"], ["a", "align"], ["Esc", "stop"]],
+  fetch: [["f", "fetch, or continue"], ["e", "estimate"], ["a", "align"], ["/", "search the surveys"], ["drag", "select targets, or draw a region; with shift add, with alt take away"], ["Esc", "stop; else clear the selection"]],
   samples: [["← →", "previous, next sample"], ["space", "select or unselect it"], ["/", "search"], ["Esc", "clear the selection, then the search"]],
   train: [["t", "train, or resume"], ["Esc", "stop"]],
   embedding: [["drag", "lasso; with shift add, with alt take away"], ["click", "bring a sample into focus"], ["← →", "page through the selection"], ["+ −", "zoom"], ["0", "show all"], ["l", "lasso"], ["p", "move the map"], ["/", "colour by"], ["Esc", "clear the selection"]],

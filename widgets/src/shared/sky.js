@@ -1,108 +1,230 @@
-// Targets on the sky: the whole sky in Aitoff's projection, or a tangent plane around them, north up, east left.
+// Targets on the sky, on a canvas: which part the chosen surveys saw, the region asked for, a lasso.
 import { number } from "./columns.js";
-import { h, s } from "./dom.js";
+import { h, put, sized } from "./dom.js";
 import { ticks } from "./plot.js";
+import { aitoff, circlePoints, galacticLatitude, galacticPlane, middle, tangent } from "./projection.js";
 
-const RAD = Math.PI / 180;
 const WIDE = 25; // deg: above this the whole sky is shown
+const HEIGHT = 280;
+const BLOCK = 4; // px: coverage is painted in such squares
+const SOME = "#56B4E9";
+const ALL = "#009E73";
+const CHOSEN = "#E69F00";
 
-/** Direction in the middle of all targets, and how far the farthest lies, in deg. */
-function middle(ra, dec) {
-  let [x, y, z] = [0, 0, 0];
-  for (let i = 0; i < ra.length; i++) {
-    x += Math.cos(dec[i] * RAD) * Math.cos(ra[i] * RAD);
-    y += Math.cos(dec[i] * RAD) * Math.sin(ra[i] * RAD);
-    z += Math.sin(dec[i] * RAD);
+/** Whether a survey saw a direction, by its limits. @param {{dec: number[], latitude: number}} survey */
+export const covers = (survey, ra, dec) => dec >= survey.dec[0] && dec <= survey.dec[1] && (!survey.latitude || Math.abs(galacticLatitude(ra, dec)) >= survey.latitude);
+
+function inside(polygon, x, y) {
+  let odd = false;
+  for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i++) {
+    const [[xi, yi], [xj, yj]] = [polygon[i], polygon[j]];
+    if (yi > y !== yj > y && x < ((xj - xi) * (y - yi)) / (yj - yi) + xi) odd = !odd;
   }
-  const length = Math.hypot(x, y, z);
-  if (length < 1e-6 * ra.length) return { ra: 180, dec: 0, reach: 180 };
-  const at = { ra: (Math.atan2(y, x) / RAD + 360) % 360, dec: Math.asin(z / length) / RAD, reach: 0 };
-  for (let i = 0; i < ra.length; i++) {
-    const cos = Math.sin(at.dec * RAD) * Math.sin(dec[i] * RAD) + Math.cos(at.dec * RAD) * Math.cos(dec[i] * RAD) * Math.cos((ra[i] - at.ra) * RAD);
-    at.reach = Math.max(at.reach, Math.acos(Math.min(1, cos)) / RAD);
-  }
-  return at;
+  return odd;
 }
-
-/** Aitoff, RA 180 in the middle, east left: x in -2..2, y in -1..1. */
-function aitoff(ra, dec) {
-  const half = (180 - ra) * RAD / 2;
-  const alpha = Math.acos(Math.cos(dec * RAD) * Math.cos(half));
-  const sinc = alpha < 1e-9 ? 1 : Math.sin(alpha) / alpha;
-  return [(2 * Math.cos(dec * RAD) * Math.sin(half)) / sinc / (Math.PI / 2), Math.sin(dec * RAD) / sinc / (Math.PI / 2)];
-}
-
-/** Gnomonic projection about a centre, in deg, east to the left. */
-function tangent(center) {
-  const [sin0, cos0] = [Math.sin(center.dec * RAD), Math.cos(center.dec * RAD)];
-  return (ra, dec) => {
-    const d = (ra - center.ra) * RAD;
-    const [sin, cos] = [Math.sin(dec * RAD), Math.cos(dec * RAD)];
-    const c = sin0 * sin + cos0 * cos * Math.cos(d);
-    return c <= 0.05 ? [NaN, NaN] : [(-cos * Math.sin(d)) / c / RAD, (cos0 * sin - sin0 * cos * Math.cos(d)) / c / RAD];
-  };
-}
-
-const curve = (points) => {
-  let pen = false;
-  return points.map(([x, y]) => {
-    const ok = Number.isFinite(x);
-    const piece = ok ? `${pen ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}` : "";
-    pen = ok;
-    return piece;
-  }).join("");
-};
 
 const range = (low, high, count) => Array.from({ length: count + 1 }, (_, i) => low + ((high - low) * i) / count);
+const degrees = (v) => `${number(v, 6)}°`;
 
-function allSky(width, height) {
-  const k = Math.min(width / 4.3, height / 2.3);
-  const to = (ra, dec) => {
-    const [x, y] = aitoff(ra, dec);
-    return [width / 2 + k * x, height / 2 - k * y];
-  };
-  const lines = [];
-  for (const dec of [-60, -30, 0, 30, 60]) lines.push({ d: curve(range(0.01, 359.99, 90).map((ra) => to(ra, dec))), at: to(359.9, dec), text: `${dec < 0 ? "−" : "+"}${Math.abs(dec)}°`, anchor: "end" });
-  for (const ra of [0.01, 60, 120, 180, 240, 300, 359.99]) lines.push({ d: curve(range(-90, 90, 45).map((dec) => to(ra, dec))), at: ra > 1 && ra < 359 ? to(ra, 0) : null, text: `${ra}°`, anchor: "middle" });
-  return { to, lines };
-}
-
-function zoomed(center, width, height) {
-  const project = tangent(center);
-  const reach = Math.max(center.reach * 1.12, 0.002);
-  const k = Math.min(width - 88, height - 44) / 2 / reach;
-  const to = (ra, dec) => {
-    const [x, y] = project(ra, dec);
-    return [36 + width / 2 + k * x, (height - 24) / 2 - k * y];
-  };
-  const stretch = Math.max(Math.cos(center.dec * RAD), 0.05);
-  const [decs, ras] = [[center.dec - reach, center.dec + reach], [center.ra - reach / stretch, center.ra + reach / stretch]];
-  const lines = [];
-  for (const dec of ticks(...decs, 4)) if (Math.abs(dec) <= 90) lines.push({ d: curve(range(ras[0], ras[1], 24).map((ra) => to(ra, dec))), at: to(ras[1], dec), text: `${number(dec, 6)}°`, anchor: "end" });
-  for (const ra of ticks(...ras, 4)) lines.push({ d: curve(range(decs[0], decs[1], 24).map((dec) => to(ra, dec))), at: [to(ra, decs[0])[0], height - 26], text: `${number((ra + 360) % 360, 6)}°`, anchor: "middle" });
-  return { to, lines };
-}
-
-/** Dots of one colour as one path. */
-const dots = (points, colour, size) => s("path", { d: points.map(([x, y]) => `M${x.toFixed(1)} ${y.toFixed(1)}h.01`).join(""), stroke: colour, "stroke-width": size, "stroke-linecap": "round", fill: "none" });
-
-/** @param {{ra: Float64Array, dec: Float64Array, found: Int32Array}} sky @param {number} surveys @param {number} width */
-export function skyPlot(sky, surveys, width, height = 260) {
-  const center = middle(sky.ra, sky.dec);
-  const whole = center.reach > WIDE;
-  const { to, lines } = whole ? allSky(width, height) : zoomed(center, width, height);
-  const size = sky.ra.length > 2000 ? 2.5 : 5;
-  const groups = { none: [], some: [], all: [] };
-  for (let i = 0; i < sky.ra.length; i++) {
-    const at = to(sky.ra[i], sky.dec[i]);
-    if (Number.isFinite(at[0])) groups[sky.found[i] === 0 ? "none" : sky.found[i] < surveys ? "some" : "all"].push(at);
+/** Lines of equal RA and Dec with their labels: [points on the sky, label, place, anchor]. */
+function graticule(sky, whole, center, width, height) {
+  if (whole) {
+    const decs = [-60, -30, 0, 30, 60].map((dec) => [range(0.01, 359.99, 90).map((ra) => [ra, dec]), `${dec > 0 ? "+" : ""}${degrees(dec)}`, sky.to(359.99, dec), "right"]);
+    const ras = [0.01, 60, 120, 180, 240, 300, 359.99].map((ra) => [range(-90, 90, 45).map((dec) => [ra, dec]), ra > 1 && ra < 359 ? degrees(ra) : "", sky.to(ra, 0), "center"]);
+    return [...decs, ...ras];
   }
-  const words = whole ? "whole sky, Aitoff" : `around RA ${number(center.ra, 6)}°, Dec ${number(center.dec, 6)}°`;
-  const svg = s("svg", { class: "af-plot", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${sky.ra.length} targets on the sky, ${words}` },
-    s("g", { class: "axes" }, lines.map((l) => s("path", { d: l.d, class: "grid" })), lines.map((l) => (l.at ? s("text", { x: l.at[0] - (l.anchor === "end" ? 4 : 0), y: l.at[1] + 4, "text-anchor": l.anchor }, l.text) : null))),
-    dots(groups.none, "var(--af-muted)", size), dots(groups.some, "#56B4E9", size), dots(groups.all, "#009E73", size),
-    whole ? null : s("text", { x: width / 2 + 36, y: height - 6, "text-anchor": "middle", class: "title" }, "RA (ICRS, east left)"),
-    whole ? null : s("text", { x: 12, y: height / 2, transform: `rotate(-90 12 ${height / 2})`, "text-anchor": "middle", class: "title" }, "Dec"));
-  const key = [["var(--af-muted)", "nothing yet", groups.none], ["#56B4E9", "found in some", groups.some], ["#009E73", "found in all", groups.all]];
-  return h("div", {}, svg, h("div", { class: "af-row af-caption" }, `${sky.ra.length} targets, ${words}`, key.filter(([, , list]) => list.length).map(([colour, text, list]) => h("span", { class: "af-check" }, h("i", { class: "af-dot", style: { background: colour } }), `${text} ${list.length}`))));
+  const reach = center.reach * 1.3;
+  const wide = reach * Math.max(1, width / height);
+  const stretch = Math.max(Math.cos((Math.abs(center.dec) * Math.PI) / 180), 0.05);
+  const [decs, ras] = [[center.dec - reach, center.dec + reach], [center.ra - Math.min(90, wide / stretch), center.ra + Math.min(90, wide / stretch)]];
+  return [
+    ...ticks(decs[0], decs[1], 4).filter((dec) => Math.abs(dec) <= 90).map((dec) => [range(ras[0], ras[1], 24).map((ra) => [ra, dec]), degrees(dec), [56, sky.to(center.ra, dec)[1]], "right"]),
+    ...ticks(ras[0], ras[1], 6).map((ra) => [range(decs[0], decs[1], 24).map((dec) => [ra, dec]), degrees((ra + 360) % 360), [sky.to(ra, center.dec - center.reach)[0], height - 24], "center"]),
+  ];
+}
+
+/**
+ * @param {{state: () => {ra: ArrayLike<number>, dec: ArrayLike<number>, found: ArrayLike<number>, ids: string[], n: number, asked: number, mask: Uint8Array, surveys: any[], region: any},
+ *   select: (inside: number[], how: string) => void, circle: (ra: number, dec: number, radius: number) => void}} options
+ */
+export function skyView({ state, select, circle }) {
+  const canvas = h("canvas", { class: "af-sky", role: "img", tabindex: "0" });
+  const caption = h("div", { class: "af-row af-caption" });
+  const readout = h("div", { class: "af-caption", "aria-live": "off" });
+  const holder = h("div", { class: "af-holder" }, canvas);
+  const node = h("div", {}, holder, readout, caption);
+  const ui = { whole: false, region: false };
+  let [width, now, trail] = [0, /** @type {any} */ (null), /** @type {number[][]} */ ([])];
+  let paint = { data: null, key: "" };
+
+  const scene = () => {
+    const all = state();
+    const around = all.n ? middle(all.ra, all.dec) : all.region ? { ra: all.region.ra, dec: all.region.dec, reach: all.region.radius * 1.6 } : { ra: 180, dec: 0, reach: 180 };
+    const center = { ...around, reach: Math.max(around.reach, 0.002) };
+    const whole = ui.whole || center.reach > WIDE;
+    const sky = whole ? aitoff(width, HEIGHT) : tangent(center, width, HEIGHT);
+    const points = Array.from({ length: all.n }, (_, i) => sky.to(all.ra[i], all.dec[i]));
+    return { ...all, sky, center, whole, points };
+  };
+
+  const colour = (name) => getComputedStyle(canvas).getPropertyValue(name).trim();
+
+  function path(pen, directions) {
+    let last = null;
+    pen.beginPath();
+    for (const [ra, dec] of directions) {
+      const at = now.sky.to(ra, dec);
+      // a line that leaves one edge of the map comes back at the other
+      if (!Number.isFinite(at[0])) last = null;
+      else {
+        if (last && Math.hypot(at[0] - last[0], at[1] - last[1]) < width / 3) pen.lineTo(at[0], at[1]);
+        else pen.moveTo(at[0], at[1]);
+        last = at;
+      }
+    }
+    pen.stroke();
+  }
+
+  /** Coverage as squares, the more surveys the stronger; painted anew only when the map or the surveys change. */
+  function coverage(pen, accent) {
+    const { surveys, sky } = now;
+    if (!surveys.length) return;
+    const key = JSON.stringify([width, now.whole, now.center, accent, surveys.map((s) => [s.dec, s.latitude])]);
+    if (key !== paint.key) {
+      const layer = document.createElement("canvas");
+      [layer.width, layer.height] = [width, HEIGHT];
+      const brush = layer.getContext("2d");
+      brush.fillStyle = accent;
+      for (let x = 0; x < width; x += BLOCK)
+        for (let y = 0; y < HEIGHT; y += BLOCK) {
+          const at = sky.from(x + BLOCK / 2, y + BLOCK / 2);
+          const share = at ? surveys.filter((s) => covers(s, at[0], at[1])).length / surveys.length : 0;
+          if (!share) continue;
+          brush.globalAlpha = 0.04 + 0.22 * share;
+          brush.fillRect(x, y, BLOCK, BLOCK);
+        }
+      paint = { data: layer, key };
+    }
+    pen.drawImage(paint.data, 0, 0, width, HEIGHT);
+  }
+
+  function dots(pen, indices, fill, size) {
+    pen.fillStyle = fill;
+    for (const i of indices) {
+      const [x, y] = now.points[i];
+      if (!Number.isFinite(x)) continue;
+      pen.beginPath();
+      pen.arc(x, y, size, 0, 7);
+      pen.fill();
+    }
+  }
+
+  function targets(pen, muted) {
+    const groups = { none: [], some: [], all: [], chosen: [] };
+    for (let i = 0; i < now.n; i++) {
+      groups[now.found[i] === 0 ? "none" : now.found[i] < now.asked ? "some" : "all"].push(i);
+      if (now.mask[i]) groups.chosen.push(i);
+    }
+    const size = now.n > 2000 ? 1.3 : 2.6;
+    dots(pen, groups.chosen, CHOSEN, size + 2.2);
+    dots(pen, groups.none, muted, size);
+    dots(pen, groups.some, SOME, size);
+    dots(pen, groups.all, ALL, size);
+    return [[muted, "nothing yet", groups.none], [SOME, "found in some", groups.some], [ALL, "found in all", groups.all], [CHOSEN, "selected", groups.chosen]].filter((g) => g[2].length);
+  }
+
+  function frame(pen, text, muted) {
+    pen.font = "11px system-ui, sans-serif";
+    pen.lineWidth = 1;
+    for (const [points, label, at, anchor] of graticule(now.sky, now.whole, now.center, width, HEIGHT)) {
+      pen.strokeStyle = muted;
+      pen.globalAlpha = 0.3;
+      path(pen, points);
+      pen.globalAlpha = 1;
+      pen.fillStyle = now.whole ? muted : text;
+      pen.textAlign = anchor;
+      if (label && Number.isFinite(at[0]) && at[0] > (now.whole ? 0 : anchor === "right" ? 0 : 70) && at[0] < width - (now.whole ? 0 : 20) && at[1] > 4 && at[1] < HEIGHT) pen.fillText(label, at[0] - (anchor === "right" ? 4 : 0), at[1] + (now.whole && anchor === "center" ? -3 : 4));
+    }
+    pen.strokeStyle = muted;
+    pen.setLineDash([2, 4]);
+    path(pen, range(0, 360, 180).map(galacticPlane));
+    pen.setLineDash([]);
+    if (now.whole) return;
+    pen.fillStyle = muted;
+    pen.textAlign = "center";
+    pen.fillText("RA (ICRS, east left)", width / 2 + 36, HEIGHT - 6);
+    pen.save();
+    pen.translate(11, HEIGHT / 2);
+    pen.rotate(-Math.PI / 2);
+    pen.fillText("Dec", 0, 0);
+    pen.restore();
+  }
+
+  function draw() {
+    if (!width) return;
+    now = scene();
+    const scale = window.devicePixelRatio || 1;
+    [canvas.width, canvas.height] = [width * scale, HEIGHT * scale];
+    Object.assign(canvas.style, { width: `${width}px`, height: `${HEIGHT}px` });
+    const pen = canvas.getContext("2d");
+    pen.scale(scale, scale);
+    const [text, muted, accent] = ["--af-text", "--af-muted", "--af-accent"].map(colour);
+    coverage(pen, accent);
+    frame(pen, text, muted);
+    pen.strokeStyle = accent;
+    pen.lineWidth = 1.5;
+    if (now.region) path(pen, circlePoints(now.region.ra, now.region.dec, Math.max(now.region.radius, 0.001)));
+    const key = targets(pen, muted);
+    if (trail.length > 1) {
+      pen.strokeStyle = text;
+      pen.beginPath();
+      trail.forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y)));
+      pen.stroke();
+    }
+    const words = now.whole ? "whole sky, Aitoff" : `around RA ${degrees(now.center.ra)}, Dec ${degrees(now.center.dec)}`;
+    canvas.setAttribute("aria-label", `${now.n} targets on the sky, ${words}. Drag to ${drawing() ? "draw a region" : "select targets"}.`);
+    put(caption, `${now.n ? `${now.n} targets, ` : ""}${words}`, key.map(([fill, say, list]) => h("span", { class: "af-check" }, h("i", { class: "af-dot", style: { background: fill } }), `${say} ${list.length}`)),
+      now.surveys.length ? h("span", { class: "af-check", title: "by the declination and galactic latitude that each survey states; roughly" }, h("i", { class: "af-swatch" }), "seen by the ticked surveys, roughly") : null,
+      h("span", { class: "af-check" }, h("i", { class: "af-dash" }), "galactic plane"));
+  }
+
+  const drawing = () => ui.region || !now?.n;
+  const at = (e) => [e.offsetX, e.offsetY];
+
+  function finish(how) {
+    const drawn = trail;
+    trail = [];
+    if (drawn.length < 3) return draw();
+    if (!drawing()) select([...now.points.keys()].filter((i) => inside(drawn, now.points[i][0], now.points[i][1])), how);
+    else {
+      const sky = drawn.map(([x, y]) => now.sky.from(x, y)).filter(Boolean);
+      const round = middle(sky.map((d) => d[0]), sky.map((d) => d[1]));
+      if (sky.length > 2 && round.reach > 0) circle(round.ra, round.dec, Math.min(round.reach, 90));
+    }
+    return draw();
+  }
+
+  canvas.addEventListener("pointerdown", (e) => {
+    canvas.setPointerCapture(e.pointerId);
+    trail = [at(e)];
+  });
+  canvas.addEventListener("pointermove", (e) => {
+    if (trail.length) {
+      trail.push(at(e));
+      return draw();
+    }
+    const here = now?.sky.from(...at(e));
+    if (!here) return put(readout);
+    let [best, least] = [-1, 8];
+    now.points.forEach(([x, y], i) => {
+      const d = Math.hypot(x - e.offsetX, y - e.offsetY);
+      if (d < least) [best, least] = [i, d];
+    });
+    return put(readout, best >= 0 ? `${now.ids[best] ?? `target ${best}`}: RA ${number(now.ra[best], 8)}°, Dec ${number(now.dec[best], 8)}°, found in ${now.found[best]} of ${now.asked}` : `RA ${number(here[0], 5)}°, Dec ${number(here[1], 5)}°`);
+  });
+  canvas.addEventListener("pointerup", (e) => finish(e.shiftKey ? "add" : e.altKey ? "remove" : "new"));
+  canvas.addEventListener("pointercancel", () => { trail = []; draw(); });
+  canvas.addEventListener("pointerleave", () => put(readout));
+  const end = sized(holder, (w) => { width = w; draw(); });
+  return { node, ui, draw, end };
 }

@@ -1,16 +1,20 @@
 // Fetch: targets, surveys, progress by survey, what was found and what failed, then align.
-import { unpack } from "../shared/arrays.js";
+import { lines, unpack } from "../shared/arrays.js";
 import { STATE_COLOURS, icon, label } from "../shared/colours.js";
 import { number } from "../shared/columns.js";
-import { button, choice, field, h, once, put, sized } from "../shared/dom.js";
+import { costs, firstProducts } from "../shared/cost.js";
+import { button, choice, field, h, once, put } from "../shared/dom.js";
 import { blank, frame } from "../shared/frame.js";
 import { KEYS } from "../shared/keys.js";
-import { act, tell } from "../shared/link.js";
-import { skyPlot } from "../shared/sky.js";
+import { act, readSelection, tell, writeSelection } from "../shared/link.js";
+import { lamp, lightsOf, picker } from "../shared/picker.js";
+import { covers, skyView } from "../shared/sky.js";
 
-const MODES = [["region", "a region"], ["lines", "names or positions"], ["given", "those given"]];
+const MODES = [["region", "a region"], ["lines", "names or positions"], ["file", "a file"], ["given", "those given"]];
 const STATES = ["found", "empty", "failed", "pending"];
 const MEANING = { found: "there is data", empty: "asked, and nothing is there", failed: "the archive failed; Continue asks again", pending: "not asked yet" };
+const UPLOAD = 8 * 1024 ** 2; // as in fetch.py
+const WORDS = 3; // different failures of one survey shown in place
 
 const numeric = (model, name, attributes = {}) => h("input", { type: "number", step: "any", min: 0, class: "af-small", value: model.get(name), "data-name": name, onchange: (e) => Number.isFinite(e.target.valueAsNumber) && tell(model, { [name]: e.target.valueAsNumber }), ...attributes });
 const integer = (model, name, low) => numeric(model, name, { step: 1, min: low, onchange: (e) => tell(model, { [name]: Math.max(low, Math.floor(e.target.valueAsNumber || low)) }) });
@@ -22,62 +26,113 @@ function regionForm(model) {
     field("Objects of", choice("Whose objects", [["practice/table", "practice sky"], ["gaia/table", "Gaia"]], model.get("finder"), (v) => tell(model, { finder: v }))));
 }
 
+const skipBox = (model) => h("label", { class: "af-check" }, h("input", { type: "checkbox", "data-name": "skip", checked: model.get("skip"), onchange: (e) => tell(model, { skip: e.target.checked }) }), "leave out what is no target, and say so");
+
 function linesForm(model) {
-  return h("textarea", { class: "af-lines", rows: 5, spellcheck: "false", "aria-label": "Targets, one a line", placeholder: "one a line: a name, or RA and Dec in degrees\n3C 273\n150.1025 2.2048\npractice-00000042", value: model.get("lines"), onchange: (e) => tell(model, { lines: e.target.value }) });
+  return h("div", { class: "af-stackv" },
+    h("textarea", { class: "af-lines", rows: 5, spellcheck: "false", "aria-label": "Targets, one a line", placeholder: "one a line: a name, a position, or both\n3C 273\n150.1025 2.2048\n10:00:24 +02:12:00\ngal 120.5 -3.2\npractice-00000042", value: model.get("lines"), onchange: (e) => tell(model, { lines: e.target.value }) }), skipBox(model));
+}
+
+function fileForm(model) {
+  const said = h("span", { class: "af-caption", role: "status" }, model.get("file") ? `${model.get("file")}` : "CSV, VOTable, FITS, ECSV, Parquet, or lines of text; up to 8 MB");
+  const take = async (e) => {
+    const [chosen] = e.target.files;
+    if (!chosen) return;
+    if (chosen.size > UPLOAD) return put(said, `${chosen.name} has ${Math.round(chosen.size / 1024 ** 2)} MB, a view takes 8. Type targets = af.Targets.from_file(path) in a cell, then af.FetchWidget(targets).`);
+    const upload = { name: chosen.name, data: new DataView(await chosen.arrayBuffer()) };
+    tell(model, { upload });
+  };
+  const input = h("input", { type: "file", class: "af-file", "aria-label": "File of targets", disabled: !model.get("live") || model.get("busy"), onchange: take });
+  return h("div", { class: "af-stackv" }, h("div", { class: "af-row" }, input, said), skipBox(model));
+}
+
+const FORMS = { region: regionForm, lines: linesForm, file: fileForm };
+
+/** The circle asked for, where its centre is plain degrees. */
+function regionOf(model) {
+  const match = model.get("mode") === "region" && model.get("center").trim().match(/^([\d.]+)[\s,]+([-+]?[\d.]+)$/);
+  if (!match || !(model.get("circle") > 0) || Number(match[1]) > 360 || Math.abs(Number(match[2])) > 90) return null;
+  return { ra: Number(match[1]), dec: Number(match[2]), radius: Math.min(90, model.get("circle")) };
+}
+
+/** The ticked surveys that look at positions. */
+const looking = (model) => {
+  const chosen = new Set(model.get("surveys"));
+  return model.get("catalogue").filter((c) => chosen.has(c.name) && c.needs.includes("position"));
+};
+
+/** Which ticked surveys did not look where targets lie, in words. */
+function uncovered(state, surveys) {
+  return surveys.flatMap((one) => {
+    let out = 0;
+    for (let i = 0; i < state.n; i++) if (Number.isFinite(state.ra[i]) && !covers(one, state.ra[i], state.dec[i])) out++;
+    return out ? [h("div", {}, `${one.name}: ${out === state.n ? "no target lies" : `${out} of ${state.n} targets lie outside`}${out === state.n ? " inside" : ""} what it saw (${one.coverage})`)] : [];
+  });
+}
+
+function skyBlock(model, life) {
+  let state = { n: 0, ra: [], dec: [], found: [], ids: [] };
+  const bar = h("div", { class: "af-row" });
+  const words = h("div", { class: "af-caption af-notes" });
+  const sky = skyView({
+    state: () => ({ ...state, asked: (model.get("counts") || []).length || 1, mask: readSelection(model, state.n), surveys: looking(model), region: regionOf(model) }),
+    select: (inside, how) => {
+      const mask = how === "new" ? new Uint8Array(state.n) : readSelection(model, state.n);
+      for (const i of inside) mask[i] = how === "remove" ? 0 : 1;
+      writeSelection(model, mask);
+    },
+    circle: (ra, dec, radius) => {
+      sky.ui.region = false;
+      tell(model, { mode: "region", center: `${ra.toFixed(5)} ${dec < 0 ? "" : "+"}${dec.toFixed(5)}`, circle: Number(radius.toPrecision(4)) });
+    },
+  });
+  const tool = (text, name) => h("button", { type: "button", class: "af-chip", "aria-pressed": String(sky.ui[name]), onclick: () => { sky.ui[name] = !sky.ui[name]; draw(); } }, text);
+  const draw = () => {
+    const off = !model.get("live") || model.get("busy");
+    const chosen = readSelection(model, state.n).reduce((sum, v) => sum + v, 0);
+    const part = chosen && chosen < state.n;
+    put(bar, tool("whole sky", "whole"), state.n ? tool("draw a region", "region") : null, chosen ? h("span", { class: "af-caption" }, `${chosen} selected`) : h("span", { class: "af-caption" }, sky.ui.region || !state.n ? "Drag on the sky to draw a region." : "Drag on the sky to select targets."),
+      part ? [button(`Keep these ${chosen}`, () => act(model, "keep"), { disabled: off }), button("Leave them out", () => act(model, "drop"), { disabled: off })] : null,
+      chosen ? button("Clear", () => writeSelection(model, new Uint8Array(0)), { class: "af-link" }) : null);
+    put(words, (model.get("notes") || []).map((n) => h("div", {}, n)), uncovered(state, looking(model)));
+    sky.draw();
+  };
+  const read = () => {
+    const packed = model.get("sky") || {};
+    state = packed.n ? { ...unpack(packed), ids: lines(packed.ids) } : { n: 0, ra: [], dec: [], found: [], ids: [] };
+    draw();
+  };
+  life.on("change:sky", once(read));
+  life.on("change:notes change:selected change:surveys change:counts change:busy change:live change:mode change:center change:circle", once(draw));
+  life.push(sky.end);
+  read();
+  return { node: h("div", { class: "af-stackv" }, bar, sky.node, words), draw };
 }
 
 function targets(model, life) {
   const form = h("div", { class: "af-stackv" });
-  const holder = h("div", { class: "af-holder" });
-  let width = 0;
   const draw = () => {
-    const given = model.get("mode") === "given";
-    const modes = MODES.filter(([m]) => m !== "given" || given).map(([m, text]) => h("button", { type: "button", class: "af-chip", "aria-pressed": String(m === model.get("mode")), onclick: () => tell(model, { mode: m }) }, text));
-    put(form, h("div", { class: "af-chips", role: "group", "aria-label": "Where targets come from" }, modes), model.get("mode") === "region" ? regionForm(model) : model.get("mode") === "lines" ? linesForm(model) : null,
-      given ? null : h("div", { class: "af-row" }, button("Show on the sky", () => act(model, "look"), { disabled: !model.get("live") || model.get("busy") })));
+    const mode = model.get("mode");
+    const modes = MODES.filter(([m]) => m !== "given" || mode === m || model.get("given") > 0).map(([m, text]) => h("button", { type: "button", class: "af-chip", "aria-pressed": String(m === mode), onclick: () => tell(model, { mode: m }) }, text));
+    put(form, h("div", { class: "af-chips", role: "group", "aria-label": "Where targets come from" }, modes), FORMS[mode]?.(model),
+      h("div", { class: "af-row" }, button("Show on the sky", () => act(model, "look"), { disabled: !model.get("live") || model.get("busy") }), model.get("sky")?.n ? null : h("span", { class: "af-caption" }, "No targets yet.")));
   };
-  const notes = h("div", { class: "af-caption" });
-  const sky = () => {
-    const packed = model.get("sky") || {};
-    put(notes, (model.get("notes") || []).map((n) => h("div", {}, n)));
-    if (!packed.n) return put(holder, blank("No targets yet", "Choose a region, or type names or positions, then press Fetch. The sky appears here."));
-    return width && put(holder, skyPlot(unpack(packed), (model.get("counts") || []).length || 1, width));
-  };
-  life.on("change:mode change:busy change:live change:center change:circle change:count change:finder change:lines", once(draw));
-  life.on("change:sky change:notes", once(sky));
-  life.push(sized(holder, (w) => { width = w; sky(); }));
+  life.on("change:mode change:busy change:live change:center change:circle change:count change:finder change:lines change:file change:skip change:given change:sky", once(draw));
   draw();
-  sky();
-  return h("section", { class: "af-block" }, h("h3", {}, "Targets"), form, holder, notes);
-}
-
-function surveyRow(model, row, chosen, off) {
-  const tick = (e) => {
-    const now = new Set(model.get("surveys"));
-    if (e.target.checked) now.add(row.name);
-    else now.delete(row.name);
-    tell(model, { surveys: model.get("catalogue").map((c) => c.name).filter((n) => now.has(n)) });
-  };
-  const more = [row.bands && `bands ${row.bands}`, /^\d+$/.test(row.release) ? `release ${row.release}` : row.release].filter(Boolean).join(", ");
-  return h("label", { class: "af-survey", title: `${row.citation}\n${row.licence}` }, h("input", { type: "checkbox", "data-name": row.name, checked: chosen.has(row.name), disabled: off, onchange: tick }),
-    h("span", { class: "af-stackv" }, h("span", { class: "af-row" }, row.name, row.simulated ? h("span", { class: "af-badge" }, "practice sky") : null, h("span", { class: "af-caption" }, more)), h("span", { class: "af-caption af-cite" }, row.citation)));
+  const sky = skyBlock(model, life);
+  return { node: h("section", { class: "af-block" }, h("h3", {}, "Targets"), form, sky.node), redraw: sky.draw };
 }
 
 function surveys(model, life) {
-  const list = h("div", { class: "af-surveys" });
   const asks = h("div", { class: "af-row" });
   const draw = () => {
-    const off = !model.get("live") || model.get("busy");
-    const chosen = new Set(model.get("surveys"));
-    const groups = model.get("catalogue").reduce((m, c) => m.set(c.modality, [...(m.get(c.modality) || []), c]), new Map());
-    put(list, [...groups].map(([kind, rows]) => h("div", { role: "group", "aria-label": label(kind) }, h("h4", {}, icon(kind), label(kind)), rows.map((r) => surveyRow(model, r, chosen, off)))));
-    const practice = [...chosen].some((n) => n.startsWith("practice/"));
+    const practice = model.get("surveys").some((n) => n.startsWith("practice/"));
     put(asks, field("Match radius (″)", numeric(model, "radius")), field("Cutout size (″)", numeric(model, "size")),
       practice ? field("Practice sky: share missing", numeric(model, "missing", { max: 1, step: 0.05 })) : null, practice ? field("noise ×", numeric(model, "noise")) : null);
   };
-  life.on("change:catalogue change:surveys change:busy change:live change:radius change:size change:missing change:noise", once(draw));
+  life.on("change:surveys change:radius change:size change:missing change:noise", once(draw));
   draw();
-  return h("section", { class: "af-block" }, h("h3", {}, "Surveys"), list, asks);
+  return h("section", { class: "af-block" }, h("h3", {}, "Surveys"), picker(model, life), asks);
 }
 
 function fetchButtons(model, life) {
@@ -87,13 +142,15 @@ function fetchButtons(model, life) {
     const begun = rows.some((r) => r.done > 0);
     const left = rows.reduce((sum, r) => sum + r.failed + r.pending, 0);
     const off = !model.get("live") || model.get("busy");
-    const n = model.get("mode") === "region" ? model.get("count") : model.get("mode") === "lines" ? model.get("lines").split("\n").filter((l) => l.trim()).length : model.get("sky")?.n || 0;
+    const kept = model.get("kept");
+    const n = kept ? kept : model.get("mode") === "region" ? model.get("count") : model.get("mode") === "lines" ? model.get("lines").split("\n").filter((l) => l.trim()).length : model.get("mode") === "file" && !model.get("file") ? 0 : model.get("sky")?.n || 0;
     const goOn = begun && left > 0 && !model.get("busy");
     put(row, goOn ? button(`Continue (${left} left)`, () => act(model, "continue"), { class: "af-button primary", disabled: off }) : null,
-      button(`Fetch ${n ? `${model.get("mode") === "region" ? "up to " : ""}${n} ` : ""}target${n === 1 ? "" : "s"}`, () => act(model, "fetch"), { class: `af-button${goOn || model.get("complete") ? "" : " primary"}`, disabled: off || !model.get("surveys").length || (model.get("mode") === "lines" && !n) }),
+      button(`Fetch ${n ? `${model.get("mode") === "region" && !kept ? "up to " : ""}${n} ` : ""}target${n === 1 ? "" : "s"}`, () => act(model, "fetch"), { class: `af-button${goOn || model.get("complete") ? "" : " primary"}`, disabled: off || !model.get("surveys").length || (model.get("mode") === "lines" && !n) || (model.get("mode") === "file" && !model.get("file")) }),
+      button("Estimate", () => act(model, "estimate"), { disabled: off || !model.get("surveys").length }),
       model.get("surveys").length ? null : h("span", { class: "af-caption" }, "Tick at least one survey."));
   };
-  life.on("change:counts change:busy change:live change:mode change:lines change:count change:surveys change:complete change:sky", once(draw));
+  life.on("change:counts change:busy change:live change:mode change:lines change:count change:surveys change:complete change:sky change:file change:kept", once(draw));
   draw();
   return row;
 }
@@ -106,6 +163,17 @@ function bar(row) {
   return h("span", { class: "af-progress", role: "img", "aria-label": `${row.done} of ${row.total} done` }, known.map(part), rest);
 }
 
+/** What went wrong at one survey, said once for all targets that it happened to. */
+function failures(problems, span) {
+  const said = new Map();
+  for (const [id, , whole] of problems) {
+    const message = whole.replace(/ \(given up: [^()]*\)$/, ""); // counts up from one target to the next
+    said.set(message, [...(said.get(message) || []), id]);
+  }
+  const rows = [...said].map(([message, ids]) => h("div", {}, h("strong", {}, `${ids.length} failed: `), message, h("details", {}, h("summary", {}, "which"), ids.join(", "))));
+  return rows.length ? h("tr", { class: "af-said" }, h("td", { colspan: span }, rows.slice(0, WORDS), rows.length > WORDS ? h("details", {}, h("summary", {}, `${rows.length - WORDS} other failures`), rows.slice(WORDS)) : null)) : null;
+}
+
 function progress(model, life) {
   const node = h("div", {});
   const draw = () => {
@@ -113,18 +181,21 @@ function progress(model, life) {
     if (!rows.length) return put(node, blank("Nothing fetched yet", "Press Fetch. Each survey shows how far it is; what an archive sent is kept, so nothing is fetched twice."));
     const running = model.get("busy") && rows.some((r) => r.state === "fetching" || r.state === "waiting");
     const heads = ["survey", "", "done", ...(running ? ["failed"] : STATES)];
-    const body = rows.map((r) => h("tr", {}, h("th", { scope: "row" }, icon(r.modality, 14), " ", r.survey), h("td", { class: "af-wide" }, bar(r)), h("td", { class: "af-num" }, `${r.done}/${r.total}`), (running ? ["failed"] : STATES).map((state) => h("td", { class: `af-num${r[state] ? "" : " af-none"}`, title: MEANING[state] }, r[state]))));
-    return put(node, h("table", { class: "af-values af-progress-table" }, h("thead", {}, h("tr", {}, heads.map((t, i) => h("th", { class: i > 1 ? "af-num" : "", title: MEANING[t] || null }, t, MEANING[t] ? h("i", { class: "af-dot after", style: { background: STATE_COLOURS[t] } }) : null)))), h("tbody", {}, body)), failures(model.get("problems") || []));
+    const hosts = new Map(model.get("catalogue").map((c) => [c.name, c.host]));
+    const lights = lightsOf(model);
+    const problems = model.get("problems") || [];
+    const body = rows.flatMap((r) => {
+      const host = hosts.get(r.survey);
+      const [light, words] = lights.get(host) || ["", ""];
+      const live = running && words && light !== "good" ? h("tr", { class: "af-said" }, h("td", { colspan: heads.length }, `${host}: ${words}`)) : null;
+      return [h("tr", {}, h("th", { scope: "row" }, icon(r.modality, 14), " ", r.survey, lamp(lights, host)), h("td", { class: "af-wide" }, bar(r)), h("td", { class: "af-num" }, `${r.done}/${r.total}`), (running ? ["failed"] : STATES).map((state) => h("td", { class: `af-num${r[state] ? "" : " af-none"}`, title: MEANING[state] }, r[state]))),
+        live || failures(problems.filter((p) => p[1] === r.survey), heads.length)];
+    });
+    return put(node, h("table", { class: "af-values af-progress-table" }, h("thead", {}, h("tr", {}, heads.map((t, i) => h("th", { class: i > 1 ? "af-num" : "", title: MEANING[t] || null }, t, MEANING[t] ? h("i", { class: "af-dot after", style: { background: STATE_COLOURS[t] } }) : null)))), h("tbody", {}, body)));
   };
-  life.on("change:counts change:problems change:busy", once(draw));
+  life.on("change:counts change:problems change:busy change:lights", once(draw));
   draw();
   return node;
-}
-
-function failures(problems) {
-  if (!problems.length) return null;
-  const rows = problems.map(([id, survey, message]) => h("tr", {}, h("th", { scope: "row" }, id), h("td", {}, survey), h("td", {}, message)));
-  return h("details", { class: "af-more" }, h("summary", {}, `${problems.length} failed: what the archives said`), h("div", { class: "af-scroll" }, h("table", { class: "af-values" }, h("tbody", {}, rows))));
 }
 
 function aligning(model, life) {
@@ -143,12 +214,22 @@ function aligning(model, life) {
 }
 
 function render({ model, el }) {
-  const view = frame(model, el, { title: "Fetch", keys: KEYS.fetch, on: {
-    f: () => model.get("live") && !model.get("busy") && act(model, (model.get("counts") || []).some((r) => r.done > 0 && r.failed + r.pending > 0) ? "continue" : "fetch"),
-    a: () => model.get("live") && !model.get("busy") && act(model, "align"), Escape: () => (model.get("busy") ? tell(model, { stop: true }) : false),
+  const parts = { redraw: () => {} };
+  const ready = () => model.get("live") && !model.get("busy");
+  const view = frame(model, el, { title: "Fetch", keys: KEYS.fetch, themed: () => parts.redraw(), on: {
+    f: () => ready() && act(model, (model.get("counts") || []).some((r) => r.done > 0 && r.failed + r.pending > 0) ? "continue" : "fetch"),
+    e: () => ready() && act(model, "estimate"), a: () => ready() && act(model, "align"), "/": () => /** @type {HTMLElement | null} */ (view.main.querySelector(".af-search"))?.focus(),
+    Escape: () => {
+      if (model.get("busy")) tell(model, { stop: true });
+      else if (model.get("selected")?.byteLength) writeSelection(model, new Uint8Array(0));
+      else return false;
+      return true;
+    },
   } });
   const { life } = view;
-  put(view.main, h("div", { class: "af-fetch" }, targets(model, life), surveys(model, life), h("section", { class: "af-block af-across" }, h("div", { class: "af-row" }, h("h3", {}, "Fetch and align"), fetchButtons(model, life)), progress(model, life), aligning(model, life))));
+  const left = targets(model, life);
+  parts.redraw = left.redraw;
+  put(view.main, h("div", { class: "af-fetch" }, left.node, surveys(model, life), h("section", { class: "af-block af-across" }, h("div", { class: "af-row" }, h("h3", {}, "Fetch and align"), fetchButtons(model, life)), costs(model, life), progress(model, life), firstProducts(model, life), aligning(model, life))));
   return view.end;
 }
 
