@@ -18,8 +18,11 @@ Each message says what happened, with which values, and what to type instead.
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class AstroFuseError(Exception):
@@ -91,7 +94,8 @@ class ArchiveError(AstroFuseError):
         self.retry_after = retry_after
         self.unreadable = unreadable
         where = f"{survey}, target {target}" if target else survey
-        super().__init__(f"{where}: {message}")
+        # an archive's words may hold what a terminal obeys
+        super().__init__(CONTROL.sub("\N{REPLACEMENT CHARACTER}", f"{where}: {message}"))
 
 
 class AlignmentError(AstroFuseError):

@@ -8,6 +8,7 @@ import bz2
 import csv
 import gzip
 import io
+import itertools
 import json
 import lzma
 import math
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from astrofuse_lab.errors import ArchiveError
+from astrofuse_lab.surveys import fits_tiles
 
 if TYPE_CHECKING:
     from astropy.io.fits import HDUList
@@ -165,15 +167,21 @@ def fits_hdus(content: bytes, survey: str, target: str | None = None) -> "HDULis
         for card in COUNTS.finditer(content):
             if card.start() % CARD == 0 and int(card[2]) > MOST_AXES:
                 raise ValueError(f"{card[1].decode()} = {int(card[2]):g}, of at most {MOST_AXES}")
-        units = fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=False, ignore_missing_end=False, ignore_missing_simple=False, output_verify="ignore")
-        for number, unit in enumerate(units):
+        options = {"memmap": False, "lazy_load_hdus": True, "ignore_missing_end": False, "ignore_missing_simple": False, "output_verify": "ignore"}
+        units, packed = fits.open(io.BytesIO(content), disable_image_compression=True, **options), False
+        for number in itertools.count():
+            try:
+                unit = units[number]
+            except IndexError:
+                break
+            # before the next unit is looked for: after a negative length astropy would find the same units for ever
             start, length = unit.fileinfo()["datLoc"], _claimed(unit.header)
             if length < 0 or start + length > len(content):
                 raise ValueError(f"unit {number} claims {length} bytes, {len(content) - start} are there")
-            packed = [int(unit.header.get(f"ZNAXIS{axis}", 1)) for axis in range(1, int(unit.header.get("ZNAXIS", 0)) + 1)]
-            if packed and math.prod(packed) * abs(int(unit.header.get("ZBITPIX", 8))) // 8 > LARGEST:
-                raise ValueError(f"unit {number} unpacks to {' x '.join(map(str, packed))} pixels")
-        return units
+            if unit.header.get("ZIMAGE"):
+                packed = True
+                fits_tiles.check(unit, LARGEST)
+        return fits.open(io.BytesIO(content), **options) if packed else units
 
 
 def _claimed(header: Any) -> int:
@@ -205,7 +213,7 @@ def plain(cell: Any) -> Any:
         value = value.decode("utf-8", "replace")
     if isinstance(value, str):
         return value.strip() or None
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return None if isinstance(value, complex) or (isinstance(value, float) and not math.isfinite(value)) else value
 
 
 def number(text: str | None) -> float | None:

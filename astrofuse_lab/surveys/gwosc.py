@@ -7,6 +7,7 @@ quality/simple/DQmask at 1 Hz, whose bit 0 is "data present"). The Python client
 come as one archive for a whole catalogue (Zenodo), so they are taken from GraceDB, event by event.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -175,7 +176,8 @@ class GwoscStrain(Archive):
             if any(abs(one[0] - start) > step / 2 or one[1] != step for one in read) or not length:
                 raise ValueError("the detectors' files are of other times or rates")
             values, mask = np.stack([one[2][:length] for one in read]), np.stack([one[3][:length] for one in read])
-        series = TimeSeries(messages.mjd_of_gps(start), step, values, mask, tuple(str(one) for one in detectors), "strain", provenance_of(self, raw))  # type: ignore[attr-defined]
+            begin = messages.mjd_of_gps(start)
+        series = TimeSeries(begin, step, values, mask, tuple(str(one) for one in detectors), "strain", provenance_of(self, raw))  # type: ignore[attr-defined]
         yield target, series
 
 
@@ -199,7 +201,7 @@ def strain(content: bytes, survey: str, target: str, gps: float | None, window: 
 
 
 def _version(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) else 0
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
 
 
 ROWS: dict[str, Archive] = {

@@ -168,9 +168,10 @@ def spectrum_of(pixels: Pixels, survey: str, target: str | None, provenance: Pro
     ArchiveError
         If arrays are of unequal length, there are fewer than two pixels with a wavelength, or units make no sense.
     """
-    lengths = {len(a) for a in pixels[:2]} | {len(a) for a in (pixels.sigma, pixels.ivar, pixels.good, pixels.lsf_sigma) if a is not None}
-    if len(lengths) != 1 or max(lengths) > LARGEST:
-        raise ArchiveError(survey, f"the spectrum's columns have {', '.join(map(str, sorted(lengths)))} pixels", target)
+    shapes = {np.shape(a) for a in (*pixels[:2], pixels.sigma, pixels.ivar, pixels.good, pixels.lsf_sigma) if a is not None}
+    if len(shapes) != 1 or any(len(shape) != 1 or shape[0] > LARGEST for shape in shapes):
+        told = ", ".join(" x ".join(map(str, shape)) or "no" for shape in sorted(shapes))
+        raise ArchiveError(survey, f"the spectrum's columns have {told} pixels", target)
     try:
         wave = angstrom(pixels)
     except (ValueError, TypeError, OverflowError) as error:

@@ -184,7 +184,11 @@ class TapTable(Archive):
         origin = provenance_of(self, raw)
         for target, order, distance in self.matched(table, raw):
             row = table[int(order[0])]
-            values = {name: formats.plain(row[name]) for name in self.columns}
+            with formats.reading(self.name, "row of a catalogue", target):
+                values = {name: formats.plain(row[name]) for name in self.columns}
+                several = [name for name, value in values.items() if not isinstance(value, float | int | str | bool | None)]
+                if several:
+                    raise ValueError(f"{', '.join(several)}: more than one value in a cell")
             if values.get(self.id_column) is not None:
                 values[self.id_column] = str(values[self.id_column])
             yield target, TableRow({**values, "match_distance": float(distance[0]), "match_count": len(order)}, self.units, self.roles, origin)
@@ -209,11 +213,12 @@ class TapTable(Archive):
         """For each target with sources: its id, the rows of `table` nearest first, their distances (arcsec)."""
         if not len(table):
             return
-        if self.uploads:
-            place = np.ma.filled(np.ma.asarray(table["target_row"]), -1).astype(int)
-            if place.min() < 0 or place.max() >= len(raw.target_ids):
-                raise ArchiveError(self.name, f"the archive answered about row {place.max()} of {len(raw.target_ids)} targets")
-        with formats.reading(self.name, "list of positions"):
+        only = raw.target_ids[0] if len(raw.target_ids) == 1 else None
+        with formats.reading(self.name, "list of positions", only):
+            if self.uploads:
+                place = np.ma.filled(np.ma.asarray(table["target_row"]), -1).astype(int)
+                if place.shape != (len(table),) or place.min() < 0 or place.max() >= len(raw.target_ids):
+                    raise ArchiveError(self.name, f"the archive answered about row {place.max()} of {len(raw.target_ids)} targets", only)
             ra, dec = (_floats(table[name]) for name in (self.ra, self.dec))
             ra, dec = ra * {"hourangle": 15.0, "rad": 180 / np.pi}.get(self.angle, 1.0), dec * (180 / np.pi if self.angle == "rad" else 1.0)
             asked = np.array([raw.extra["ra"], raw.extra["dec"]], dtype=float)
