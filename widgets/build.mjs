@@ -5,7 +5,7 @@ import { copyFileSync, readdirSync, rmSync } from "node:fs";
 const out = "../astrofuse_lab/static";
 const views = readdirSync("src/views").filter((name) => name.endsWith(".js"));
 await build({
-  entryPoints: [...views.map((name) => `src/views/${name}`), "src/page/host.js", "src/page/notice.js"],
+  entryPoints: [...views.map((name) => `src/views/${name}`), "src/page/host.js", "src/page/notice.js", "src/page/figure.js"],
   outdir: out,
   entryNames: "[name]",
   bundle: true,
@@ -18,5 +18,5 @@ await build({
   logLevel: "warning",
 });
 copyFileSync("src/page/page.html", `${out}/page.html`);
-const made = [...views, "host.js", "notice.js", "page.html"];
+const made = [...views, "host.js", "notice.js", "figure.js", "page.html"];
 for (const name of readdirSync(out)) if (!made.includes(name)) rmSync(`${out}/${name}`, { recursive: true });

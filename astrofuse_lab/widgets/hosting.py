@@ -4,6 +4,7 @@ A `Channel` takes the place of a widget's comm. What the widget says goes to eve
 ipywidgets' own messages; ``static/host.js`` is the other end.
 """
 
+import json
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -96,6 +97,29 @@ class Hosted(pn.custom.JSComponent):
         with self._widget._lock:
             state, paths, buffers = _remove_buffers(self._widget.get_state(state_names(self._widget)))
         self._say({"method": "update", "source": self._widget._esm, "state": state, "paths": [list(p) for p in paths], "buffers": [bytes(b) for b in buffers]})
+
+
+class Figure(pn.custom.JSComponent):
+    """A HoloViews plot in a Bokeh document of its own, which Python does not follow.
+
+    As part of Panel's document its models would be sent again whenever something beside them changes; the page answers
+    with values that Bokeh's Python side refuses (a line's colour comes back as ``Value``), and the views beside it stop.
+
+    Parameters
+    ----------
+    element : HoloViews element or layout
+        Kept as `element`, to restyle or compose.
+    """
+
+    _esm = STATIC / "figure.js"
+    item = param.String()
+
+    def __init__(self, element: Any, **params: Any) -> None:
+        from bokeh.embed import json_item
+        from holoviews import renderer
+
+        self.element = element
+        super().__init__(item=json.dumps(json_item(renderer("bokeh").get_plot(element).state)), **params)
 
 
 class Notice(pn.custom.JSComponent):

@@ -15,7 +15,7 @@ from astrofuse_lab.widgets.embedding import EmbeddingWidget
 from astrofuse_lab.widgets.export import Saved, save_page
 from astrofuse_lab.widgets.fetch import FetchWidget
 from astrofuse_lab.widgets.header import HeaderWidget
-from astrofuse_lab.widgets.hosting import Channel, Hosted, Notice
+from astrofuse_lab.widgets.hosting import Channel, Figure, Hosted, Notice
 from astrofuse_lab.widgets.plotting import in_notebook, keep_style_sheets_inline
 from astrofuse_lab.widgets.samples import SamplesWidget
 from astrofuse_lab.widgets.train import TrainWidget
@@ -278,7 +278,7 @@ def _plot(name: str, *given: Any) -> pn.viewable.Viewable:
     from astrofuse_lab.widgets import plots
 
     try:
-        return pn.pane.HoloViews(getattr(plots, name)(*given))
+        return Figure(getattr(plots, name)(*given))
     except AstroFuseError as error:
         return Notice(str(error))
 
