@@ -70,16 +70,16 @@ export function skyView({ state, select, circle }) {
   const colour = (name) => getComputedStyle(canvas).getPropertyValue(name).trim();
 
   function path(pen, directions) {
-    let last = null;
+    let [last, before] = [null, 0];
     pen.beginPath();
     for (const [ra, dec] of directions) {
       const at = now.sky.to(ra, dec);
       // a line that leaves one edge of the map comes back at the other
       if (!Number.isFinite(at[0])) last = null;
       else {
-        if (last && Math.hypot(at[0] - last[0], at[1] - last[1]) < width / 3) pen.lineTo(at[0], at[1]);
+        if (last && !(now.whole && Math.abs(ra - before) > 180)) pen.lineTo(at[0], at[1]);
         else pen.moveTo(at[0], at[1]);
-        last = at;
+        [last, before] = [at, ra];
       }
     }
     pen.stroke();
