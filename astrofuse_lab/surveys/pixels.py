@@ -119,7 +119,7 @@ def matrix(wcs: Wcs) -> NDArray[np.float64]:
     else:
         pc = np.array([[value.get(f"PC{i}_{j}", float(i == j)) for j in (1, 2)] for i in (1, 2)])
         cd = np.diag([value.get("CDELT1", 0.0), value.get("CDELT2", 0.0)]) @ pc
-    if not abs(np.linalg.det(cd)) > 0:
+    if not 0 < abs(np.linalg.det(cd)) < math.inf:
         raise ValueError("the header has no scale (CDELT or CD)")
     return np.asarray(cd)
 

@@ -6,6 +6,7 @@ Time, Instrument, Wavelength, Physobs); Thompson 2006, A&A 449, 791 (helioprojec
 magnetograms), the whole disk; positions and sizes are not heeded. ``Solar-X`` and ``Solar-Y`` of old EIT files are HPLN-TAN and HPLT-TAN.
 """
 
+import math
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,6 +54,8 @@ class Disk:
         for key in ("CUNIT1", "CUNIT2"):
             self.wcs.setdefault(key, "arcsec")
         self.scale = abs(float(self.wcs["CDELT1"])) * {"arcsec": 1.0, "deg": 3600.0}[str(self.wcs["CUNIT1"]).strip()]
+        if not 0 < self.scale < math.inf:
+            raise ValueError(f"its pixels are {self.scale:g} arcsec wide")
         self.unit = str(header.get("BUNIT", "") or "DN").strip()
         self.time = next((when for key in DATES if (when := mjd(str(header.get(key, "") or ""))) is not None), None)
         quality = header.get("QUALITY", 0)
@@ -110,7 +113,7 @@ class SunImages(Archive):
                 if disk is not None and (disk.values.shape != first.values.shape or disk.unit != first.unit):
                     raise ValueError(f"the bands have {disk.values.shape} and {first.values.shape} pixels, in {disk.unit!r} and {first.unit!r}. Ask for one band.")
             planes = np.stack([disk.values if disk is not None else np.full(first.values.shape, np.nan) for disk in disks])
-            mask = np.isfinite(planes) & np.array([disk is not None and disk.good for disk in disks])[:, None, None]
+            mask = (np.abs(planes) < np.finfo(np.float32).max) & np.array([disk is not None and disk.good for disk in disks])[:, None, None]
         if mask.any():
             flux = np.where(mask, planes, 0).astype(np.float32)
             names = tuple(str(band) for band in bands)
