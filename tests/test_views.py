@@ -3,6 +3,7 @@
 import threading
 import time
 
+import numpy as np
 import pytest
 from browser import chromium
 from conftest import make_toy_samples
@@ -11,6 +12,7 @@ from host import Host
 import astrofuse_lab as af
 from astrofuse_lab.errors import ArchiveError, StorageError
 from astrofuse_lab.surveys.practice.image import PracticeImage
+from astrofuse_lab.widgets import fetch_facts
 from astrofuse_lab.widgets.base import STATIC, Selection
 from astrofuse_lab.widgets.header import HeaderWidget
 
@@ -378,6 +380,105 @@ def test_fetch_of_typed_targets_over_the_whole_sky(stage):
     host.pump(0.2)
     assert "whole sky, Aitoff" in host.text() and not widget.error
     stage.shot(host, "fetch-all-sky")
+
+
+def drag(host, *places):
+    """Draw on the sky, in shares of its width and height."""
+    canvas = host.page.locator(".af-sky")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in places]
+    host.page.mouse.move(*at[0])
+    host.page.mouse.down()
+    for x, y in at[1:]:
+        host.page.mouse.move(x, y, steps=6)
+    host.page.mouse.up()
+    host.settle()
+
+
+def test_fetch_region_drawn_targets_lassoed_and_a_large_fetch_asked_about(stage, tmp_path, monkeypatch):
+    monkeypatch.setenv("ASTROFUSE_CACHE", str(tmp_path))
+    monkeypatch.setitem(fetch_facts.LARGE, "bytes", 1000.0)
+    widget = af.FetchWidget(surveys=["practice/table", "practice/image"], count=40)
+    host = stage.show(widget)
+    host.pump(0.3)
+    drag(host, (0.55, 0.3), (0.65, 0.3), (0.65, 0.6), (0.55, 0.6))
+    assert widget.center != "150.1 +2.2" and 0 < widget.circle < 1.5 and float(widget.center.split()[0]) < 150.1  # to the right is west
+    host.page.get_by_role("button", name="Show on the sky").click()
+    host.until(lambda: widget.sky and not widget.busy)
+    host.pump(0.2)
+    drag(host, (0.02, 0.02), (0.53, 0.02), (0.53, 0.98), (0.02, 0.98))
+    chosen = widget.selection.ids
+    east = [t.object_id for t in widget.targets if t.ra > float(np.median(widget.targets.ra)) + 0.3 * widget.circle]
+    assert 0 < len(chosen) < 40 and set(east) <= set(chosen)
+    stage.shot(host, "fetch-lasso")
+    host.page.get_by_role("button", name=f"Keep these {len(chosen)}").click()
+    host.settle()
+    assert widget.targets.ids == chosen
+    host.page.get_by_role("button", name=f"Fetch {len(chosen)} targets").click()
+    host.until(lambda: "This is a large fetch" in host.text())
+    assert widget.found is None
+    stage.shot(host, "fetch-large")
+    host.page.get_by_role("button", name="Fetch all the same").click()
+    host.until(lambda: widget.complete and not widget.busy)
+    host.until(lambda: host.page.locator(".af-first .af-slot").count() == 2)
+    stage.shot(host, "fetch-first-products")
+
+
+def test_fetch_surveys_searched_and_told_by_light(stage):
+    widget = af.FetchWidget(surveys=["practice/table"], lights=[["gea.esac.esa.int", "down", "HTTP 503 <img src=x onerror=window.hit=1>"], ["irsa.ipac.caltech.edu", "good", ""]])
+    host = stage.show(widget)
+    host.pump(0.2)
+    names = host.page.locator(".af-survey input").evaluate_all("(all) => all.map((e) => e.dataset.name)")
+    assert names[:5] == [f"practice/{kind}" for kind in ("image", "spectrum", "light_curve", "table", "text")] and set(names) == set(af.list_surveys()["name"])
+    key(host, "/")
+    host.page.keyboard.type("gaia")
+    host.page.get_by_label("Modality").select_option("spectrum")
+    names = host.page.locator(".af-survey input").evaluate_all("(all) => all.map((e) => e.dataset.name)")
+    assert names == ["gaia/xp", "gaia/rvs"]
+    assert host.page.get_by_role("img", name="gea.esac.esa.int does not answer: HTTP 503 <img").count() == 2
+    host.page.locator("input[data-name='gaia/xp']").check()
+    host.settle()
+    assert widget.surveys == ["practice/table", "gaia/xp"] and "'gaia/xp'" in widget.code
+    host.page.get_by_label("How to cite gaia/xp").click()
+    stage.shot(host, "fetch-surveys")
+    host.page.get_by_label("Search the surveys").fill("nothing has this name")
+    assert "No survey fits" in host.text()
+    assert host.page.evaluate("() => window.hit") is None
+
+
+def test_fetch_of_a_file_and_markup_in_it(stage, tmp_path, monkeypatch):
+    monkeypatch.setenv("ASTROFUSE_CACHE", str(tmp_path))
+    evil = "<img src=x onerror=window.hit=1>"
+    file = tmp_path / "mine.csv"
+    file.write_text(f"object_id,ra,dec\n{evil},10,-60\nb,11,-60\nb,11.1,-60\nc,12,95\n")
+
+    def broken(self, targets, ask):
+        raise ArchiveError("practice/image", f"{evil}: HTTP 500")
+
+    monkeypatch.setattr(PracticeImage, "query", broken)
+    widget = af.FetchWidget(surveys=["practice/image", "kids/table"])
+    host = stage.show(widget)
+    host.page.get_by_role("button", name="a file").click()
+    host.settle()
+    host.page.get_by_label("File of targets").set_input_files(file)
+    host.until(lambda: widget.error)
+    assert "row 2" in widget.error
+    host.page.get_by_label("leave out what is no target").check()
+    host.settle()
+    host.page.get_by_role("button", name="Show on the sky").click()
+    host.until(lambda: widget.sky and not widget.busy)
+    host.pump(0.3)
+    assert "row 2" in host.text() and "kids/table: no target lies inside what it saw" in host.text()
+    host.page.locator("input[data-name='kids/table']").uncheck()
+    host.settle()
+    host.page.get_by_role("button", name="Fetch", exact=False).first.click()
+    host.until(lambda: widget.problems and not widget.busy)
+    host.pump(0.3)
+    assert f"{evil}: HTTP 500" in host.text()
+    host.page.locator(".af-said summary").first.click()
+    assert host.page.evaluate("() => window.hit") is None and host.page.locator("#view img").count() == 0
+    stage.shot(host, "fetch-failed")
 
 
 def test_head_of_the_workbench(stage, tmp_path):
