@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile_bombs import BOMBS
 from hostile_seeds import COUNTS
 
 HERE = Path(__file__).parent
@@ -27,7 +28,7 @@ INSIDE = 0.2
 """Share of the answers of each format that must be accepted as such, so that what is inside is met as well."""
 
 
-def watched(job: list[list[Any]], place: Path) -> tuple[list[dict[str, Any]], list[str]]:
+def watched(job: list[list[Any]], place: Path, patience: float = PATIENCE) -> tuple[list[dict[str, Any]], list[str]]:
     """What the process says of each answer, and what went wrong; after a crash or a hang a new one goes on behind the answer that caused it."""
     lines: list[dict[str, Any]] = []
     faults: list[str] = []
@@ -46,9 +47,9 @@ def watched(job: list[list[Any]], place: Path) -> tuple[list[dict[str, Any]], li
             reason, begun = "", False
             while True:
                 try:
-                    line = said.get(timeout=PATIENCE if begun else START)
+                    line = said.get(timeout=patience if begun else START)
                 except queue.Empty:
-                    reason = f"took more than {PATIENCE if begun else START:g} s"
+                    reason = f"took more than {patience if begun else START:g} s"
                     child.kill()
                     break
                 if not line:
@@ -98,3 +99,13 @@ def test_spoilt_answers_take_little_memory(outcomes):
     assert sum(COUNTS.values()) == 5000
     peaks = [one["peak"] for one in lines if "peak" in one]
     assert len(peaks) == 1 and peaks[0] < 512 * 1024**2
+
+
+@pytest.mark.timeout(900)
+def test_bombs_are_refused_before_they_go_off(tmp_path):
+    lines, faults = watched([["bomb", 0, len(BOMBS)]], tmp_path, 6 * PATIENCE)  # some hundred megabytes are unpacked before it is seen that they are too many
+    assert faults == []
+    ended = dict(zip(BOMBS, [one for one in lines if "end" in one], strict=True))
+    assert {name: one for name, one in ended.items() if "refused" not in one or "fault" in one} == {}
+    assert max(one["bytes"] for one in ended.values()) < 2**23 and lines[-1]["peak"] < 2**30
+    assert list(tmp_path.iterdir()) == []

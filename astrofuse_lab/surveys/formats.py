@@ -31,6 +31,8 @@ LARGEST = 512 * 1024**2
 """Bytes that an answer may unpack to."""
 LARGEST_CELLS = 50_000_000
 """Rows times columns of a table."""
+MOST_COLUMNS = 10_000
+"""Of a CSV: a header alone could name millions."""
 OPENERS: tuple[tuple[bytes, Callable[[Any], Any]], ...] = (
     (b"\x1f\x8b", lambda file: gzip.GzipFile(fileobj=file)),
     (b"BZh", bz2.BZ2File),
@@ -62,6 +64,8 @@ def unpacked(content: bytes, survey: str, target: str | None = None, largest: in
         if content.startswith(magic):
             try:
                 whole = opened(io.BytesIO(content)).read(largest + 1)
+            except MemoryError:
+                raise ArchiveError(survey, "the answer unpacks to more than this machine can hold", target) from None
             except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
                 raise ArchiveError(survey, f"the packed answer is cut short or damaged ({error})", target, unreadable=True) from error
             if len(whole) > largest:
@@ -129,8 +133,8 @@ def csv_table(
         lines = (line for line in text.splitlines() if line.strip() and not (comment and line.startswith(comment)))
         rows = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
         names = [name.strip() for name in next(rows, [])]
-        if not names:
-            raise ValueError("it is empty")
+        if not names or len(names) > MOST_COLUMNS:
+            raise ValueError(f"it has {len(names)} columns" if names else "it is empty")
         lacking = [name for name in needed if name not in names]
         if lacking:
             raise ArchiveError(survey, f"the answer lacks the columns {', '.join(lacking)}; it has {', '.join(names[:12])}", target, unreadable=True)
@@ -138,6 +142,8 @@ def csv_table(
         for number, row in enumerate(rows, 1):
             if len(row) != len(names):
                 raise ValueError(f"row {number} has {len(row)} cells, the header {len(names)}")
+            if number * len(names) > LARGEST_CELLS:
+                raise ValueError(f"it has more than {LARGEST_CELLS} cells")
             made.append({n: (None if cell.strip().lower() in ("", "null", "nan", "none") else cell.strip()) for n, cell in zip(names, row, strict=True)})
         return made
 

@@ -12,6 +12,7 @@ from astrofuse_lab.surveys import formats
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 MARK = b"PAR1"
 MOST_ROWS = 5_000_000
@@ -45,10 +46,43 @@ def table(content: bytes, survey: str, needed: Sequence[str] = (), target: str |
         if lacking:
             raise ArchiveError(survey, f"the answer lacks the columns {', '.join(lacking)}; it has {', '.join(file.schema_arrow.names[:12])}", target)
         try:
+            spread = _spread(content, file)
+            if spread > largest:
+                raise ValueError(f"its texts take {spread} bytes when they are written out")
             # one thread: a service may be read from several already
             return file.read(use_threads=False)
         except pa.ArrowMemoryError:
             raise MemoryError from None
+
+
+def _spread(content: bytes, file: "pq.ParquetFile") -> int:
+    """Bytes that the texts of a file take in memory. One that is kept once, in a dictionary, may stand in millions of rows: the dictionaries are read as they are."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    columns = [file.schema.column(i) for i in range(len(file.schema))]
+    size: int = sum(max(0, column.length) * file.metadata.num_rows for column in columns if column.physical_type == "FIXED_LEN_BYTE_ARRAY")
+    paths = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+    if not paths:
+        return int(size)
+    kept = pq.ParquetFile(io.BytesIO(content), memory_map=False, read_dictionary=paths, thrift_string_size_limit=MOST_WORDS, thrift_container_size_limit=MOST_WORDS)
+    for path in paths:  # one after another, as the whole may not fit
+        waiting = [chunk for column in kept.read(columns=[path], use_threads=False).columns for chunk in column.chunks]
+        while waiting:
+            part = waiting.pop()
+            if isinstance(part, pa.DictionaryArray):
+                lengths = pc.binary_length(part.dictionary).cast(pa.int64())
+                size += pc.sum(lengths.take(part.indices.fill_null(0))).as_py() or 0 if len(lengths) else 0
+            elif isinstance(part, pa.StructArray):
+                waiting += part.flatten()
+            elif isinstance(part, pa.ListArray | pa.LargeListArray):
+                waiting.append(part.values)
+            elif pa.types.is_nested(part.type):
+                raise ValueError(f"a column is of the type {part.type}")
+            else:
+                size += part.nbytes
+    return int(size)
 
 
 def one_row(rows: "pa.Table", number: int) -> bytes:

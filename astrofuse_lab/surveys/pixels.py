@@ -29,6 +29,7 @@ WCS_KEY = re.compile(
     r"(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|PV[12]_\d{1,2}|(A|B|AP|BP)_(ORDER|\d_\d)|LONPOLE|LATPOLE|RADESYS|EQUINOX"
 )
 OLD_MATRIX = re.compile(r"PC00([12])00([12])")
+HIGHEST = 9  # order of a SIP distortion (Shupe et al. 2005, ASPC 347, 491)
 MICROJANSKY = {"nanomaggie": 3.631, "nJy": 1e-3, "Jy": 1e6}
 """Microjansky of one: a nanomaggie is 3.631 uJy (https://www.sdss.org/dr17/help/glossary/#nanomaggie)."""
 SAME_GRID = 0.02  # pixels that two grids may differ by and still count as one
@@ -106,6 +107,8 @@ def wcs_keys(header: Mapping[str, Any]) -> Wcs:
         old = OLD_MATRIX.fullmatch(key)
         name = f"PC{old[1]}_{old[2]}" if old else key
         value = header[key] if old or WCS_KEY.fullmatch(key) else None
+        if name.endswith("_ORDER") and not (isinstance(value, int) and 0 <= value <= HIGHEST):
+            raise ValueError(f"{name} is {value!r}")  # astropy would look for as many coefficients, squared
         if isinstance(value, int | float | str) and not (isinstance(value, float) and not math.isfinite(value)):
             kept[name] = value
     return kept
