@@ -24,7 +24,7 @@ function inside(polygon, x, y) {
 }
 
 const range = (low, high, count) => Array.from({ length: count + 1 }, (_, i) => low + ((high - low) * i) / count);
-const degrees = (v) => `${number(v, 6)}°`;
+const degrees = (v) => `${number(v, 6).replace("-", "−")}°`;
 
 /** Lines of equal RA and Dec with their labels: [points on the sky, label, place, anchor]. */
 function graticule(sky, whole, center, width, height) {

@@ -83,7 +83,7 @@ function skyBlock(model, life) {
     },
     circle: (ra, dec, radius) => {
       sky.ui.region = false;
-      tell(model, { mode: "region", center: `${ra.toFixed(5)} ${dec < 0 ? "" : "+"}${dec.toFixed(5)}`, circle: Number(radius.toPrecision(4)) });
+      tell(model, { mode: "region", center: `${ra.toFixed(4)} ${dec < 0 ? "" : "+"}${dec.toFixed(4)}`, circle: Number(radius.toPrecision(4)) });
     },
   });
   const tool = (text, name) => h("button", { type: "button", class: "af-chip", "aria-pressed": String(sky.ui[name]), onclick: () => { sky.ui[name] = !sky.ui[name]; draw(); } }, text);
