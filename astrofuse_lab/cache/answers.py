@@ -47,9 +47,12 @@ def target_key(target: Target) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
+LONGEST = 100  # signs of a survey's name in a folder's: file systems take 255 bytes
+
+
 def slug(survey: str) -> str:
-    """A survey's name as the name of a folder."""
-    return re.sub(r"[^A-Za-z0-9._-]", "-", survey).lstrip(".") or "-"
+    """A survey's name as the name of a folder; what lies in it goes by the whole name."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", survey[:LONGEST]).lstrip(".") or "-"
 
 
 class Answers:
