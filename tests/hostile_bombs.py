@@ -32,12 +32,12 @@ def many(packed: Callable[[bytes], bytes], begin: bytes = b"") -> bytes:
     return packed(begin.ljust(MUCH, b" ")) + packed(bytes(MUCH)) * 10
 
 
-def zipped(name: str) -> bytes:
-    """One file of three quarters of a gigabyte."""
+def zipped(name: str, parts: int) -> bytes:
+    """One file of so many times 64 MB."""
     file, info = io.BytesIO(), zipfile.ZipInfo(name)
     info.compress_type, info._compresslevel = zipfile.ZIP_DEFLATED, 1
     with zipfile.ZipFile(file, "w") as pack, pack.open(info, "w", force_zip64=True) as one:
-        for _ in range(12):
+        for _ in range(parts):
             one.write(bytes(MUCH))
     return file.getvalue()
 
@@ -110,8 +110,8 @@ BOMBS: dict[str, Callable[[], Seed]] = {
     "gzip": lambda: seed("neowise/light_curve", many(gzip.compress), lengths=False, **PLACE),
     "bz2": lambda: seed("sdss/spectrum", many(bz2.compress, b"SIMPLE  =                    T")),
     "xz": lambda: seed("ztf/light_curve", many(lzma.compress, ZTF.encode()), lengths=False, **PLACE),
-    "zip of VOTables": lambda: seed("gaia/xp", zipped("XP_SAMPLED-Gaia DR3 7.xml"), lengths=False, sources={TARGET: "7"}),
-    "zip of FITS": lambda: seed("hst/deep_field_image", zipped("hst_f606w.fits")),
+    "zip of VOTables": lambda: seed("gaia/xp", zipped("XP_SAMPLED-Gaia DR3 7.xml", 5), lengths=False, sources={TARGET: "7"}),
+    "zip of FITS": lambda: seed("hst/deep_field_image", zipped("hst_f606w.fits", 9)),
     "gzip tile": lambda: sun(tile("GZIP_1", many(gzip.compress))),
     "gzip tile of another column": lambda: sun(tile("RICE_1", many(gzip.compress), "GZIP_COMPRESSED_DATA")),
     "tiles of a huge image": lambda: sun(rice(ZNAXIS1=200_000, ZNAXIS2=200_000)),
