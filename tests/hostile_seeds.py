@@ -154,11 +154,7 @@ def documents() -> list[Seed]:
 
 def zips() -> list[Seed]:
     curve, xp = zipped(EPOCH_PHOTOMETRY__7=light_curve()), zipped(XP_SAMPLED__7=spectrum(n=60))
-    from astropy.io.fits import open as opened
-
-    from astrofuse_lab.surveys import mast_cutouts  # noqa: F401
-
-    with opened(io.BytesIO(fits_file((np.ones((8, 8)), tan(189.0, 62.0, 8, 0.03)), empty_first=True))) as units:
+    with fits.open(io.BytesIO(fits_file((np.ones((8, 8)), tan(189.0, 62.0, 8, 0.03)), empty_first=True))) as units:
         units[1].header.update({"FILTER": "F606W", "PHOTFLAM": 8e-20, "PHOTPLAM": 5921.0, "BUNIT": "ELECTRONS/S"})
         units[0].header["FILTER"] = "F606W"
         file = io.BytesIO()
