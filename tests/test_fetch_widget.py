@@ -1,5 +1,7 @@
 """The fetch widget without a browser: files, lasso, estimate, first products, and code that does the same."""
 
+import time
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -131,14 +133,16 @@ def test_a_large_fetch_asks_first_and_a_small_one_does_not(monkeypatch):
         assert widget.plan == {}
 
 
-def test_first_products_come_while_the_fetch_runs():
-    with shown(af.FetchWidget(surveys=["practice/table", "practice/spectrum"], count=120, circle=3.0, center="40.0 -15.0")) as widget:
+def test_first_products_come_while_the_fetch_runs(monkeypatch):
+    quick = PracticeImage.query
+    monkeypatch.setattr(PracticeImage, "query", lambda self, targets, ask: (time.sleep(1.0), quick(self, targets, ask))[1])  # as slow as an archive
+    with shown(af.FetchWidget(surveys=["practice/table", "practice/spectrum", "practice/image"], count=120, circle=3.0, center="40.0 -15.0")) as widget:
         early = []
         widget.observe(lambda change: early.append(widget.busy and not widget.complete and widget.found is None), "preview")
         do(widget, "fetch")
         settled(widget)
         assert True in early  # before the end
-        assert [row["survey"] for row in widget.preview] == ["practice/table", "practice/spectrum"]
+        assert [row["survey"] for row in widget.preview] == ["practice/table", "practice/spectrum", "practice/image"]
         for row in widget.preview:
             widget._handle_custom_msg({"type": "want", "key": f"product/{row['key']}"}, [])
             assert widget.wait(30)

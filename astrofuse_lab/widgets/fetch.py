@@ -23,12 +23,13 @@ PRACTICE = "practice/"
 PROBLEMS = 200
 """Failures listed at most; ``found.status`` has them all."""
 OFTEN = 0.15  # s between two reports of progress
+SELDOM = 0.5  # s between two looks for first products
 UPLOAD = 8 * 1024**2
 """Bytes of a file that the view may send: what Jupyter's server lets through in one message is 10 MB."""
 PREVIEWED = 8
 """Surveys of which a first product is shown."""
-LOOKED = 6
-"""Targets, the first ones, among which a first product is looked for while a fetch runs."""
+LOOKED = 500
+"""Targets, evenly spread, among which a first product is looked for while a fetch runs: they come in any order."""
 
 
 class FetchWidget(Base):
@@ -309,10 +310,10 @@ class FetchWidget(Base):
         from astrofuse_lab.fetching import fetch
 
         waiting = [r["survey"] for r in self.counts if r["done"] > r["failed"] and r["survey"] not in self._first]
-        if not waiting or self.targets is None or len(self._first) >= PREVIEWED or time.monotonic() - self._peeked < 1.0:
+        if not waiting or self.targets is None or len(self._first) >= PREVIEWED or time.monotonic() - self._peeked < SELDOM:
             return
         options = {name: value for name, value in self._options().items() if name in waiting}
-        self._show_first(fetch(self.targets[:LOOKED], waiting, self.radius, self.size, options=options or None, mode="offline", progress=False))
+        self._show_first(fetch(self.targets[:: -(-len(self.targets) // LOOKED)], waiting, self.radius, self.size, options=options or None, mode="offline", progress=False))
         self._peeked = time.monotonic()
 
     def _show_first(self, found: "Found") -> None:
