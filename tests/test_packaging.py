@@ -34,7 +34,7 @@ def test_install_json_names_the_python_package():
 
 
 MODULE_OF = {"astropy-healpix": "astropy_healpix", "lightning-fabric": "lightning_fabric", "scikit-learn": "sklearn", "umap-learn": "umap"}
-CARRIED = {"IPython": "ipywidgets", "param": "panel"}
+CARRIED = {"IPython": "ipywidgets", "param": "panel", "urllib3": "requests"}
 """Imported, but only as the face of a package that is declared."""
 
 
@@ -44,6 +44,12 @@ def declared():
     return [re.match(r"[\w-]+", line)[0] for line in project["dependencies"]]
 
 
+def optional():
+    """Names of the packages that an extra for users brings."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    return {re.match(r"[\w-]+", line)[0] for name, lines in extras.items() if name not in ("lab", "test") for line in lines}
+
+
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
     imported = set()
     for path in (ROOT / "astrofuse_lab").rglob("*.py"):
@@ -51,7 +57,8 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module] if isinstance(node, ast.ImportFrom) else []
             imported |= {name.split(".")[0] for name in names}
     imported -= {"astrofuse_lab", *sys.stdlib_module_names, *CARRIED}
-    assert imported == {MODULE_OF.get(name, name) for name in declared()}
+    assert imported - optional() == {MODULE_OF.get(name, name) for name in declared()}
+    assert optional() <= imported
 
 
 def test_every_dependency_is_justified_and_pinned():
@@ -85,7 +92,7 @@ def test_wheel_holds_the_library_the_views_and_the_extension(tmp_path):
     assert f"{data}/{built['jupyterlab']['_build']['load']}" in names
     assert {f"{data}/install.json", f"{data}/schemas/astrofuse-lab/plugin.json"} <= names
     views = [p.stem for p in (ROOT / "widgets" / "src" / "views").glob("*.js")]
-    assert {f"astrofuse_lab/static/{name}" for name in (*(f"{v}.js" for v in views), "host.js", "drawer.js", "page.html")} <= names
+    assert {f"astrofuse_lab/static/{name}" for name in (*(f"{v}.js" for v in views), "host.js", "notice.js", "figure.js", "page.html")} <= names
     assert "astrofuse = astrofuse_lab.cli:main" in entry
     assert not [n for n in names if "node_modules" in n or n.startswith(("tests/", "widgets/"))]
     assert wheel.stat().st_size < 3_000_000

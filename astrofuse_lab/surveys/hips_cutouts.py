@@ -12,6 +12,7 @@ hips2fits sends NaN, or the integer BLANK.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from astrofuse_lab.surveys import formats, pixels, transport
 from astrofuse_lab.surveys.archive import Archive, Coverage
 from astrofuse_lab.surveys.survey import Ask, Raw
 from astrofuse_lab.targets import Target, Targets
+
+if TYPE_CHECKING:
+    from requests import Response, Session
 
 URL = "https://alasky.cds.unistra.fr/hips-image-services/hips2fits"
 MIRROR = "https://alaskybis.cds.unistra.fr/hips-image-services/hips2fits"
@@ -84,11 +88,24 @@ class HipsImage(Archive):
 
     def _cutout(self, hips: str, target: Target, side: int) -> bytes:
         """One FITS file, as sent."""
+        from astropy import units as u
+        from astropy.coordinates import Angle, Latitude, Longitude
+        from astroquery.hips2fits import hips2fitsClass
+
         assert self.scale is not None
-        return transport.ask(self, target=target.object_id, params={
-            "hips": hips, "width": side, "height": side, "projection": "TAN", "ra": target.ra, "dec": target.dec,
-            "fov": side * self.scale / 3600, "coordsys": "icrs", "rotation_angle": 0.0, "format": "fits",
-        })[0]  # fmt: skip
+        asked = {
+            "hips": hips, "width": side, "height": side, "projection": "TAN", "ra": Longitude(target.ra * u.deg), "dec": Latitude(target.dec * u.deg),
+            "fov": Angle(side * self.scale * u.arcsec), "coordsys": "icrs", "rotation_angle": Angle(0 * u.deg), "format": "fits",
+            "min_cut": 0.5, "max_cut": 99.5, "stretch": "linear", "cmap": "Greys_r",  # of pictures; astroquery wants them said
+        }  # fmt: skip
+
+        def send(url: str, session: "Session") -> "Response":
+            client = hips2fitsClass()
+            client.server, client.timeout, client._session = url, self.timeout, session
+            response: Response = client.query_async(**asked)
+            return response
+
+        return transport.through(self, send, target=target.object_id)[0]
 
 
 def _colour(unit: "object", band: str) -> pixels.Plane:
