@@ -139,6 +139,10 @@ def test_fetch_widget_stops_and_goes_on_where_it_stopped(first):
     go_on.click()
     ask_until(page, "print(fetching.found.complete and not fetching.busy)", "True", 240)
     go_on.wait_for(state="detached")
+    for _ in range(40):  # the view hears of the last answers a moment after the kernel
+        if rows_done(view) == {name: [n, n] for name in partial}:
+            break
+        page.wait_for_timeout(250)
     assert rows_done(view) == {name: [n, n] for name in partial}
     assert ask(page, "print(len(asked) > before, known & set(asked[before:]), len(asked) - len(set(asked)))") == "True set() 0"
     browser.shot(page, "lab-fetch")

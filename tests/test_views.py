@@ -343,8 +343,7 @@ def test_fetch_stop_continue_align(stage, tmp_path, monkeypatch):
     host.page.get_by_role("button", name="Stop").click(timeout=10_000)
     stage.shot(host, "fetch-running")
     host.until(lambda: not widget.busy)
-    host.pump(0.2)
-    assert "Continue (" in host.text()
+    host.until(lambda: "Continue (" in host.text())
     stage.shot(host, "fetch-stopped")
     host.page.get_by_role("button", name="Continue").click()
     host.until(lambda: widget.complete and not widget.busy, 180)
@@ -352,8 +351,7 @@ def test_fetch_stop_continue_align(stage, tmp_path, monkeypatch):
     stage.shot(host, "fetch")
     host.page.get_by_role("button", name="Align").click()
     host.until(lambda: widget.samples is not None and not widget.busy, 120)
-    host.pump(0.3)
-    assert "150 samples" in host.text()
+    host.until(lambda: "150 samples" in host.text())
     stage.shot(host, "fetch-aligned")
 
 

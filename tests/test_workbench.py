@@ -265,12 +265,11 @@ def plots_follow(page, where, theme):
         assert len(found) >= 4 and all(ground is None for _, ground, _ in found)
         return {(title, label) for title, _, label in found}
 
-    light, dark = {("black", "#444444")}, {(ON_DARK["#444444"], ON_DARK["#444444"])}
+    light, dark = {("#444444", "#444444")}, {(ON_DARK["#444444"], ON_DARK["#444444"])}
     first, second = (dark, light) if "Dark" in theme else (light, dark)
     until(lambda: colours() == first)
     command(page, "apputils:change-theme", {"theme": "JupyterLab Light" if "Dark" in theme else "JupyterLab Dark"})
-    page.wait_for_timeout(1500)
-    assert colours() == second
+    until(lambda: colours() == second)
     assert [o for cell in outputs(page) for o in cell if o["output_type"] == "stream"] == []  # Python was not troubled
 
 
