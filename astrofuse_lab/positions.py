@@ -105,8 +105,13 @@ def _nearest(points: Floats) -> tuple[Floats, Integers]:
     return chord[rows, other], index[rows, other]
 
 
-def separation(ra: float, dec: float, other_ra: Floats, other_dec: Floats) -> Floats:
+def separation(ra: Floats | float, dec: Floats | float, other_ra: Floats | float, other_dec: Floats | float) -> Floats:
     """Distances on the sky, deg, of positions in deg (haversine, exact for small ones)."""
     a, d, x, y = (np.radians(v) for v in (ra, dec, other_ra, other_dec))
     half = np.sin((y - d) / 2) ** 2 + np.cos(d) * np.cos(y) * np.sin((x - a) / 2) ** 2
     return np.asarray(np.degrees(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))))
+
+
+def separation_arcsec(ra: Floats | float, dec: Floats | float, other_ra: Floats | float, other_dec: Floats | float) -> Floats:
+    """`separation` in arcsec, the unit of match distances."""
+    return np.asarray(separation(ra, dec, other_ra, other_dec) * 3600)

@@ -16,7 +16,8 @@ from loopback import votable
 
 from astrofuse_lab import surveys
 from astrofuse_lab.errors import ArchiveError
-from astrofuse_lab.surveys import mast_tables, tap_table
+from astrofuse_lab.positions import separation_arcsec
+from astrofuse_lab.surveys import mast_tables
 from astrofuse_lab.surveys.survey import Ask, Raw
 from astrofuse_lab.surveys.tap_table import TapTable
 from astrofuse_lab.targets import Target, Targets
@@ -52,7 +53,7 @@ def tap_service(survey, sky=SKY, change=lambda table: table):
             upload = parse_single_table(io.BytesIO(asked.fields["targets"])).to_table()
             size = float(re.search(r"CIRCLE\('ICRS', [\w.]+, [\w.]+, ([\d.e-]+)\)", adql)[1]) * 3600
             for row in upload:
-                rows += [(int(row["target_row"]), i) for i in np.flatnonzero(tap_table.separation(row["ra"], row["dec"], *sky.T) <= size)]
+                rows += [(int(row["target_row"]), i) for i in np.flatnonzero(separation_arcsec(row["ra"], row["dec"], *sky.T) <= size)]
         else:
             rows = [(0, i) for i in range(len(sky))]  # more than was asked for: what lies outside is left out here
         table = sources(survey, survey.columns, sky, np.array([i for _, i in rows], dtype=int))

@@ -12,10 +12,10 @@ import numpy as np
 
 from astrofuse_lab.errors import ArchiveError
 from astrofuse_lab.modalities import Modality, TableRow
+from astrofuse_lab.positions import separation_arcsec
 from astrofuse_lab.surveys import formats, messages, transport
 from astrofuse_lab.surveys.archive import Archive, Coverage
 from astrofuse_lab.surveys.survey import Ask, Raw, now, provenance_of
-from astrofuse_lab.surveys.tap_table import separation
 from astrofuse_lab.targets import Targets
 
 URL = "https://storage.googleapis.com/chimefrb-dev.appspot.com/catalog1/chimefrbcat1.csv"
@@ -75,7 +75,7 @@ class ChimeTable(Archive):
             far, count = None, 1
             if found is None and target in places:
                 place = places[target]
-                distance = separation(float(place[0]), float(place[1]), ra, dec)
+                distance = separation_arcsec(float(place[0]), float(place[1]), ra, dec)
                 held = np.flatnonzero(distance <= radius + 3600 * error)
                 if len(held):
                     best = held[np.argmin(distance[held])]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrofuse_lab.modalities import LightCurve
+from astrofuse_lab.positions import separation_arcsec
 from astrofuse_lab.provenance import Provenance
 from astrofuse_lab.surveys.formats import plain
 from astrofuse_lab.surveys.survey import Ask
@@ -111,7 +112,5 @@ def words(values: Sequence[Any]) -> list[str]:
 
 def distance(ra: Array, dec: Array, at: Sequence[float]) -> Array:
     """arcsec from a position (ra, dec; deg) to each of others."""
-    x, y = np.radians(ra - at[0]), np.radians(dec - at[1])
     with np.errstate(invalid="ignore"):
-        half = np.sin(y / 2) ** 2 + np.cos(np.radians(dec)) * math.cos(math.radians(at[1])) * np.sin(x / 2) ** 2
-        return np.asarray(np.degrees(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))) * 3600)
+        return separation_arcsec(at[0], at[1], ra, dec)

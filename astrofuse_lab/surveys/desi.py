@@ -17,12 +17,11 @@ import numpy as np
 
 from astrofuse_lab.errors import ArchiveError
 from astrofuse_lab.modalities import SPECTRUM_UNIT, Modality, Spectrum
+from astrofuse_lab.positions import separation_arcsec
 from astrofuse_lab.surveys import formats, transport
 from astrofuse_lab.surveys.archive import Archive, Coverage
-from astrofuse_lab.surveys.spectrum_archive import origin_of
 from astrofuse_lab.surveys.spectrum_units import Pixels, spectrum_of
-from astrofuse_lab.surveys.survey import Ask, Raw, now
-from astrofuse_lab.surveys.tap_table import separation
+from astrofuse_lab.surveys.survey import Ask, Raw, now, provenance_of
 from astrofuse_lab.targets import Target, Targets
 
 LIMIT = 500
@@ -77,7 +76,7 @@ class DesiSpectra(Archive):
                 by_id[str(record["sparcl_id"])] = record
         if not isinstance(ids, Mapping):
             raise ArchiveError(self.name, "the answer does not say which spectrum is whose", alone)
-        origin = origin_of(self, raw)
+        origin = provenance_of(self, raw)
         for target, identifier in ids.items():
             if str(identifier) not in by_id:
                 raise ArchiveError(self.name, f"spectrum {identifier} was found and then not sent", target)
@@ -110,7 +109,7 @@ class DesiSpectra(Archive):
         with formats.reading(self.name, "list of spectra", target.object_id):
             science = {old: new for new, old in stored.items()}
             rows = [{science.get(k, k): v for k, v in record.items()} for record in records]
-            away = separation(target.ra, target.dec, np.array([float(r["ra"]) for r in rows]), np.array([float(r["dec"]) for r in rows]))
+            away = separation_arcsec(target.ra, target.dec, np.array([float(r["ra"]) for r in rows]), np.array([float(r["dec"]) for r in rows]))
             # of one object's spectra (same place) the primary one
             order = sorted((round(float(d), 1), not r.get("specprimary"), float(d), str(r["sparcl_id"])) for d, r in zip(away, rows, strict=True) if d <= ask.radius)
         return order[0][-1] if order else None

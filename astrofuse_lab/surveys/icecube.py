@@ -17,10 +17,10 @@ import numpy as np
 
 from astrofuse_lab.errors import ArchiveError
 from astrofuse_lab.modalities import Modality, TableRow
+from astrofuse_lab.positions import separation_arcsec
 from astrofuse_lab.surveys import formats, messages, transport
 from astrofuse_lab.surveys.archive import Archive, Coverage
 from astrofuse_lab.surveys.survey import Ask, Raw, now, provenance_of
-from astrofuse_lab.surveys.tap_table import separation
 from astrofuse_lab.targets import Targets
 
 URL = "https://gcn.gsfc.nasa.gov/amon_icecube_gold_bronze_events.html"
@@ -146,7 +146,7 @@ def by_name(rows: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
 
 def near(rows: list[dict[str, Any]], place: Any, radius: float) -> dict[str, Any] | None:
     """The nearest alert whose 90 % circle, widened by `radius` (arcsec), holds a position."""
-    far = separation(float(place[0]), float(place[1]), np.array([r["ra"] for r in rows]), np.array([r["dec"] for r in rows]))
+    far = separation_arcsec(float(place[0]), float(place[1]), np.array([r["ra"] for r in rows]), np.array([r["dec"] for r in rows]))
     held = [i for i, row in enumerate(rows) if far[i] <= radius + 60 * (row["error90"] or 0.0)]
     if not held:
         return None

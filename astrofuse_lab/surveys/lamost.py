@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from astrofuse_lab.errors import ArchiveError
+from astrofuse_lab.positions import separation_arcsec
 from astrofuse_lab.surveys import formats, transport
 from astrofuse_lab.surveys.archive import Coverage
 from astrofuse_lab.surveys.spectrum_archive import Answer, Choice, Product, SpectrumArchive
 from astrofuse_lab.surveys.survey import Ask
-from astrofuse_lab.surveys.tap_table import separation
 from astrofuse_lab.targets import Targets
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class LamostSpectra(SpectrumArchive):
             if len(table):
                 with formats.reading(self.name, "list of spectra", name):
                     ra, dec, obsid = (np.ma.filled(np.ma.asarray(table[column(table, c)]), 0) for c in ("ra", "dec", "obsid"))
-                    away = separation(target.ra, target.dec, ra.astype(np.float64), dec.astype(np.float64))
+                    away = separation_arcsec(target.ra, target.dec, ra.astype(np.float64), dec.astype(np.float64))
                     signal = np.nan_to_num(np.ma.filled(np.ma.asarray(table[column(table, "snrg")], dtype=np.float64), 0.0))
                     # fibres of repeated observations of one star lie within a second of arc
                     inside = [int(i) for i in np.lexsort((-signal, np.round(away))) if away[i] <= ask.radius]

@@ -20,10 +20,10 @@ import numpy as np
 
 from astrofuse_lab.errors import ArchiveError
 from astrofuse_lab.modalities import Modality, TableRow
+from astrofuse_lab.positions import separation_arcsec
 from astrofuse_lab.surveys import formats, transport
 from astrofuse_lab.surveys.archive import Archive, Coverage
 from astrofuse_lab.surveys.survey import Ask, Raw, now, provenance_of
-from astrofuse_lab.surveys.tap_table import separation
 from astrofuse_lab.targets import Target, Targets
 
 LARGEST = 5000
@@ -86,7 +86,7 @@ class MastTable(Archive):
                 raise ArchiveError(self.name, f"the answer lacks the columns {', '.join(lacking)}; it has {', '.join(list(found[0])[:12])}", target, unreadable=True)
             ra, dec = (np.array([float(row[name]) for row in found]) for name in self.place)
             extra: Any = raw.extra
-            distance = separation(float(extra["ra"]), float(extra["dec"]), ra, dec)
+            distance = separation_arcsec(float(extra["ra"]), float(extra["dec"]), ra, dec)
             near = np.flatnonzero(distance <= float(extra["radius"]) * (1 + 1e-6) + 1e-4)
             if not len(near):
                 return

@@ -12,10 +12,10 @@ from typing import Any
 
 from astrofuse_lab.errors import ArchiveError
 from astrofuse_lab.modalities import Modality, Text
+from astrofuse_lab.positions import separation_arcsec
 from astrofuse_lab.surveys import formats, messages, transport
 from astrofuse_lab.surveys.archive import Archive, Coverage
 from astrofuse_lab.surveys.survey import Ask, Raw, now, provenance_of
-from astrofuse_lab.surveys.tap_table import separation
 from astrofuse_lab.targets import Target, Targets
 
 URL = "https://ned.ipac.caltech.edu/cgi-bin"
@@ -78,7 +78,7 @@ class NedText(Archive):
         with formats.reading(self.name, "list of objects", target):
             if not place:
                 return (rows[0], None, len(rows)) if rows else None
-            far = [(float(separation(place["ra"], place["dec"], row[RA], row[DEC])), number) for number, row in enumerate(rows) if row[RA] is not None]
+            far = [(float(separation_arcsec(place["ra"], place["dec"], row[RA], row[DEC])), number) for number, row in enumerate(rows) if row[RA] is not None]
             # NED gives positions to five digits, and its own radius search goes by better ones
             near = [pair for pair in sorted(far) if pair[0] <= radius + 0.1]
             return (rows[near[0][1]], near[0][0], len(near)) if near else None

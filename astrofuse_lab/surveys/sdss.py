@@ -14,8 +14,8 @@ from astrofuse_lab.errors import ArchiveError
 from astrofuse_lab.modalities import SPECTRUM_UNIT, Modality, Spectrum, TableRow
 from astrofuse_lab.surveys import formats, skyserver
 from astrofuse_lab.surveys.archive import Archive, Coverage
-from astrofuse_lab.surveys.spectrum_archive import Answer, Choice, Product, SpectrumArchive, origin_of, target_rows
-from astrofuse_lab.surveys.survey import Ask, Raw, now
+from astrofuse_lab.surveys.spectrum_archive import Answer, Choice, Product, SpectrumArchive, target_rows
+from astrofuse_lab.surveys.survey import Ask, Raw, now, provenance_of
 from astrofuse_lab.targets import Targets
 
 FILES = "https://data.sdss.org/sas"
@@ -129,7 +129,7 @@ class SdssTable(Archive):
                 near.setdefault(int(str(row["target_row"])), []).append(row)
             if near and not (min(near) >= 0 and max(near) < len(raw.target_ids)):
                 raise ArchiveError(self.name, f"the archive answered about row {max(near)} of {len(raw.target_ids)} targets", alone)
-            origin = origin_of(self, raw)
+            origin = provenance_of(self, raw)
             for number, some in near.items():
                 row = min(some, key=lambda r: float(str(r["distance"])))
                 values: dict[str, float | int | str | bool | None] = {name: _value(name, row[name]) for name in PHOTO}

@@ -13,10 +13,11 @@ from typing import Any
 
 from astrofuse_lab.errors import ArchiveError
 from astrofuse_lab.modalities import Modality, Text
+from astrofuse_lab.positions import separation_arcsec
 from astrofuse_lab.surveys import formats, messages
 from astrofuse_lab.surveys.archive import Archive, Coverage
 from astrofuse_lab.surveys.survey import Ask, Raw, now, provenance_of
-from astrofuse_lab.surveys.tap_table import TapTable, separation
+from astrofuse_lab.surveys.tap_table import TapTable
 from astrofuse_lab.targets import Targets
 
 URL = "https://simbad.cds.unistra.fr/simbad/sim-tap"
@@ -132,7 +133,7 @@ class SimbadText(Archive):
                         raise ValueError(f"it is about row {number} of {len(raw.target_ids)} targets")
                     one = {name: formats.plain(row[name]) for name in DESCRIBED}
                     x, y = where[number]
-                    far = -1.0 if x is None or y is None or one["ra"] is None else float(separation(x, y, one["ra"], one["dec"]))
+                    far = -1.0 if x is None or y is None or one["ra"] is None else float(separation_arcsec(x, y, one["ra"], one["dec"]))
                     if far <= float(raw.extra["radius"]) * (1 + 1e-6) + 1e-4:  # type: ignore[arg-type]
                         found.setdefault(raw.target_ids[number], []).append((far, one))
         best = {}

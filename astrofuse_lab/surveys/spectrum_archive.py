@@ -1,16 +1,15 @@
 """What the archives of spectra have in common: find the file of each target, download it, read it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from astrofuse_lab.errors import ArchiveError
 from astrofuse_lab.modalities import Modality, Spectrum
-from astrofuse_lab.provenance import Provenance
 from astrofuse_lab.surveys import formats, transport
 from astrofuse_lab.surveys.archive import Archive
 from astrofuse_lab.surveys.spectrum_files import read_spectrum
-from astrofuse_lab.surveys.survey import Ask, Raw, Survey, now, provenance_of
+from astrofuse_lab.surveys.survey import Ask, Raw, now, provenance_of
 from astrofuse_lab.targets import Targets
 
 Choice = Mapping[str, float | int | str | bool]
@@ -72,19 +71,12 @@ class SpectrumArchive(Archive):
         if raw.extra.get("nothing") is True:
             return
         target = raw.target_ids[0]
-        spectrum = read_spectrum(raw.content, self.name, target, origin_of(self, raw), raw.media_type, flux_unit=self.flux_unit)
+        spectrum = read_spectrum(raw.content, self.name, target, provenance_of(self, raw), raw.media_type, flux_unit=self.flux_unit)
         yield target, self.finish(spectrum, raw)
 
     def finish(self, spectrum: Spectrum, raw: Raw) -> Spectrum:
         """What the search said beyond the file, put into the spectrum; as it is by default. Pure."""
         return spectrum
-
-
-def origin_of(survey: Survey, raw: Raw) -> Provenance:
-    """`provenance_of` with the release that was asked for, which `raw.extra` names where it is not the default."""
-    release = raw.extra.get("release")
-    origin = provenance_of(survey, raw)
-    return replace(origin, release=release) if isinstance(release, str) and release else origin
 
 
 def target_rows(survey: str, rows: list[dict[str, str | None]], targets: Targets, column: str = "target_row") -> dict[str, list[dict[str, str | None]]]:

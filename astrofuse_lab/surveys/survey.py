@@ -128,8 +128,9 @@ class Survey(Protocol):
 
 
 def provenance_of(survey: Survey, raw: Raw) -> Provenance:
-    """The provenance that every product of one answer carries."""
+    """The provenance that every product of one answer carries; its release is the one asked for, where ``raw.extra`` names one."""
+    asked = raw.extra.get("release")
     return Provenance(
-        survey=survey.name, release=survey.release, query=raw.query, retrieved=raw.retrieved,
+        survey=survey.name, release=asked if isinstance(asked, str) and asked else survey.release, query=raw.query, retrieved=raw.retrieved,
         citation=survey.citation, licence=survey.licence, simulated=survey.simulated,
     )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from astrofuse_lab.errors import ArchiveError, InputError
 from astrofuse_lab.modalities import Modality, TableRow
+from astrofuse_lab.positions import separation_arcsec
 from astrofuse_lab.surveys import formats, transport
 from astrofuse_lab.surveys.archive import Archive
 from astrofuse_lab.surveys.survey import Ask, Raw, now, provenance_of
@@ -227,7 +228,7 @@ class TapTable(Archive):
         limit = float(raw.extra["radius"]) * (1 + 1e-6) + 1e-4  # type: ignore[arg-type]  # the service rounds, too
         for number, target in enumerate(raw.target_ids):
             own = np.flatnonzero(place == number) if self.uploads else np.arange(len(table))
-            distance = separation(asked[0, number], asked[1, number], ra[own], dec[own])
+            distance = separation_arcsec(asked[0, number], asked[1, number], ra[own], dec[own])
             near = np.flatnonzero(distance <= limit)
             order = near[np.argsort(distance[near], kind="stable")]
             if len(order) > 1:  # a row that is sent twice is one source
@@ -259,13 +260,6 @@ def quoted(name: str) -> str:
     if name.startswith('"') or (PLAIN_NAME.match(name) and name.lower() not in RESERVED):
         return name
     return '"' + name.replace('"', '""') + '"'
-
-
-def separation(ra: float, dec: float, other_ra: Degrees, other_dec: Degrees) -> Degrees:
-    """Distances on the sky, arcsec, of positions in deg (haversine, exact for small ones)."""
-    a, d, x, y = (np.radians(v) for v in (ra, dec, other_ra, other_dec))
-    half = np.sin((y - d) / 2) ** 2 + np.cos(d) * np.cos(y) * np.sin((x - a) / 2) ** 2
-    return np.asarray(np.degrees(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))) * 3600)
 
 
 def _width(dec: float, radius: float) -> float:

@@ -28,28 +28,22 @@ ROLES = {"name": "other", "ra": "other", "dec": "other"}
 
 
 @dataclass
-class TemplateTable:
+class TemplateTable(Archive):
     """The nearest row of an example catalogue.
 
-    Attributes
-    ----------
-    url : str
-        Answers ``?ra=&dec=&radius=`` (deg) with CSV: name, ra, dec, mag; nearest first.
+    Its ``url`` answers ``?ra=&dec=&radius=`` (deg) with CSV: name, ra, dec, mag; nearest first.
     """
 
-    url: str
+    _: KW_ONLY
     name: str = "template/table"
     gives: type = TableRow
-    bands: tuple[str, ...] = ()
     release: str = "DR1"
     citation: str = "What the archive asks authors to write."
     licence: str = "CC-BY-4.0"
-    simulated: bool = False
-    batch: int = 1
 
     def query(self, targets: Targets, ask: Ask) -> Iterator[Raw]:
         """One request a target, the answer untouched."""
-        transport.check(self, ask)
+        self.chosen(ask)
         client = transport.session()
         for target in targets:
             parameters = {"ra": f"{target.ra:.7f}", "dec": f"{target.dec:.7f}", "radius": f"{ask.radius / 3600:.7f}"}

@@ -15,11 +15,12 @@ import numpy as np
 
 from astrofuse_lab.errors import ArchiveError
 from astrofuse_lab.modalities import Image, LightCurve, Modality, Spectrum
+from astrofuse_lab.positions import separation_arcsec
 from astrofuse_lab.surveys import datalink, formats, pixels, transport
 from astrofuse_lab.surveys.archive import Archive
 from astrofuse_lab.surveys.photometry import AB_ZERO
 from astrofuse_lab.surveys.survey import Ask, Raw, provenance_of
-from astrofuse_lab.surveys.tap_table import TapTable, separation
+from astrofuse_lab.surveys.tap_table import TapTable
 from astrofuse_lab.surveys.vo_files import read_image, read_light_curve
 from astrofuse_lab.targets import Target, Targets
 
@@ -102,7 +103,7 @@ class VoProducts(Archive):
         def distance(product: Product) -> float:
             if not (math.isfinite(product.ra) and math.isfinite(product.dec)):
                 return 0.0  # the service searched by position and says no more
-            return float(separation(target.ra, target.dec, np.array([product.ra]), np.array([product.dec]))[0])
+            return float(separation_arcsec(target.ra, target.dec, np.array([product.ra]), np.array([product.dec]))[0])
 
         offered = [p for p in offered if not re.search(r"image/(jpeg|png|gif)|text/html|/pdf", p.media_type)]
         ordered = sorted(offered, key=lambda p: (round(distance(p), 3), datalink.rank(p.media_type), p.address))

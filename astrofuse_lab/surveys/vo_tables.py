@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from astrofuse_lab.errors import ArchiveError, InputError
 from astrofuse_lab.modalities import LightCurve, Modality, TableRow
+from astrofuse_lab.positions import separation_arcsec
 from astrofuse_lab.surveys import formats, transport
 from astrofuse_lab.surveys.archive import Archive
 from astrofuse_lab.surveys.photometry import AB_ZERO, FIELDS, fields_of, light_curve, origin_of
 from astrofuse_lab.surveys.survey import Ask, Raw, provenance_of
-from astrofuse_lab.surveys.tap_table import TapTable, separation
+from astrofuse_lab.surveys.tap_table import TapTable
 from astrofuse_lab.surveys.vo_columns import Described, angle_of, described, positions, role_of
 from astrofuse_lab.targets import Targets
 
@@ -278,7 +279,7 @@ class VoCone(VoCatalogue):
             to_deg = {"hourangle": 15.0, "rad": 180 / np.pi, "deg": 1.0}
             unit = [angle_of(next(c.unit for c in columns if c.name == name)) for name in pair]
             ra, dec = (np.ma.filled(np.ma.asarray(table[n]).astype(float), np.nan) * to_deg[k] for n, k in zip(pair, unit, strict=True))
-            distance = separation(float(raw.extra["ra"]), float(raw.extra["dec"]), ra, dec)  # type: ignore[arg-type]
+            distance = separation_arcsec(float(raw.extra["ra"]), float(raw.extra["dec"]), ra, dec)  # type: ignore[arg-type]
             near = np.flatnonzero(distance <= float(raw.extra["radius"]) * (1 + 1e-6) + 1e-4)  # type: ignore[arg-type]
         rows = near[np.argsort(distance[near], kind="stable")]
         product = self.product(table, rows, distance[rows], target, raw) if len(rows) else None

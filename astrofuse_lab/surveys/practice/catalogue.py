@@ -7,12 +7,12 @@ seed; the seed decides what the objects are.
 """
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError, TargetError
+from astrofuse_lab.positions import separation
 from astrofuse_lab.surveys.practice.sources import Source, draw
 from astrofuse_lab.targets import Target, Targets
 
@@ -82,13 +82,6 @@ def positions(numbers: Integers) -> tuple[Floats, Floats]:
     x = (part % SIDE + 0.1 + 0.8 * uniform(numbers, 0)) / SIDE
     y = (part // SIDE + 0.1 + 0.8 * uniform(numbers, 1)) / SIDE
     return 360.0 * (column + x) / _COLUMNS[zone], -90 + ZONE * (zone + y)
-
-
-def separation(ra: Any, dec: Any, other_ra: float, other_dec: float) -> Floats:
-    """Angles on the sky, deg (haversine: exact also for small angles)."""
-    a, d, a0, d0 = (np.radians(v) for v in (ra, dec, other_ra, other_dec))
-    h = np.sin((d - d0) / 2) ** 2 + np.cos(d) * np.cos(d0) * np.sin((a - a0) / 2) ** 2
-    return np.asarray(np.degrees(2 * np.arcsin(np.sqrt(np.clip(h, 0, 1)))))
 
 
 def _cells(ra: float, dec: float, radius: float) -> Integers:
