@@ -87,7 +87,7 @@ def catalogue():
 
 @pytest.fixture
 def template(catalogue):
-    return TemplateTable(f"http://127.0.0.1:{catalogue.server_address[1]}/cone")
+    return TemplateTable(url=f"http://127.0.0.1:{catalogue.server_address[1]}/cone")
 
 
 def test_the_template_fetches_the_nearest_row(template, catalogue):
@@ -112,4 +112,4 @@ def test_the_template_passes_on_what_went_wrong(template):
 @pytest.mark.parametrize("content", [b"", b"ra,dec\n1,2\n", b"name,ra,dec,mag\nT 17,ten,1,2\n", b"\xff\xfe", b'name,ra,dec,mag\n"T 17,1,2'])
 def test_the_template_refuses_other_answers(content):
     with pytest.raises(ArchiveError, match="template/table, target t"):
-        list(TemplateTable("http://127.0.0.1").read(Raw("template/table", ("t",), content, "")))
+        list(TemplateTable(url="http://127.0.0.1").read(Raw("template/table", ("t",), content, "")))

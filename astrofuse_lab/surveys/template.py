@@ -14,11 +14,12 @@ cached answer, and raises ArchiveError for whatever it cannot read.
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from astrofuse_lab.errors import ArchiveError
 from astrofuse_lab.modalities import Modality, TableRow
 from astrofuse_lab.surveys import transport
+from astrofuse_lab.surveys.archive import Archive
 from astrofuse_lab.surveys.survey import Ask, Raw, provenance_of
 from astrofuse_lab.targets import Targets
 
@@ -44,13 +45,10 @@ class TemplateTable(Archive):
     def query(self, targets: Targets, ask: Ask) -> Iterator[Raw]:
         """One request a target, the answer untouched."""
         self.chosen(ask)
-        client = transport.session()
         for target in targets:
             parameters = {"ra": f"{target.ra:.7f}", "dec": f"{target.dec:.7f}", "radius": f"{ask.radius / 3600:.7f}"}
-            with transport.connection(self.name, target.object_id):
-                response = client.get(self.url, params=parameters)
-                content = transport.body(response, self.name, target.object_id)
-            yield Raw(self.name, (target.object_id,), content, str(response.url), "text/csv")
+            content, _, address = transport.ask(self, target=target.object_id, params=parameters)
+            yield Raw(self.name, (target.object_id,), content, address, "text/csv")
 
     def read(self, raw: Raw) -> Iterator[tuple[str, Modality]]:
         """The first row, unless the archive has none: then the target was not seen."""

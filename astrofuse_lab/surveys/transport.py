@@ -11,40 +11,22 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from astrofuse_lab.errors import ArchiveError, InputError
+from astrofuse_lab.errors import ArchiveError
 from astrofuse_lab.surveys import health, sessions
 from astrofuse_lab.surveys.sessions import SILENCE, own_session, session
-from astrofuse_lab.surveys.survey import Ask, Survey
 
 if TYPE_CHECKING:
     from requests import Response, Session
 
     from astrofuse_lab.surveys.archive import Archive
 
-__all__ = ["LARGEST", "SILENCE", "ask", "body", "check", "connection", "own_session", "session", "through", "words"]
+__all__ = ["LARGEST", "SILENCE", "ask", "body", "connection", "own_session", "session", "through", "words"]
 
 RESTED = 120.0  # s after which a service that was down is asked first again
 LARGEST = 512 * 1024**2  # bytes
 BUSY = (408, 425, 429, 500, 502, 503, 504)
 LOGIN = re.compile(r"\b(log[- ]?in|sign[- ]?in|sso|oauth|cas|auth)\b", re.IGNORECASE)
 STATUS_ERROR = re.compile(rb"<INFO\b[^>]*QUERY_STATUS[^>]*?(?:/>|>(.*?)</INFO>)", re.DOTALL)
-
-
-def check(survey: Survey, ask: Ask) -> None:
-    """Refuse what a survey without settings does not have, rather than ignore it.
-
-    Raises
-    ------
-    InputError
-        For an option, a release or a band that does not exist.
-    """
-    for option in ask.options:
-        raise InputError(f"{survey.name} has no option {option!r}. Give options to the survey that has them: options={{'practice/image': {{...}}}}.")
-    if ask.release not in (None, survey.release):
-        raise InputError(f"{survey.name} has no release {ask.release!r}, only {survey.release!r}.")
-    unknown = [band for band in ask.bands or () if band not in survey.bands]
-    if survey.bands and (unknown or ask.bands == ()):
-        raise InputError(f"{survey.name} has no band {', '.join(map(repr, unknown)) or '(none given)'}. It has {', '.join(survey.bands)}.")
 
 
 def ask(
