@@ -191,18 +191,8 @@ def surveys_at(server):
     return [
         replace(gaia_table(f"{server.url}/tap", timeout=SILENCE), batch=3),
         replace(hips_cutouts.make("CDS/P/TEST", bands="g", name="hips/test", url=f"{server.url}/hips2fits"), timeout=SILENCE),
-        Cone(f"{server.url}/cone"),
+        TemplateTable(url=f"{server.url}/cone", timeout=SILENCE),
     ]
-
-
-class Cone(TemplateTable):
-    """The template with a client that is as impatient as the others."""
-
-    def query(self, targets, ask):
-        from unittest.mock import patch
-
-        with patch.object(sessions, "SILENCE", SILENCE):
-            yield from super().query(targets, ask)
 
 
 TARGETS = Targets(Target(f"s{i}", 10.0 + i, 5.0 if i % 4 else -5.0) for i in range(20))
