@@ -17,7 +17,7 @@ LAYERS = {
     "checkup": 9, "demo": 9, "cli": 9.5, "__init__": 10, "__main__": 10,
 }  # fmt: skip
 HEAVY_ONLY = {
-    "torch": ("samples/preparation.py", "alignment/", "models/", "training/", "explain/"),
+    "torch": ("samples/preparation/", "alignment/", "models/", "training/", "explain/"),
     "captum": ("explain/",),
     "umap": ("explain/",),
     "panel": ("widgets/",),

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from astrofuse_lab import surveys as _surveys
 from astrofuse_lab.alignment import match, tables
+from astrofuse_lab.alignment import steps as _steps
 from astrofuse_lab.alignment.grids import LogGrid, PixelGrid, TimeGrid
 from astrofuse_lab.errors import AlignmentError, AstroFuseError, InputError, UnknownNameError
 from astrofuse_lab.modalities import KIND_OF, KINDS, Image, LightCurve, Modality, TableRow
@@ -45,11 +46,12 @@ class Products(Protocol):
 
 
 def align(
-    found: Products,
+    found: Products | SampleSet,
     image: PixelGrid | None = None,
     spectrum: LogGrid | None = None,
     light_curve: TimeGrid | None = None,
     *,
+    steps: Mapping[str, Sequence[Any]] | None = None,
     progress: bool = True,
 ) -> SampleSet:
     """Bring everything that was fetched to common grids.
@@ -62,14 +64,17 @@ def align(
 
     Parameters
     ----------
-    found : Found
-        From `fetch`.
+    found : Found or SampleSet
+        From `fetch`; or a set that is to be aligned again: modalities whose kind has neither a grid nor steps are left as they are.
     image : PixelGrid, optional
         None: size and scale of the first image.
     spectrum : LogGrid, optional
         None: range and sampling of the first spectrum.
     light_curve : TimeGrid, optional
         None: all epochs and bands are kept as observed.
+    steps : mapping of kind to sequence, optional
+        Treatments of each product before it goes onto the grid, in order: names, or pairs of a name and its options,
+        e.g. ``{"spectrum": ["air_to_vacuum", ("rest_frame", {"redshift": "z"})]}``; see `astrofuse_lab.alignment.steps`.
     progress : bool
         Show a line of text.
 
@@ -84,18 +89,28 @@ def align(
     AlignmentError
         If nothing is left.
     InputError
-        If a grid is none.
+        If a grid is none, or a step does not exist.
     """
     for name, grid, kind in (("image", image, PixelGrid), ("spectrum", spectrum, LogGrid), ("light_curve", light_curve, TimeGrid)):
         if grid is not None and not isinstance(grid, kind):
             raise InputError(f"align({name}={grid!r}): a {kind.__name__} is expected, e.g. af.PixelGrid(64, 0.262 * u.arcsec), or None.")
-    return _Assembly(found, image, spectrum, light_curve, progress).run()
+    plans = {kind: _steps.planned(kind, chosen) for kind, chosen in (steps or {}).items()}
+    if isinstance(found, SampleSet):
+        from astrofuse_lab.samples.again import Again
+
+        again = Again(found, [k for k, g in (("image", image), ("spectrum", spectrum), ("light_curve", light_curve)) if g is not None] + list(plans))
+        assembly = _Assembly(again, image, spectrum, light_curve, progress, plans, again.about)
+        return again.replaced(assembly.gather(), assembly.notes)
+    return _Assembly(found, image, spectrum, light_curve, progress, plans).run()
 
 
 class _Assembly:
     """One call of `align`: collectors, notes, and what is known of each survey."""
 
-    def __init__(self, found: Products, image: PixelGrid | None, spectrum: LogGrid | None, curve: TimeGrid | None, progress: bool) -> None:
+    def __init__(
+        self, found: Products, image: PixelGrid | None, spectrum: LogGrid | None, curve: TimeGrid | None, progress: bool,
+        plans: Mapping[str, Sequence[_steps.Planned]], about: Callable[[int], Mapping[str, Any]] | None = None,
+    ) -> None:  # fmt: skip
         self.found, self.ids = found, found.targets.ids
         n, ra, dec = len(self.ids), found.targets.ra, found.targets.dec
         self.collectors: dict[str, Collector] = {
@@ -107,6 +122,7 @@ class _Assembly:
         self.rows: dict[str, list[TableRow | None]] = {}
         self.time = np.full(n, np.nan)
         self.notes: list[str] = []
+        self.plans, self.about = plans, about or self._about
         self.progress = _Progress(progress, n * len(found.surveys))
 
     def note(self, survey: str, position: int, message: str) -> None:
@@ -115,17 +131,43 @@ class _Assembly:
 
     def run(self) -> SampleSet:
         """Take every product, then build the set."""
-        for survey in self.found.surveys:
+        samples = self._build(self.gather())
+        self.progress.end(repr(samples))
+        return samples
+
+    def gather(self) -> dict[str, ModalityData]:
+        """Take every product, and give the arrays."""
+        surveys = list(self.found.surveys)
+        if self.plans:  # what steps are told of an object stands in the tables
+            surveys.sort(key=lambda survey: not self._is_table(survey))
+        for survey in surveys:
             for position, product in self._products(survey):
                 try:
                     self._take(survey, position, product)
                 except UNREADABLE as error:
                     self.note(survey, position, f"{KIND_OF.get(type(product), type(product).__name__)} left out: {error}")
         known = {survey: _declared(survey) for survey in self.found.surveys}
-        data = {name: one for c in self.collectors.values() for name, one in c.finish(known).items()}
-        samples = self._build(data)
-        self.progress.end(repr(samples))
-        return samples
+        return {name: one for c in self.collectors.values() for name, one in c.finish(known).items()}
+
+    def _is_table(self, survey: str) -> bool:
+        """By the first product that there is."""
+        for object_id in self.ids:
+            try:
+                product = self.found.get(survey, object_id)
+            except UNREADABLE:
+                continue
+            if product is not None:
+                return isinstance(product, TableRow)
+        return False
+
+    def _about(self, position: int) -> dict[str, Any]:
+        """What is known of an object: its position, and the columns of all tables, the first survey's where several have a name."""
+        known: dict[str, Any] = {"object_id": self.ids[position], "ra": self.found.targets.ra[position], "dec": self.found.targets.dec[position]}
+        for rows in self.rows.values():
+            row = rows[position]
+            for name, value in (row.values if row is not None else {}).items():
+                known.setdefault(name, value)
+        return known
 
     def _products(self, survey: str) -> Iterator[tuple[int, Modality]]:
         for position, object_id in enumerate(self.ids):
@@ -145,6 +187,9 @@ class _Assembly:
             return
         if KIND_OF.get(type(product)) not in KINDS:
             raise AlignmentError(f"a {type(product).__name__} is no modality of a sample set ({', '.join(KINDS)}). Leave its survey out of the fetch that is aligned.")
+        plan = self.plans.get(KIND_OF[type(product)])
+        if plan:
+            product = _steps.treated(product, plan, self.about(position))
         self._collector(survey, product).add(survey, position, product)
         if isinstance(product, Image) and product.time is not None:
             self.time[position] = product.time

@@ -215,7 +215,7 @@ class SpectrumCollector:
         out = {}
         for survey, got in self.arrays.items():
             assert self.grid is not None
-            name = "spectrum" if len(self.arrays) == 1 else f"spectrum_{slug(survey, list(self.arrays))}"
+            name = survey if survey.startswith("spectrum_") else "spectrum" if len(self.arrays) == 1 else f"spectrum_{slug(survey, list(self.arrays))}"
             spec = ModalitySpec(name, "spectrum", (), (len(self.grid),), self.unit, provenance=self.sources[survey])
             fields: dict[str, NDArray[Any]] = {"lambda": self.grid.wavelength, "flux": got.flux, "ivar": got.ivar, "mask": got.mask}
             out[name] = ModalityData(spec, fields, np.asarray(got.mask.any(axis=1)))

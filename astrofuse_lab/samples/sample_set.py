@@ -247,8 +247,28 @@ class SampleSet:
     def __iter__(self) -> Iterator[Sample]:
         return (self._sample(i) for i in range(len(self)))
 
+    def columns_of(self, position: int) -> dict[str, Any]:
+        """All scalar columns of one object, None where missing."""
+        return {name: self._columns.column(name)[int(self._rows[position])].as_py() for name in self._columns.column_names}
+
+    def one(self, modality: str, position: int) -> Modality | None:
+        """One object's modality, None where it has none."""
+        return self._modality(modality, position, self.columns_of(position))
+
+    def data_of(self, modality: str) -> ModalityData:
+        """The arrays of one modality for the objects of this view, in its order; a table has none of its own."""
+        whole = self._data[modality]
+        if np.array_equal(self._rows, np.arange(len(self._columns))):
+            return whole
+        fields = whole.read(self._rows)
+        return ModalityData(whole.spec, fields, fields.pop("present"))
+
+    def with_data(self, data: Mapping[str, ModalityData], card: Card | None = None) -> "SampleSet":
+        """A set of the same objects and columns with other modalities."""
+        return SampleSet(self._columns.take(self._rows), data, self._roles, self._units, card or self.card, self._table_spec)
+
     def _sample(self, position: int) -> Sample:
-        columns = {name: self._columns.column(name)[int(self._rows[position])].as_py() for name in self._columns.column_names}
+        columns = self.columns_of(position)
         parts = {name: self._modality(name, position, columns) for name in self.modalities}
         return Sample(str(columns["object_id"]), columns, parts)
 

@@ -1,0 +1,177 @@
+"""From stored arrays to tensors a model trains on: scaling fitted on the training part only, and stored with the run.
+
+What an encoder is given, per kind (values float32; mask True where real):
+
+=========== ============================ ==================== =====================================================
+kind        values                       mask                 channels
+=========== ============================ ==================== =====================================================
+image       (batch, band, y, x)          (batch, band, y, x)  asinh-stretched flux above the background
+spectrum    (batch, pixel)               (batch, pixel)       asinh-stretched flux
+light_curve (batch, epoch, channel)      (batch, epoch)       days since the first epoch, asinh flux, log error,
+                                                              upper limit, then one channel a band (one-hot)
+table       (batch, column)              (batch, column)      z-scores
+text        (batch, word, bucket)        (batch, word)        hashed n-grams of each word
+=========== ============================ ==================== =====================================================
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from astrofuse_lab.errors import InputError, RunError
+from astrofuse_lab.recipes.schema import Part
+from astrofuse_lab.samples.preparation import images, light_curves, spectra, tables, texts
+from astrofuse_lab.samples.preparation.light_curves import ERROR, FIRST_BAND, FLUX, LIMIT, TIME
+from astrofuse_lab.samples.preparation.scaling import Scaling
+from astrofuse_lab.samples.sample_set import SampleSet
+
+__all__ = ["APPLY", "DEFAULTS", "ERROR", "FIRST_BAND", "FIT", "FLUX", "GOOD", "LIMIT", "TIME", "Batch", "Preparation", "Scaling"]
+
+FIT_ON = {"image": 512, "spectrum": 512, "light_curve": 20_000}
+"""Objects looked at to fit a scale: enough for a median, cheap for a large set; of tables, all."""
+
+
+class Batch(NamedTuple):
+    """What a model is given, keyed by modality.
+
+    Attributes
+    ----------
+    values, masks : dict of Tensor
+        As in the table of this module; masked values are zero.
+    present : dict of Tensor
+        bool, (batch,): the sample has this modality.
+    """
+
+    values: dict[str, Tensor]
+    masks: dict[str, Tensor]
+    present: dict[str, Tensor]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.present.values())))
+
+    def to(self, device: Any) -> "Batch":
+        """The same on another device."""
+        return Batch(*({name: t.to(device, non_blocking=True) for name, t in part.items()} for part in self))
+
+    def take(self, index: Tensor) -> "Batch":
+        """Some of its samples."""
+        return Batch(*({name: t[index] for name, t in part.items()} for part in self))
+
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "image": {"background": "median", "scale": "set"},
+    "spectrum": {},
+    "light_curve": {"epochs": 200},
+    "table": {"clip": 6.0},
+    "text": {"words": 64, "buckets": 256},
+}
+
+
+class Preparation:
+    """The scalings of all modalities of a run.
+
+    Parameters
+    ----------
+    scalings : mapping of modality name to Scaling
+    """
+
+    def __init__(self, scalings: Mapping[str, Scaling]) -> None:
+        self.scalings = dict(scalings)
+
+    @classmethod
+    def fit(cls, samples: SampleSet, modalities: Sequence[str], inputs: Mapping[str, Part] | None = None) -> "Preparation":
+        """Fit on a training part.
+
+        Parameters
+        ----------
+        samples : SampleSet
+            Training samples only.
+        modalities : sequence of str
+        inputs : mapping of modality name or kind to Part
+            Options that differ from `DEFAULTS`, e.g. ``{"text": Part.of("hashed", words=32)}``.
+        """
+        scalings = {}
+        for name in modalities:
+            spec = samples.spec(name)
+            part = (inputs or {}).get(name) or (inputs or {}).get(spec.kind)
+            options = {**DEFAULTS[spec.kind], **(part.options if part else {})}
+            has = np.flatnonzero(samples.present(name))
+            if len(has) == 0:
+                raise InputError(f"no training sample has a usable {name!r}. Leave it out: modalities={[m for m in modalities if m != name]}.")
+            some = has[:: max(1, len(has) // FIT_ON.get(spec.kind, len(has)))]
+            arrays = samples.arrays(name, some)
+            if not GOOD[spec.kind](arrays).any():
+                raise InputError(
+                    f"every value of {name!r} is missing or not a number in the training samples. Leave it out: modalities={[m for m in modalities if m != name]}."
+                )
+            fitted = FIT[spec.kind](arrays, options) if spec.kind in FIT else {}
+            scalings[name] = Scaling(spec.kind, _layout(samples, name), options, fitted)
+        return cls(scalings)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modality names, in order."""
+        return tuple(self.scalings)
+
+    def check(self, samples: SampleSet) -> None:
+        """Raise RunError unless the set has every modality in the layout this was fitted on; InputError for what is no set."""
+        if not hasattr(samples, "modalities"):
+            raise InputError(f"samples is a {type(samples).__name__}. Give a SampleSet: af.load_samples(name), af.align(found) or af.SampleSet.open(path).")
+        there = samples.modalities
+        for name, scaling in self.scalings.items():
+            if name not in there:
+                raise RunError(
+                    f"the run was trained with {name!r}; these samples have {', '.join(there) or 'no modality'}. Give samples that were aligned the same way."
+                )
+            if _layout(samples, name) != scaling.layout:
+                raise RunError(
+                    f"{name!r} has another layout than the run was trained on: {_layout(samples, name)} here, {scaling.layout} in the run. Align with the same grids, bands and columns."
+                )
+
+    def batch(self, samples: SampleSet, positions: Sequence[int] | NDArray[np.int64] | None = None) -> Batch:
+        """Tensors of some samples (None: all); only their rows are read from disk."""
+        values, masks, present = {}, {}, {}
+        for name, scaling in self.scalings.items():
+            arrays = samples.arrays(name, positions)
+            v, m = APPLY[scaling.kind](arrays, scaling)
+            # a product whose values are all masked is a missing product, whatever the store says
+            has = torch.from_numpy(arrays["present"].copy()) & m.flatten(1).any(1)
+            m = m & has.view(-1, *[1] * (m.ndim - 1))
+            values[name], masks[name], present[name] = v.masked_fill_(~m.view(*m.shape, *[1] * (v.ndim - m.ndim)), 0.0), m, has
+        return Batch(values, masks, present)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a dictionary that JSON can hold."""
+        return {name: scaling.to_json() for name, scaling in self.scalings.items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Preparation":
+        """From such a dictionary; RunError if it is damaged."""
+        try:
+            scalings = {name: Scaling(d["kind"], list(d["layout"]), dict(d["options"]), dict(d["fitted"])) for name, d in data.items()}
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise RunError(f"the stored preparation is damaged ({error!r}). Restore the run from a copy, or train it again.") from error
+        unknown = [s.kind for s in scalings.values() if s.kind not in APPLY]
+        if unknown:
+            raise RunError(f"the stored preparation holds the kind {unknown[0]!r}; this version knows {', '.join(APPLY)}.")
+        return cls(scalings)
+
+
+def _layout(samples: SampleSet, name: str) -> list[Any]:
+    kind, channels, shape, unit = samples.spec(name).layout()
+    return [kind, list(channels), list(shape), unit]
+
+
+FIT = {"image": images.fit, "spectrum": spectra.fit, "light_curve": light_curves.fit, "table": tables.fit}
+APPLY = {"image": images.apply, "spectrum": spectra.apply, "light_curve": light_curves.apply, "table": tables.apply, "text": texts.apply}
+GOOD: dict[str, Callable[[dict[str, NDArray[Any]]], NDArray[Any]]] = {
+    "image": lambda arrays: arrays["mask"] & np.isfinite(arrays["flux"]),
+    "spectrum": spectra.good,
+    "light_curve": light_curves.good,
+    "table": lambda arrays: arrays["mask"],
+    "text": lambda arrays: np.diff(arrays["offsets"]) > 0,
+}
