@@ -246,10 +246,49 @@ def strain(rng: Random, content: bytes) -> bytes:
     return file.getvalue()
 
 
+def netcdf(rng: Random, content: bytes) -> bytes:
+    """A netCDF-4 file (HDF5) with another attribute, value, shape or type in one of its variables."""
+    file = io.BytesIO(content)
+    with h5py.File(file, "r+") as made:
+        name = one(rng, sorted(made))
+        data, way = made[name], int(rng.integers(4))
+        if way == 0 and len(data.attrs):
+            data.attrs[one(rng, sorted(data.attrs))] = one(rng, ["soon", "seconds since 9999-99-99 99:99:99", np.nan, np.inf, -1.0, 2**62, np.arange(3), "", b"\xff", "good_data"])
+        elif way == 1 and len(data):
+            data[int(rng.integers(len(data)))] = one(rng, [np.nan, np.inf, -np.inf, 1e300]) if data.dtype.kind == "f" else 255
+        else:
+            kept = dict(data.attrs)
+            del made[name]
+            new = [np.zeros(0), np.ones((2, 2)), np.full(len(data), np.nan), np.full(len(data), 1e18), np.array(["a"], "S1"), np.full(len(data), -1), 7, np.full(4000, 1.0)]
+            if way == 2:
+                made[name] = one(rng, new)
+                made[name].attrs.update(kept)
+    return file.getvalue()
+
+
+def markup(rng: Random, content: bytes) -> bytes:
+    """A page or feed with a tag left out, doubled, unclosed or very deep, or with other words between the tags."""
+    tags = list(re.finditer(rb"<[^<>]*>", content))
+    hit = one(rng, tags)
+    new = one(rng, [b"", hit[0] * 2, hit[0][:-1], hit[0] * 3000, b"<!--" + hit[0], b"<script>alert(1)</script>", b"&#x110000;", b"&bogus;", b"<![CDATA[", b"\x00", b"<td>" * 50, hit[0] + b"x" * 5000])
+    return content[: hit.start()] + new + content[hit.end() :]
+
+
+def fitting(rng: Random, content: bytes) -> bytes:
+    """A change in the way of whatever format these bytes are."""
+    head = content[:2000].lstrip()
+    form = (
+        "FITS image" if head.startswith(b"SIMPLE") else "VOTable" if b"<VOTABLE" in head else "JSON" if head[:1] in (b"{", b"[") and b"}\n{" not in content else "page" if head[:1] == b"<"
+        else "ZIP" if head.startswith(b"PK") else "Parquet" if head.startswith(b"PAR1") else "CSV"
+    )  # fmt: skip
+    return one(rng, CHANGES[form])(rng, content)
+
+
 CHANGES: dict[str, tuple[Callable[[Random, bytes], bytes], ...]] = {
     **dict.fromkeys(("FITS image", "FITS spectrum", "FITS light curve", "sky map"), (octets, within(octets), within(cards), within(cards))),
     "VOTable": (octets, words, votable, votable), "CSV": (octets, words, words), "JSON": (octets, words, document, document), "Avro": (octets, repacketed, repacketed),
     "Parquet": (octets, rewritten), "ZIP": (octets, repacked, repacked), "HDF5": (octets, strain, strain),
+    "netCDF": (octets, netcdf, netcdf), "page": (octets, words, markup, markup), "VO services": (fitting,), "own": (fitting,),
 }  # fmt: skip
 
 

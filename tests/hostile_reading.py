@@ -136,9 +136,9 @@ def say(**what: Any) -> None:
 
 def main() -> None:
     """The job: valid answers first, each of which must be a product, then the spoilt ones."""
+    from hostile_answers import MAKERS
     from hostile_bombs import BOMBS
     from hostile_changes import changed
-    from hostile_seeds import MAKERS
 
     MAKERS["bomb"] = lambda: [make() for make in BOMBS.values()]
     job = json.loads(sys.argv[1])

@@ -179,7 +179,3 @@ MAKERS = {
     "FITS image": images, "FITS spectrum": spectra, "FITS light curve": lambda: [seed(f"{m}/light_curve", curve_file(1325.0, mission=n)) for m, n in (("tess", "TESS"), ("kepler", "Kepler"))],
     "VOTable": votables, "Avro": avro, "Parquet": parquet, "CSV": csv, "JSON": documents, "ZIP": zips, "sky map": sky_maps, "HDF5": strain,
 }  # fmt: skip
-COUNTS = {
-    "FITS image": 800, "FITS spectrum": 600, "FITS light curve": 300, "VOTable": 700, "Avro": 500, "Parquet": 400, "CSV": 500, "JSON": 600, "ZIP": 300, "sky map": 200, "HDF5": 100,
-}  # fmt: skip
-"""Mutated answers of each format at full counts: 5,000 in all."""

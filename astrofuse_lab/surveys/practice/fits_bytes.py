@@ -4,6 +4,8 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from astrofuse_lab.surveys import formats
+
 
 def write(units: Sequence[Any]) -> bytes:
     """Header-data units as the bytes of one file; its primary header says how long the file is."""
@@ -28,8 +30,8 @@ def read(content: bytes) -> list[Any]:
 
     Raises
     ------
-    OSError
-        If the bytes are no such file, or end early. Told by the length, since astropy only warns of a file cut short
+    OSError, ArchiveError
+        If the bytes are no such file, claim more than there is, or end early. Told by the length, since astropy only warns of a file cut short
         and warnings cannot be silenced in one thread alone.
     """
     from astropy.io import fits
@@ -37,4 +39,4 @@ def read(content: bytes) -> list[Any]:
     expected = int(fits.Header.fromfile(io.BytesIO(content))["LENGTH"])
     if len(content) != expected:
         raise OSError(f"the file has {len(content)} of {expected} bytes")
-    return list(fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=False)[1:])
+    return list(formats.fits_hdus(content, "practice sky")[1:])

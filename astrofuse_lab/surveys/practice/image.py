@@ -86,9 +86,11 @@ class PracticeImage(Instrument):
             data, weight = np.asarray(flux.data, dtype=np.float32), np.asarray(ivar.data, dtype=np.float32)
             if data.ndim != 3 or data.shape != weight.shape or len(bands) != len(data):
                 raise ValueError(f"flux {data.shape}, ivar {weight.shape} and bands {bands} do not fit")
+            scale, psf, time = float(header["CDELT2"]) * 3600, tuple(float(header[f"PSF{i + 1}"]) for i in range(len(bands))), float(header["MJD-OBS"])
+            if not (0 < scale < 3600 and np.isfinite([*psf, time]).all()):
+                raise ValueError(f"scale {scale} arcsec, PSF {psf} and MJD {time} are not those of an image")
             yield int(header["ROW"]), Image(
-                data, (weight > 0) & np.isfinite(data), bands, wcs, float(header["CDELT2"]) * 3600, weight,
-                tuple(float(header[f"PSF{i + 1}"]) for i in range(len(bands))), float(header["MJD-OBS"]), str(header["BUNIT"]), origin,
+                data, (weight > 0) & np.isfinite(data) & np.isfinite(weight), bands, wcs, scale, weight, psf, time, str(header["BUNIT"]), origin,
             )  # fmt: skip
 
 

@@ -68,11 +68,13 @@ class PracticeLightCurve(Instrument):
         origin = provenance_of(self, raw)
         column = np.array([int(row["row"]) for row in table], dtype=np.int64)
         number = {name: np.array([float(row[name]) for row in table]) for name in ("mjd", "flux", "flux_err", "limit", "flags")}
+        if not np.isfinite(number["mjd"]).all():
+            raise ValueError("a time is no number")
         band = np.array([row["band"] for row in table], dtype=str)
         for row in dict.fromkeys(column.tolist()):
             here = column == row
             values = {name: array[here] for name, array in number.items()}
-            good = (values["flags"] == 0) & np.isfinite(values["flux"]) & (values["flux_err"] > 0)
+            good = (values["flags"] == 0) & np.isfinite(values["flux"]) & (values["flux_err"] > 0) & np.isfinite(values["flux_err"])
             yield row, LightCurve(values["mjd"], values["flux"], values["flux_err"], band[here], good, values["limit"] == 1, "UTC", "uJy", origin)
 
 

@@ -132,11 +132,13 @@ class Instrument:
         done = -1
         try:
             for row, product in self.parse(raw):
+                if not 0 <= row < len(raw.target_ids):
+                    raise ValueError(f"it is about row {row} of {len(raw.target_ids)} targets")
                 done = row
                 yield raw.target_ids[row], product
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError, EOFError) as error:
+        except Exception as error:  # answers come from a cache that others may have written to, and parsers raise whatever their readers do
             target = raw.target_ids[min(done + 1, len(raw.target_ids) - 1)] if raw.target_ids else None
-            raise ArchiveError(self.name, f"the answer of {len(raw.content)} bytes cannot be read ({type(error).__name__}: {error}). Fetch it again.", target) from error
+            raise ArchiveError(self.name, f"the answer of {len(raw.content)} bytes cannot be read ({type(error).__name__}: {str(error)[:300]}). Fetch it again.", target) from error
 
     def chosen_bands(self, ask: Ask) -> tuple[str, ...]:
         """The bands asked for, in the survey's order; InputError for one it does not have."""

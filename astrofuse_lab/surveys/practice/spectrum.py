@@ -62,9 +62,11 @@ class PracticeSpectrum(Instrument):
             return
         wave = np.asarray(units["WAVELENGTH"].data, dtype=np.float64)
         flux, ivar = (np.asarray(units[k].data, dtype=np.float32) for k in ("FLUX", "IVAR"))
-        good = (np.asarray(units["MASK"].data) == 0) & (ivar > 0) & np.isfinite(flux)
+        good = (np.asarray(units["MASK"].data) == 0) & (ivar > 0) & np.isfinite(flux) & np.isfinite(ivar)
         if not flux.shape == ivar.shape == good.shape == (len(rows), len(wave)):
             raise ValueError(f"flux {flux.shape} does not fit {len(rows)} rows of {len(wave)} wavelengths")
+        if not (np.isfinite(wave).all() and (np.diff(wave) > 0).all() and np.isfinite(rows["MJD"]).all()):
+            raise ValueError("its wavelengths do not ascend, or a time is no number")
         unit, origin = str(units["FLUX"].header["BUNIT"]), provenance_of(self, raw)
         width = wave / 1500.0 / 2.3548
         for i in range(len(rows)):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from astrofuse_lab.modalities import TableRow
+from astrofuse_lab.surveys import formats
 from astrofuse_lab.surveys.practice import catalogue
 from astrofuse_lab.surveys.practice.observing import Instrument, Seen, Settings, weather
 from astrofuse_lab.surveys.practice.sed import magnitude, microjansky
@@ -58,13 +59,16 @@ class PracticeTable(Instrument):
 
     def parse(self, raw: Raw) -> Iterator[tuple[int, TableRow]]:
         """One `TableRow` an object."""
-        answer = json.loads(raw.content)
+        answer = json.loads(raw.content, parse_constant=lambda _: None)
         columns = answer["metadata"]
         names = [str(c["name"]) for c in columns]
         units = {str(c["name"]): str(c["unit"]) for c in columns if c["unit"]}
         roles = {str(c["name"]): str(c["role"]) for c in columns if c["role"] != "input"}
         origin = provenance_of(self, raw)
-        for row, *values in answer["data"]:
+        for row, *cells in answer["data"]:
+            values = [formats.plain(cell) for cell in cells]
+            if any(isinstance(value, list | dict) for value in values):
+                raise ValueError(f"row {row} has more than one value in a cell")
             yield int(row), TableRow(dict(zip(names, values, strict=True)), units, roles, origin)
 
 
