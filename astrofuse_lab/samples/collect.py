@@ -200,6 +200,10 @@ class SpectrumCollector:
         assert self.grid is not None
         survey, rows = self.waiting[0][0], np.array([p for _, p, _ in self.waiting])
         got = spectra.resample([s for *_, s in self.waiting], self.grid)
+        for i, (*_, one) in enumerate(self.waiting):
+            if _on_grid(one, self.grid):  # what lies there already is not touched
+                good = np.asarray(one.mask & np.isfinite(one.flux) & np.isfinite(one.ivar) & (one.ivar > 0))
+                got.mask[i], got.flux[i], got.ivar[i] = good, np.where(good, one.flux, 0.0), np.where(good, one.ivar, 0.0)
         shape = (self.n, len(self.grid))
         whole = self.arrays.setdefault(survey, spectra.Resampled(np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, bool)))
         for target, part in zip(whole, got, strict=True):
@@ -220,6 +224,10 @@ class SpectrumCollector:
             fields: dict[str, NDArray[Any]] = {"lambda": self.grid.wavelength, "flux": got.flux, "ivar": got.ivar, "mask": got.mask}
             out[name] = ModalityData(spec, fields, np.asarray(got.mask.any(axis=1)))
         return out
+
+
+def _on_grid(spectrum: Spectrum, grid: LogGrid) -> bool:
+    return len(spectrum.wavelength) == len(grid) and bool(np.allclose(spectrum.wavelength, grid.wavelength, rtol=1e-10, atol=0.0))
 
 
 def slug(survey: str, others: Sequence[str]) -> str:
