@@ -4,9 +4,8 @@ Sources: TAP service ``https://koa.ipac.caltech.edu/TAP``, one table an instrume
 https://koa.ipac.caltech.edu/UserGuide/PyKOA/notebooks/ (PyKOA's tutorials); columns, the keyword tables of
 https://koa.ipac.caltech.edu/UserGuide/. Frames within their proprietary period are not listed to anonymous users.
 
-Keck gives no reduced one-dimensional spectra through a documented query for all instruments: what is public is raw two-dimensional frames and, for some
-instruments and years, products of quick-look pipelines whose layout differs from one to the next. So there is no ``koa/spectrum`` here, but what a person needs to
-order frames: `koaid` and the programme. ESO's archive has reduced spectra of southern and equatorial targets.
+These are what a person needs to order frames: `koaid` and the programme. The spectra that the archive extracts from HIRES frames are in `koa_spectra`; products of
+the quick-look pipelines of the other instruments differ in layout from one to the next.
 """
 
 from collections.abc import Iterator
