@@ -6,6 +6,7 @@ none is lost or given twice. A cell whose answer may be cut is asked for in its 
 """
 
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -73,7 +74,9 @@ def from_region(
     if shape is None:
         circle = Circle(*_center(center), _radius(radius))
         small = n is not None and n < LIMIT and circle.radius <= WIDE
-        found = search(circle.ra, circle.dec, circle.radius, n or 0) if small else collected(search, circle, n, name)
+        found = search(circle.ra, circle.dec, circle.radius, n or 0) if small else None
+        if found is None or not found.whole:
+            found = collected(search, circle, n, name)
         none, advice = f"within {circle}", "Give a larger radius."
     else:
         region = region_of(shape, level)
@@ -232,10 +235,10 @@ def _grow(search: Search, region: Cells | Circle, survey: str, piece: Piece, mor
         found = search(lon, lat, reach, size)
         inside = (cells_at(found.ra, found.dec, piece.order) == piece.cell) & region.contains(found.ra, found.dec) if len(found) else np.zeros(0, dtype=bool)
         piece.known = sorted((found[int(row)] for row in np.flatnonzero(inside)), key=lambda t: zlib.crc32(f"{t.object_id} {t.ra} {t.dec}".encode()))
-        piece.complete = len(found) < size
+        piece.complete = found.whole and len(found) < size
         if piece.complete or len(piece.known) >= want:
             return
-        if size >= LIMIT:
+        if size >= LIMIT or not found.whole:
             break
         size = min(LIMIT, 4 * size)
     if piece.order >= DEEPEST - 4:
@@ -248,8 +251,12 @@ def _grow(search: Search, region: Cells | Circle, survey: str, piece: Piece, mor
 
 
 def _named(found: list[Target], survey: str) -> Targets:
-    """Targets; those of a catalogue without names, which every answer numbers from 0, numbered anew."""
+    """Targets; those of a catalogue without names, which every answer numbers from 0, numbered anew; two of one name get their positions in it."""
     ids = [t.object_id for t in found]
-    if len(set(ids)) < len(ids) and all(i.startswith(f"{survey}-") for i in ids):
-        ids = [f"{survey}-{i:05d}" for i in range(len(ids))]
+    often = Counter(ids)
+    if len(often) < len(ids):
+        if all(i.startswith(f"{survey}-") for i in ids):
+            ids = [f"{survey}-{i:05d}" for i in range(len(ids))]
+        else:
+            ids = [i if often[i] == 1 else f"{i} ({t.ra:.6f} {t.dec:+.6f})" for i, t in zip(ids, found, strict=True)]
     return Targets._listed([replace(t, object_id=i) for t, i in zip(found, ids, strict=True)], "skip")

@@ -59,6 +59,11 @@ class Targets(Sequence[Target]):
     notes : sequence of str
         What was left out and why, by row number, and which objects lie close together.
 
+    Attributes
+    ----------
+    whole : bool
+        False where a service cut its list: there may be more than it names.
+
     Raises
     ------
     TargetError
@@ -92,6 +97,7 @@ class Targets(Sequence[Target]):
             column.setflags(write=False)
         self._columns = columns
         self.notes = tuple(notes)
+        self.whole = True
         self._places: dict[str, int] | None = None
 
     @classmethod

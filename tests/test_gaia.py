@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy import units as u
-from loopback import LOGIN_PAGE, PAGE, Archive, replying, slow
+from astropy.table import Table
+from loopback import LOGIN_PAGE, PAGE, Archive, replying, slow, votable
 
 from astrofuse_lab.errors import ArchiveError
 from astrofuse_lab.modalities import TableRow
@@ -149,6 +150,30 @@ def test_objects_in_a_region(gaia, archive):
     assert targets[0].pmra == 1.5 and targets[1].pmra == 0.0 and targets[0].epoch == 2016.0
     assert len(gaia.objects_in(12.0, 5.0, 1.5, 2)) == 2
     assert "ORDER BY random_index" in archive.adql[0]
+
+
+def listing(ids, ra, status="OK"):
+    table = Table({"designation": ids, "ra": ra, "dec": [5.0] * len(ids), "pmra": [1.5] * len(ids), "pmdec": [np.nan] * len(ids)})
+    return replying(200, votable(table, status), "application/x-votable+xml")
+
+
+def test_rows_of_a_region_that_are_no_targets_are_left_out_and_counted(gaia, archive):
+    ids = ["west", "west", "twin", "twin", "nowhere", "", ""]
+    archive.replies.append(listing(ids, [-1.5, -1.5, 10.0, 10.0 + 1 / 3600, np.nan, 11.0, 12.0]))
+    with pytest.warns(UserWarning, match="gaia/table: 1 of 7 rows have no position and are left out"):
+        targets = gaia.objects_in(0.0, 5.0, 20.0, 100)
+    assert targets.ids == ("west", "twin (10.000000 +5.000000)", "twin (10.000278 +5.000000)", "gaia/table-00005", "gaia/table-00006")
+    assert targets[0].ra == 358.5 and targets[0].pmra == 1.5 and targets[0].pmdec == 0.0 and targets.whole and "1 of 7 rows" in targets.notes[0]
+
+
+def test_a_region_is_asked_for_more_where_rows_repeat_and_says_when_it_was_cut(gaia, archive):
+    archive.replies.extend([listing(["a"] * 3, [10.0] * 3), listing(["a"] * 9 + ["b", "c"], [10.0] * 9 + [10.1, 10.2])])
+    targets = gaia.objects_in(10.0, 5.0, 1.0, 3)  # three rows of one source are not all there is
+    assert targets.ids == ("a", "b", "c") and targets.whole and len(archive.requests) == 2
+    archive.replies.append(listing(["a", "b"], [10.0, 10.1], "OVERFLOW"))
+    assert not gaia.objects_in(10.0, 5.0, 1.0, 3).whole
+    archive.replies.append(listing(["a", "b", "c"], [10.0, 10.1, 10.2], "OVERFLOW"))
+    assert gaia.objects_in(10.0, 5.0, 1.0, 3).whole  # as many as were asked for
 
 
 def test_columns_and_units_are_those_of_the_archive():

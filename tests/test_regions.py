@@ -296,6 +296,36 @@ def test_a_catalogue_without_names_is_numbered_anew():
     assert len(found) == len(set(found.ids)) > 480
 
 
+@pytest.mark.parametrize("n", [None, 700])
+def test_a_service_that_cuts_its_answers_loses_nothing(n):
+    """Services that send fewer rows than they are asked for, and say so (Gaia: 2,000), are asked for smaller circles."""
+
+    class Cutting(Sky):
+        gives, bands, citation, licence, release, simulated, batch = dict, (), "", "", "", True, 1
+        query = read = None
+
+        def objects_in(self, ra, dec, radius, n):
+            found = super().objects_in(ra, dec, radius, min(n, 50))
+            found.whole = len(found) < 50
+            return found
+
+    sky = Cutting(*sphere(1500, 3, (10.0, 10.0), 14.0))
+    found = Targets.from_region((10.0, 10.0), 15 * u.deg, n=n, survey=sky)
+    truth = {t.object_id for t in sky.rows if Circle(10.0, 10.0, 15.0).contains(np.array([t.ra]), np.array([t.dec]))[0]}
+    assert len(found) == len(set(found.ids)) == (len(truth) if n is None else n) and set(found.ids) <= truth
+
+
+def test_two_objects_of_one_name_are_both_kept():
+    class Twins(Sky):
+        def objects_in(self, ra, dec, radius, n):
+            found = super().objects_in(ra, dec, radius, n)
+            return Targets(Target(f"J{t.ra % 90:.0f}", t.ra, t.dec) for t in found)
+
+    sky = Twins(np.array([10.0, 100.0, 40.0]), np.array([5.0, 5.0, 5.0]))
+    found = collected(sky.objects_in, Circle(60.0, 5.0, 80.0), None, sky.name)
+    assert sorted(found.ids) == ["J10 (10.000000 +5.000000)", "J10 (100.000000 +5.000000)", "J40"]
+
+
 def test_the_practice_sky_beyond_what_one_answer_holds():
     found = af.Targets.from_region((0.0, 89.0), 3600 * 2.5, n=None)
     from astrofuse_lab.surveys.practice import catalogue

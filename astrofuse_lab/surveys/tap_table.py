@@ -7,6 +7,8 @@ A new catalogue is one instance: table, columns with units and roles, the names 
 
 import io
 import re
+import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -239,20 +241,50 @@ class TapTable(Archive):
     # a region ----------------------------------------------------------------------------------
 
     def objects_in(self, ra: float, dec: float, radius: float, n: int) -> Targets:
-        """At most `n` sources within `radius` (deg) of a position, with their proper motions where the catalogue has them."""
+        """At most `n` sources within `radius` (deg) of a position, with their proper motions where the catalogue has them.
+
+        Fewer than `n` are all there are, unless ``whole`` of the result is False: the service cut its answer. Rows without a position are left out,
+        with a warning that counts them; a source sent twice counts once; different sources of one label have their positions in it.
+        """
         label = self.label or self.id_column
         names = list(dict.fromkeys([*([label] if label else []), self.ra, self.dec, *(self.motion or ())]))
         also = (f" AND {self.where}" if self.where else "") + (f" ORDER BY {self.order}" if self.order else "")
         inside = self.inside(repr(float(ra)), repr(float(dec)), 3600 * radius)
-        adql = f"SELECT TOP {int(n)} {', '.join(f'c.{quoted(name)}' for name in names)} FROM {self.table} AS c WHERE {inside}{also}"  # noqa: S608
-        table = formats.votable(self.run(adql), self.name, names)
+        top = int(n)
+        while True:
+            adql = f"SELECT TOP {top} {', '.join(f'c.{quoted(name)}' for name in names)} FROM {self.table} AS c WHERE {inside}{also}"  # noqa: S608
+            content = self.run(adql)
+            table = formats.votable(content, self.name, names)
+            found, lost = self._sources(table, label)
+            cut = formats.votable_status(content) == "OVERFLOW"
+            if cut or len(table) < top or len(found) >= n or top >= self.maxrec:
+                break
+            top = min(4 * top, self.maxrec)
+        notes = (f"{self.name}: {lost} of {len(table)} rows have no position and are left out",) if lost else ()
+        for note in notes:
+            warnings.warn(note, UserWarning, stacklevel=2)
+        made = Targets(found[:n], notes)
+        made.whole = len(found) >= n or not (cut or len(table) >= top)
+        return made
+
+    def _sources(self, table: "Table", label: str) -> tuple[list[Target], int]:
+        """Rows as targets of different ids, and how many rows have no position."""
         lon = _floats(table[self.ra]) * {"hourangle": 15.0, "rad": 180 / np.pi}.get(self.angle, 1.0)
         lat = _floats(table[self.dec]) * (180 / np.pi if self.angle == "rad" else 1.0)
+        good = np.isfinite(lon) & (np.abs(lat) <= 90)
+        lon = np.where(good, lon, 0.0) % 360.0  # services write right ascensions from -180 to 180, too
         motions = [np.nan_to_num(_floats(table[name])) for name in self.motion or ()] or [np.zeros(len(table))] * 2
-        ids = [str(formats.plain(v)) for v in table[label]] if label else [f"{self.name}-{i:05d}" for i in range(len(table))]
-        return Targets(
-            Target(i, float(a), float(d), self.epoch, float(x), float(y)) for i, a, d, x, y in zip(ids, lon, lat, *motions, strict=True)
-        )
+        said = [formats.plain(v) for v in table[label]] if label else [None] * len(table)
+        rows = {(said[i], round(float(lon[i]), 6), round(float(lat[i]), 6)) if said[i] is not None else i: int(i) for i in np.flatnonzero(good)[::-1]}
+        kept = sorted(rows.values())
+        often = Counter(str(said[i]) for i in kept if said[i] is not None)
+        made = []
+        for i in kept:
+            name = f"{self.name}-{i:05d}" if said[i] is None else str(said[i])
+            if said[i] is not None and often[name] > 1:
+                name += f" ({lon[i]:.6f} {lat[i]:+.6f})"
+            made.append(Target(name, float(lon[i]), float(lat[i]), self.epoch, float(motions[0][i]), float(motions[1][i])))
+        return made, int(len(table) - good.sum())
 
 
 def quoted(name: str) -> str:
