@@ -1,0 +1,65 @@
+"""The table of named sample sets: what each is, where its files lie, and their checksums."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One named set.
+
+    Attributes
+    ----------
+    name, title : str
+    modalities : tuple of str
+    objects : int
+        How many the whole set has; for the practice sky, how many are made unless `n` says otherwise.
+    megabytes : float
+        On disk, once built.
+    licence, citation : str
+    simulated : bool
+    module : str
+        A reader with ``FILES``, ``VERSION`` and ``read(folder)``, or a maker with ``VERSION`` and ``make(n, seed, progress)``.
+    folder : str
+        The set's folder under a mirror root; empty: nothing is read.
+    files : mapping of str to str
+        sha256 of each file that is read.
+    """
+
+    name: str
+    title: str
+    modalities: tuple[str, ...]
+    objects: int
+    megabytes: float
+    licence: str
+    citation: str
+    simulated: bool
+    module: str
+    folder: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+ENTRIES = (
+    Entry(
+        "practice", "The practice sky: stars, galaxies, quasars, supernovae, variable stars and asteroids, simulated",
+        ("image", "spectrum", "light_curve", "table", "text"), 600, 40.0, "BSD-3-Clause", "AstroFuse Lab practice sky (simulated)", True,
+        "astrofuse_lab.samples.practice",
+    ),
+    Entry(
+        "ztf-alerts", "Alerts of the Zwicky Transient Facility: stamps, difference light curves and packet fields",
+        ("image", "light_curve", "table"), 2046, 124.0, "Apache-2.0, BSD-3-Clause and MIT repositories; public ZTF survey",
+        "Bellm et al. 2019, PASP 131, 018002; Masci et al. 2019, PASP 131, 018003; Patterson et al. 2019, PASP 131, 018001", False,
+        "astrofuse_lab.samples.readers.ztf_alerts", "ztf_alerts",
+        {
+            "ztf_alerts.parquet": "5cc829657d14aace3209e7035ca1868bdd25456de2c885b763afa27b11bbe17a",
+            "ztf_cutouts.h5": "86e0351b130c12771d51cdec849e383cab25aa40abfb11057b71b9f709b704fb",
+            "ztf_lightcurves.parquet": "15d09b85ec749f7806ceae7f9035061a3097496f81004848383e23c8cb3ed673",
+        },
+    ),
+    Entry(
+        "crts-variables", "Catalina light curves of variable stars, 16 classes",
+        ("light_curve",), 4652, 24.3, "MIT repository; CRTS data public", "Drake et al. 2009, ApJ 696, 870; Drake et al. 2014, ApJS 213, 9", False,
+        "astrofuse_lab.samples.readers.crts_variables", "crts_variables",
+        {"crts_labelled_lightcurves.npz": "88a6830df460f436f90dfea796cacc04583af11309c9c0b246760ebe190c29db"},
+    ),
+)  # fmt: skip
