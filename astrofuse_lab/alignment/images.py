@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from astrofuse_lab.alignment.grids import PixelGrid
-from astrofuse_lab.alignment.projection import Floats, pixel_map, plain_tan
+from astrofuse_lab.alignment.projection import Floats, check_wcs, pixel_map
 from astrofuse_lab.alignment.weights import Weights, bilinear, overlaps
 from astrofuse_lab.errors import AlignmentError, InputError
 from astrofuse_lab.modalities import Image
@@ -20,6 +20,7 @@ BATCH = 8  # images at once: more do not fit the processor's cache
 MOST_SAMPLES = 16  # along a side of an output pixel
 TOUCHED = 1e-6  # an output pixel is bad once bad input has more than this share of its weight
 BRIGHTNESS = re.compile(r"/\s*\(?[^/]*\b(arcsec|arcmin|deg|sr|rad|pixel_angle)|\b(arcsec|arcmin|deg|sr|rad)\s*(\^|\*\*)?\s*\(?-")
+PER_BEAM = re.compile(r"\bbeam\b", re.IGNORECASE)
 
 
 class Resampled(NamedTuple):
@@ -71,6 +72,7 @@ def resample(images: Sequence[Image], grid: PixelGrid, ra: Any, dec: Any, method
         raise AlignmentError(f"images of {sorted({(i.flux.shape, i.unit) for i in images})}: resample those of one shape and unit together.")
     if method not in (None, *METHODS):
         raise InputError(f"method={method!r}: choose one of {', '.join(METHODS)}, or None.")
+    _countable(images[0].unit)
     lon, lat = (np.broadcast_to(np.asarray(v, dtype=np.float64), (len(images),)) for v in (ra, dec))
     chosen = method or ("bilinear" if per_solid_angle(images[0].unit) else "exact")
     parts = [_batch(images[b : b + BATCH], grid, lon[b : b + BATCH], lat[b : b + BATCH], chosen, device) for b in range(0, len(images), BATCH)]
@@ -90,7 +92,17 @@ def check(image: Image) -> None:
         raise AlignmentError(f"flux is {image.flux.shape[1]} x {image.flux.shape[2]} pixels; at least 2 x 2 are needed.")
     if not (image.mask & np.isfinite(image.flux)).any():
         raise AlignmentError("flux has no good pixel.")
-    plain_tan(image.wcs)
+    _countable(image.unit)
+    check_wcs(image.wcs, (image.flux.shape[1], image.flux.shape[2]))
+
+
+def _countable(unit: str) -> None:
+    """AlignmentError for flux per beam, which is neither flux per pixel nor per solid angle until the beam's area is known."""
+    if PER_BEAM.search(unit):
+        raise AlignmentError(
+            f"the unit is {unit!r}, and how large the beam is stands nowhere (BMAJ and BMIN in the FITS header). Divide flux by pi BMAJ BMIN / (4 ln 2) (deg2), "
+            "multiply it with the square of the image's scale (deg), and give the image with unit='uJy' or the like."
+        )
 
 
 def per_solid_angle(unit: str) -> bool:

@@ -1,22 +1,55 @@
 """Where the points of a target grid lie in input images (Greisen & Calabretta 2002, A&A 395, 1061; Calabretta & Greisen 2002, A&A 395, 1077).
 
-Plain ICRS tangent projections are mapped in closed form, many images at once; every other WCS by astropy, one by one.
+Zenithal projections (TAN, SIN, STG, ARC, ZEA) in any fixed frame, with SIP distortion, are mapped in closed form, many images at
+once; every other WCS by astropy, one by one. Either is asked at few points, since the map over a cutout is smooth: it is a
+polynomial through Chebyshev nodes wherever that is as good as the map itself.
 """
 
+import functools
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import NDArray
 from torch import Tensor
 
+from astrofuse_lab.alignment.distortion import distorted, has_inverse, sip_terms
 from astrofuse_lab.alignment.grids import PixelGrid
 from astrofuse_lab.errors import AlignmentError
 
 Wcs = Mapping[str, float | int | str]
 Floats = NDArray[np.float64]
+ZENITHAL = ("TAN", "SIN", "STG", "ARC", "ZEA")
+FRAMES = {("RA--", "DEC-"): "equatorial", ("GLON", "GLAT"): "galactic"}
+NODES = 8  # along either side
+BETWEEN = np.array([-0.93, -0.61, -0.11, 0.37, 0.83])  # where the polynomial is compared with the map
+SMOOTH = 1e-7  # pixels
+
+
+class Closed(NamedTuple):
+    """A WCS that has a closed form.
+
+    Attributes
+    ----------
+    projection : str
+        One of `ZENITHAL`.
+    crpix : array, (2,)
+        Reference pixel, counted from 0.
+    inverse : array, (2, 2)
+        Pixels per degree.
+    axes : array, (3, 3)
+        Unit vectors of the native system, ICRS: along x, along y, and towards the reference point.
+    sip : array, (2, power, power), or None
+    """
+
+    projection: str
+    crpix: Floats
+    inverse: Floats
+    axes: Floats
+    sip: Floats | None
 
 
 def pixel_map(headers: Sequence[Wcs], grid: PixelGrid, ra: Floats, dec: Floats, step: NDArray[np.floating[Any]], device: str = "cpu") -> tuple[Tensor, Tensor]:
@@ -31,7 +64,8 @@ def pixel_map(headers: Sequence[Wcs], grid: PixelGrid, ra: Floats, dec: Floats, 
     ra, dec : array, (image,)
         Centres, deg, ICRS.
     step : array, (point,)
-        Offsets of the points from the centre along either axis, output pixels.
+        Offsets of the points from the centre along either axis, output pixels, ascending.
+    device : str
 
     Returns
     -------
@@ -43,64 +77,155 @@ def pixel_map(headers: Sequence[Wcs], grid: PixelGrid, ra: Floats, dec: Floats, 
     AlignmentError
         If a header is no celestial WCS.
     """
-    plain = [plain_tan(header) for header in headers]
-    offset = torch.deg2rad(torch.from_numpy(np.asarray(step, dtype=np.float64)).to(device) * grid.scale / 3600)
-    eta, xi = torch.meshgrid(offset, -offset, indexing="ij")
-    x = torch.full((len(headers), *xi.shape), torch.nan, dtype=torch.float64, device=device)
+    forms = [closed_form(header) for header in headers]
+    step = np.asarray(step, dtype=np.float64)
+    if len(step) <= NODES + len(BETWEEN):
+        return _mapped(headers, forms, grid, ra, dec, step, device)
+    middle, half = (step[0] + step[-1]) / 2, (step[-1] - step[0]) / 2
+    nodes = -np.cos(np.pi * np.arange(NODES) / (NODES - 1))
+    x, y = _mapped(headers, forms, grid, ra, dec, middle + half * np.concatenate([nodes, BETWEEN]), device)
+    to_values = np.linalg.inv(chebvander(nodes, NODES - 1))
+    here, between = (torch.from_numpy(chebvander(at, NODES - 1) @ to_values).to(device) for at in ((step - middle) / half, BETWEEN))
+    fields, smooth = [], torch.ones(len(headers), dtype=torch.bool, device=device)
+    for exact in (x, y):
+        known = exact[:, :NODES, :NODES]
+        smooth &= ((between @ known @ between.T - exact[:, NODES:, NODES:]).abs() < SMOOTH).flatten(1).all(1)  # False for NaN
+        fields.append(here @ known @ here.T)
+    rough = torch.nonzero(~smooth).flatten().tolist()
+    if rough:
+        again = _mapped([headers[i] for i in rough], [forms[i] for i in rough], grid, ra[rough], dec[rough], step, device)
+        for field, exact in zip(fields, again, strict=True):
+            field[rough] = exact
+    return fields[0], fields[1]
+
+
+def check_wcs(header: Wcs, shape: tuple[int, int]) -> None:
+    """Raise AlignmentError if an image of so many rows and columns has no usable WCS."""
+    form = closed_form(header)
+    if form is not None and form.sip is not None and not has_inverse(form.sip, form.crpix, shape):
+        raise AlignmentError(f"wcs has no inverse: its SIP distortion folds within the {shape[1]} x {shape[0]} pixels (its Jacobian changes sign).")
+
+
+def closed_form(header: Wcs) -> Closed | None:
+    """What the closed form needs of a header; None if astropy has to be asked.
+
+    Raises
+    ------
+    AlignmentError
+        If a header is no celestial WCS.
+    """
+    if "CRVAL1" not in header or "CTYPE1" not in header:
+        raise AlignmentError(f"wcs has no CTYPE1 or CRVAL1, so its place on the sky is unknown; it has {', '.join(header) or 'nothing'}.")
+    first, second = str(header["CTYPE1"]), str(header.get("CTYPE2", ""))
+    kind = FRAMES.get((first[:4], second[:4]))
+    plain = kind is not None and first[4:] == second[4:] and first[5:8] in ZENITHAL and first[8:] in ("", "-SIP")
+    plain &= header.get("CUNIT1", "deg") == header.get("CUNIT2", "deg") == "deg"
+    if not plain or any(key.startswith(("PV", "CROTA", "CPDIS", "CQDIS", "D2IM")) for key in header):
+        return None
+    value = {key: float(v) for key, v in header.items() if isinstance(v, int | float)}
+    if any(key in value for key in ("CD1_1", "CD1_2", "CD2_1", "CD2_2")):
+        cd = np.array([[value.get(f"CD{i}_{j}", 0.0) for j in (1, 2)] for i in (1, 2)])
+    else:
+        pc = np.array([[value.get(f"PC{i}_{j}", float(i == j)) for j in (1, 2)] for i in (1, 2)])
+        cd = np.array([[value.get("CDELT1", 1.0)], [value.get("CDELT2", 1.0)]]) * pc
+    lon, lat = np.radians([value["CRVAL1"], value.get("CRVAL2", np.nan)])
+    det = cd[0, 0] * cd[1, 1] - cd[0, 1] * cd[1, 0]
+    if not (np.isfinite(lon + lat) and 0 < abs(det) < np.inf):
+        raise AlignmentError(f"wcs is no projection and has no inverse: CRVAL {value['CRVAL1']}, {value.get('CRVAL2')}, matrix {cd.tolist()} deg per pixel.")
+    frame = _frame(header, str(kind))
+    if frame is None or abs(lat) >= np.pi / 2:  # at the pole the default of LONPOLE is another
+        return None
+    inverse = np.array([[cd[1, 1], -cd[0, 1]], [-cd[1, 0], cd[0, 0]]]) / det
+    crpix = np.array([value.get("CRPIX1", 0.0) - 1, value.get("CRPIX2", 0.0) - 1])
+    return Closed(first[5:8], crpix, inverse, _native(lon, lat, value.get("LONPOLE", 180.0)) @ frame, sip_terms(header))
+
+
+def _frame(header: Wcs, kind: str) -> Floats | None:
+    """Rotation from ICRS to the frame of a header; None where it is more than a rotation, or unheard of."""
+    if kind == "galactic":
+        return _rotation("galactic", 0.0)
+    equinox = header.get("EQUINOX")
+    system = header.get("RADESYS") or ("ICRS" if equinox is None else "FK5" if float(equinox) >= 1984 else "FK4")
+    if system == "FK5":
+        return _rotation("fk5", float(equinox if equinox is not None else 2000.0))
+    return np.eye(3) if system == "ICRS" else None
+
+
+@functools.lru_cache(maxsize=64)
+def _rotation(frame: str, equinox: float) -> Floats:
+    from astropy.coordinates import FK5, ICRS, CartesianRepresentation, Galactic
+
+    to = Galactic() if frame == "galactic" else FK5(equinox=f"J{equinox}")
+    return np.array(ICRS(CartesianRepresentation(np.eye(3), unit="")).transform_to(to).cartesian.xyz.to_value(""), dtype=np.float64)
+
+
+def _native(lon: float, lat: float, pole: float) -> Floats:
+    """Unit vectors along x and y of the native plane and outward, at a position (rad), for LONPOLE `pole` (deg)."""
+    east = np.array([-np.sin(lon), np.cos(lon), 0.0])
+    north = np.array([-np.sin(lat) * np.cos(lon), -np.sin(lat) * np.sin(lon), np.cos(lat)])
+    out = np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+    turn = np.radians(180 - pole)
+    return np.stack([np.cos(turn) * east + np.sin(turn) * north, np.cos(turn) * north - np.sin(turn) * east, out])
+
+
+def _mapped(headers: Sequence[Wcs], forms: Sequence[Closed | None], grid: PixelGrid, ra: Floats, dec: Floats, step: Floats, device: str) -> tuple[Tensor, Tensor]:
+    """`pixel_map`, every point on its own."""
+    x = torch.full((len(headers), len(step), len(step)), torch.nan, dtype=torch.float64, device=device)
     y = x.clone()
-    easy = [i for i, one in enumerate(plain) if one is not None]
-    if easy:
-        crval, crpix, cd = (torch.from_numpy(np.stack([plain[i][j] for i in easy])).to(device) for j in range(3))  # type: ignore[index]
-        centre = torch.deg2rad(torch.from_numpy(np.stack([ra, dec], 1)[easy]).to(device))
-        x[easy], y[easy] = _tan_to_tan(xi, eta, centre, crval, crpix, cd)
-    for i in sorted(set(range(len(headers))) - set(easy)):
+    rays = torch.from_numpy(_rays(grid, np.asarray(ra), np.asarray(dec), step)).to(device)
+    for name in {form.projection for form in forms if form is not None}:
+        rows = [i for i, form in enumerate(forms) if form is not None and form.projection == name]
+        got = _to_pixels(rays[rows].flatten(1, 2), [forms[i] for i in rows], device)  # type: ignore[misc]
+        x[rows], y[rows] = (v.view(len(rows), len(step), len(step)) for v in got)
+    for i in (i for i, form in enumerate(forms) if form is None):
         x[i], y[i] = (torch.from_numpy(v).to(device) for v in _by_astropy(headers[i], grid, float(ra[i]), float(dec[i]), step))
     return x, y
 
 
-def plain_tan(header: Wcs) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
-    """CRVAL (rad), CRPIX from 0 and CD (deg) of a plain ICRS tangent projection; None if astropy has to be asked."""
-    if "CRVAL1" not in header or "CTYPE1" not in header:
-        raise AlignmentError(f"wcs has no CTYPE1 or CRVAL1, so its place on the sky is unknown; it has {', '.join(header) or 'nothing'}.")
-    plain = (header.get("CTYPE1"), header.get("CTYPE2")) == ("RA---TAN", "DEC--TAN") and header.get("CUNIT1", "deg") == header.get("CUNIT2", "deg") == "deg"
-    plain &= header.get("RADESYS", "ICRS" if "EQUINOX" not in header else "") == "ICRS" and header.get("LONPOLE", 180.0) == 180.0
-    if not plain or any(key.startswith(("A_", "B_", "AP_", "PV", "CROTA", "CPDIS", "CQDIS", "D2IM")) for key in header):
-        return None
-    value = {key: float(v) for key, v in header.items() if isinstance(v, int | float)}
-    if any(f"CD{i}_{j}" in value for i in (1, 2) for j in (1, 2)):
-        cd = np.array([[value.get(f"CD{i}_{j}", 0.0) for j in (1, 2)] for i in (1, 2)])
-    else:
-        pc = np.array([[value.get(f"PC{i}_{j}", float(i == j)) for j in (1, 2)] for i in (1, 2)])
-        cd = np.diag([value.get("CDELT1", 1.0), value.get("CDELT2", 1.0)]) @ pc
-    crval = np.radians([value["CRVAL1"], value.get("CRVAL2", np.nan)])
-    crpix = np.array([value.get("CRPIX1", 0.0) - 1, value.get("CRPIX2", 0.0) - 1])
-    if not (np.isfinite(crval).all() and np.isfinite(cd).all() and abs(np.linalg.det(cd)) > 0):
-        raise AlignmentError(f"wcs is no projection: CRVAL {np.degrees(crval)}, matrix {cd.tolist()} deg per pixel.")
-    return crval, crpix, cd
+def _rays(grid: PixelGrid, ra: Floats, dec: Floats, step: Floats) -> Floats:
+    """Directions of the grid's points, not normed: (image, y, x, 3), ICRS."""
+    turn, size = np.radians(grid.angle), np.radians(grid.scale / 3600)
+    dy, dx = np.meshgrid(step, step, indexing="ij")
+    xi, eta = -size * (np.cos(turn) * dx - np.sin(turn) * dy), size * (np.sin(turn) * dx + np.cos(turn) * dy)
+    plane = np.stack([xi, eta, np.ones_like(xi)], -1)
+    return np.stack([plane @ _native(a, d, 180.0) for a, d in zip(np.radians(ra), np.radians(dec), strict=True)])
 
 
-def _tan_to_tan(xi: Tensor, eta: Tensor, centre: Tensor, crval: Tensor, crpix: Tensor, cd: Tensor) -> tuple[Tensor, Tensor]:
-    """From standard coordinates about one point to pixels of a tangent projection about another, without angles in between."""
-    basis = _basis(centre)  # (image, 3 axes: east, north, out; xyz)
-    rays = xi[None, ..., None] * basis[:, 0, None, None] + eta[None, ..., None] * basis[:, 1, None, None] + basis[:, 2, None, None]
-    local = torch.einsum("nyxc,nac->nyxa", rays, _basis(crval))
-    front = local[..., 2] > 0
-    plane = torch.rad2deg(local[..., :2] / torch.where(front, local[..., 2], torch.nan)[..., None])
-    pixels = torch.einsum("nyxa,nba->nyxb", plane, torch.linalg.inv(cd)) + crpix[:, None, None]
-    return pixels[..., 0], pixels[..., 1]
+def _to_pixels(rays: Tensor, forms: Sequence[Closed], device: str) -> tuple[Tensor, Tensor]:
+    """Directions (image, point, 3) to pixels of WCSs of one projection: x and y, (image, point)."""
+    axes, inverse, crpix = (torch.from_numpy(np.stack(v)).to(device) for v in ([f.axes for f in forms], [f.inverse for f in forms], [f.crpix for f in forms]))
+    local = torch.einsum("npc,nac->npa", rays, axes)
+    plane = torch.rad2deg(local[..., :2] * _radial(local, forms[0].projection)[..., None])
+    u, v = torch.einsum("npa,nba->bnp", plane, inverse)
+    bent = [i for i, form in enumerate(forms) if form.sip is not None]
+    if bent:
+        terms = [np.asarray(forms[i].sip) for i in bent]
+        most = max(t.shape[-1] for t in terms)
+        padded = np.stack([np.pad(t, ((0, 0), (0, most - t.shape[-1]), (0, most - t.shape[-1]))) for t in terms])
+        u[bent], v[bent] = distorted(u[bent], v[bent], torch.from_numpy(padded).to(device))
+    return u + crpix[:, :1], v + crpix[:, 1:]
 
 
-def _basis(position: Tensor) -> Tensor:
-    """East, north and outward unit vectors at positions (rad): (image, 3, 3)."""
-    ra, dec = position.unbind(-1)
-    zero = torch.zeros_like(ra)
-    east = torch.stack([-ra.sin(), ra.cos(), zero], -1)
-    north = torch.stack([-dec.sin() * ra.cos(), -dec.sin() * ra.sin(), dec.cos()], -1)
-    out = torch.stack([dec.cos() * ra.cos(), dec.cos() * ra.sin(), dec.sin()], -1)
-    return torch.stack([east, north, out], 1)
+def _radial(local: Tensor, projection: str) -> Tensor:
+    """What the first two components of a direction are multiplied with to lie in the plane, radian; NaN where nothing is."""
+    z = local[..., 2]
+    if projection == "TAN":
+        return 1 / torch.where(z > 0, z, torch.nan)
+    norm = torch.linalg.vector_norm(local, dim=-1)
+    z = z / norm
+    if projection == "SIN":
+        return torch.where(z >= 0, 1 / norm, torch.nan)
+    behind = z < -1 + 1e-12
+    if projection == "STG":
+        return torch.where(behind, torch.nan, 2 / (1 + z) / norm)
+    if projection == "ZEA":
+        return torch.where(behind, torch.nan, (2 / (1 + z)).sqrt() / norm)
+    side = torch.linalg.vector_norm(local[..., :2], dim=-1) / norm
+    angle = torch.atan2(side, z)
+    return torch.where(behind, torch.nan, torch.where(side > 0, angle / side, 1.0) / norm)
 
 
-def _by_astropy(header: Wcs, grid: PixelGrid, ra: float, dec: float, step: NDArray[np.floating[Any]]) -> tuple[Floats, Floats]:
+def _by_astropy(header: Wcs, grid: PixelGrid, ra: float, dec: float, step: Floats) -> tuple[Floats, Floats]:
     from astropy.io.fits import Header
     from astropy.wcs import WCS, FITSFixedWarning
     from astropy.wcs.utils import pixel_to_pixel
