@@ -218,6 +218,7 @@ BAD = {
     "flux": image(1, flux=np.ones((3, 12, 12))),
     "wcs": image(1, wcs={}),
     "CTYPE": image(1, wcs={**af.PixelGrid(12, 0.5).wcs(11, 5), "CTYPE1": "RA---NOP"}),
+    "BMAJ": image(1, unit="Jy / beam"),
     "unit": spectrum(unit="mag"),
     "ivar": spectrum(ivar=np.zeros(500)),
     "lambda": spectrum(wavelength=np.full(500, np.nan)),

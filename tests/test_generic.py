@@ -217,11 +217,11 @@ def links(**row):
     return 200, votable(table), f"{XML};content=datalink"
 
 
-def picture(unit="mJy", **cards):
+def picture(unit="mJy", data=2.0, **cards):
     header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 5.0, "CRPIX1": 10.5, "CRPIX2": 10.5, "CDELT1": -1 / 3600, "CDELT2": 1 / 3600,
                           "BUNIT": unit, **cards})  # fmt: skip
     file = io.BytesIO()
-    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.full((20, 20), 2.0), header, name="SCI"), fits.ImageHDU(np.full((20, 20), 0.5), name="ERR"),
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.full((20, 20), data), header, name="SCI"), fits.ImageHDU(np.full((20, 20), 0.5), name="ERR"),
                   fits.ImageHDU((np.arange(400).reshape(20, 20) == 210).astype(np.int16), name="DQ")]).writeto(file)  # fmt: skip
     return 200, file.getvalue(), "image/fits"
 
@@ -239,6 +239,20 @@ def test_an_image_with_errors_and_a_mask(services):
     image = images["here"]
     assert list(images) == ["here"] and image.bands == ("F606W",) and image.flux.shape == (1, 10, 10) and image.unit == "uJy"
     assert (~image.mask).sum() == 1 and image.flux[image.mask] == pytest.approx(2000.0) and image.ivar[image.mask] == pytest.approx(1 / 500.0**2)
+
+
+@pytest.mark.parametrize("unit", ["Jy/beam", "JY/BEAM", "Jy / beam", "mJy/beam", "Jy beam-1", "Jy beam^-1"])
+def test_flux_per_beam_becomes_flux_per_pixel(services, unit):
+    """A point source's pixels add up to its flux: a Gaussian beam of peak 1 mJy/beam sums to 1 mJy."""
+    listed(services)
+    y, x = np.mgrid[:20, :20]
+    beam = 1e-3 * (1000 if unit.startswith("m") else 1) * np.exp(-4 * np.log(2) * (((x - 9.5) / 5.0) ** 2 + ((y - 9.5) / 4.0) ** 2))
+    services.answers["/file"] = picture(unit, data=beam, BMAJ=5 / 3600, BMIN=4 / 3600)
+    image = answer(af.surveys.sia2(f"{services.url}/sia"), size=20.0)[1]["here"]
+    assert image.unit == "uJy" and image.flux.sum() == pytest.approx(1000.0 * (1 - beam[10, 10] / beam.sum()), rel=1e-3)  # one pixel is masked
+    assert image.ivar[image.mask].max() == pytest.approx(1 / (image.flux.max() * 0.5 / beam.max()) ** 2, rel=1e-4)
+    services.answers["/file"] = picture(unit, BMAJ=5 / 3600)  # no beam
+    assert answer(af.surveys.sia2(f"{services.url}/sia"), size=20.0)[1]["here"].unit == f"{'mJy' if unit.startswith('m') else 'Jy'} / beam"
 
 
 def test_bands_are_told_apart_by_their_wavelengths(services):

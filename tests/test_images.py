@@ -221,3 +221,12 @@ def test_an_accelerator_gives_the_same():
         one, other = (images.resample(batch, grid, [RA, RA], [DEC, DEC], method=method, device=d) for d in ("cpu", "cuda"))
         np.testing.assert_allclose(one.flux, other.flux, atol=1e-6)
         np.testing.assert_array_equal(one.mask, other.mask)
+
+
+@pytest.mark.parametrize("unit", ["Jy / beam", "mJy beam-1", "JY/BEAM"])
+def test_flux_per_beam_without_a_beam_is_refused(unit):
+    """As flux per pixel its sum would change with the grid."""
+    image = gaussian(unit=unit)
+    for call in (lambda: images.check(image), lambda: images.resample([image], PixelGrid(48, 0.4), [RA], [DEC])):
+        with pytest.raises(AlignmentError, match=r"unit is .*eam.*BMAJ and BMIN"):
+            call()

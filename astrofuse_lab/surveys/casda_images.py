@@ -93,15 +93,14 @@ class CasdaImage(Archive):
             return
         unit = pixels.opened(files[0], self.name, "I", target)[0]
         with formats.reading(self.name, "ASKAP image", target):
-            major, minor = (float(unit.header[key]) for key in ("BMAJ", "BMIN"))  # deg
-            said = str(unit.header["BUNIT"]).replace(" ", "").lower()
-            if said != "jy/beam" or not (major > 0 and minor > 0):
-                raise ValueError(f"unit {said}, beam {major} x {minor} deg")
-            beam = math.pi * math.radians(major) * math.radians(minor) / (4 * math.log(2))  # sr
+            said, area = str(unit.header["BUNIT"]), pixels.beam_area(unit.header)
+            if pixels.beamless(said) != "Jy" or area is None:
+                raise ValueError(f"unit {said}, beam {unit.header.get('BMAJ')} x {unit.header.get('BMIN')} deg")
+            beam = area * math.radians(1) ** 2  # sr
             times: Any = raw.extra.get("times")
             got = pixels.image(
                 self, raw, [pixels.plane(unit, 1e-6 / beam)], self.bands, unit="MJy / sr",
-                time=sum(times) / len(times) if times else None, psf=[3600 * math.sqrt(major * minor)],
+                time=sum(times) / len(times) if times else None, psf=[3600 * math.sqrt(unit.header["BMAJ"] * unit.header["BMIN"])],
             )  # fmt: skip
         if got is not None:
             yield target, got

@@ -32,6 +32,8 @@ OLD_MATRIX = re.compile(r"PC00([12])00([12])")
 HIGHEST = 9  # order of a SIP distortion (Shupe et al. 2005, ASPC 347, 491)
 MICROJANSKY = {"nanomaggie": 3.631, "nJy": 1e-3, "Jy": 1e6}
 """Microjansky of one: a nanomaggie is 3.631 uJy (https://www.sdss.org/dr17/help/glossary/#nanomaggie)."""
+PER_BEAM = re.compile(r"(.*\S)\s*(?:/|\bper\b)\s*beam|(.*\S)\s+beam\s*(?:\^|\*\*)?\s*\(?-1\)?", re.IGNORECASE)
+TIE = 1e-6  # pixels: what lies so near the middle between two pixels lies on it
 SAME_GRID = 0.02  # pixels that two grids may differ by and still count as one
 LIGHT = 2.99792458e18  # Å / s
 
@@ -132,6 +134,27 @@ def scale_of(wcs: Wcs) -> float:
     return 3600 * math.sqrt(abs(float(np.linalg.det(matrix(wcs)))))
 
 
+def beam_area(header: Mapping[str, Any]) -> float | None:
+    """Square degrees of the synthesised beam of a radio image, from its BMAJ and BMIN (FWHM, deg); None where the header has none.
+
+    It is the integral of a Gaussian of peak 1, pi BMAJ BMIN / (4 ln 2), as AIPS and CASA count jansky per beam (E. Greisen of AIPS:
+    1.1331 BMAJ BMIN, https://listmgr.nrao.edu/pipermail/daip/2005-October/008749.html).
+    """
+    axes = header.get("BMAJ"), header.get("BMIN")
+    if any(isinstance(axis, bool) or not isinstance(axis, int | float) or not 0 < axis < 90 for axis in axes):
+        return None
+    return math.pi * float(axes[0]) * float(axes[1]) / (4 * math.log(2))  # type: ignore[arg-type]
+
+
+def beamless(unit: str) -> str:
+    """The unit without ``/ beam``: ``Jy`` of ``JY/BEAM``; empty where it has none."""
+    found = PER_BEAM.fullmatch(unit.strip())
+    if not found:
+        return ""
+    said = (found[1] or found[2]).strip()
+    return "Jy" if said == "JY" else said
+
+
 def plane(unit: Any, factor: float = 1.0) -> Plane:
     """Pixels of one unit of a FITS file, times `factor`; axes of length one are dropped.
 
@@ -158,7 +181,8 @@ def cut(whole: Plane, ra: float, dec: float, side: int) -> Plane | None:
     height, width = whole.values.shape
     if not (math.isfinite(x) and math.isfinite(y)) or max(abs(x), abs(y)) > 1e9:
         return None
-    left, low = round(x - (side - 1) / 2), round(y - (side - 1) / 2)
+    # a position on the middle of a pixel is half a pixel off the middle of any square of even side: always to the same side of it
+    left, low = (math.floor(v - (side - 1) / 2 + 0.5 + TIE) for v in (x, y))
     inner = slice(max(low, 0), min(low + side, height)), slice(max(left, 0), min(left + side, width))
     if inner[0].start >= inner[0].stop or inner[1].start >= inner[1].stop:
         return None

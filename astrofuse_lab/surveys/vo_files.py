@@ -66,11 +66,10 @@ def _plane(units: Any) -> tuple[pixels.Plane, str, Mapping[str, Any]]:
         raise ValueError(f"none of its {len(units)} units is a picture")
     header = {**dict(units[0].header), **dict(science.header)}
     said = re.sub(r"\s*(?:/|per )\s*(?:pix(?:el)?s?)$", "", str(header.get("BUNIT", "")).strip(), flags=re.IGNORECASE)
-    factor, unit = microjansky(said) if said else (1.0, "adu")
-    unit = "adu" if unit.lower() in ("count", "counts", "adu", "dn") else unit
-    whole = pixels.plane(science, factor)
-    if "CTYPE1" not in whole.wcs:
-        whole = whole._replace(wcs=pixels.wcs_keys(units[0].header))
+    wcs = pixels.wcs_keys(science.header)
+    wcs = wcs if "CTYPE1" in wcs else pixels.wcs_keys(units[0].header)
+    factor, unit = _unit(said, header, wcs)
+    whole = pixels.plane(science, factor)._replace(wcs=wcs)
     values, ivar = whole.values, None
     for other in units:
         name = str(other.header.get("EXTNAME", "")).upper()
@@ -85,6 +84,19 @@ def _plane(units: Any) -> tuple[pixels.Plane, str, Mapping[str, Any]]:
                 own = {"ivar": data, "sigma": 1 / data**2, "variance": 1 / data}[kind] / factor**2
             ivar = np.where(np.isfinite(own) & (own > 0), own, 0.0)
     return pixels.Plane(values, whole.wcs, ivar), unit, header
+
+
+def _unit(said: str, header: Mapping[str, Any], wcs: pixels.Wcs) -> tuple[float, str]:
+    """What pixels in this unit are multiplied by, and the unit they then have; flux per beam becomes flux per pixel where the header says how large the beam is."""
+    own = pixels.beamless(said)
+    if own:
+        factor, unit = microjansky(own)
+        area = pixels.beam_area(header)
+        if unit != "uJy" or area is None:
+            return 1.0, f"{own} / beam"
+        return factor * (pixels.scale_of(wcs) / 3600) ** 2 / area, unit
+    factor, unit = microjansky(said) if said else (1.0, "adu")
+    return factor, "adu" if unit.lower() in ("count", "counts", "adu", "dn") else unit
 
 
 def filter_of(header: Mapping[str, Any]) -> str:
