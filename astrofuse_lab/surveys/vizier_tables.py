@@ -10,7 +10,7 @@ each catalogue's ReadMe, https://cdsarc.cds.unistra.fr/viz-bin/ReadMe/<catalogue
 - ``lhaaso/table``: J/ApJS/271/25, the first LHAASO catalogue; a source has a row for each detector (``Comp``: KM2A, WCDA) that saw it.
 - ``fashi/table``: J/other/SCPMA/67.19511, the first release of the FAST all sky HI survey; redshifts are targets. FAST's beam is 2.9 arcmin wide.
 
-The pulsars of FAST's Galactic Plane Pulsar Snapshot survey (Han et al. 2021, RAA 21, 107) are listed at http://zmtt.bao.ac.cn/GPPS/; no table of them was found in VizieR.
+The pulsars that FAST found are in no table of VizieR: see `fast_pulsars`.
 """
 
 import hashlib
