@@ -198,6 +198,11 @@ def _bomb(file, stamps, candid):
     file.create_dataset("cutouts", (10**9, 3, 63, 63), "f4", chunks=(1, 3, 63, 63), compression="gzip")
 
 
+def _chunk(file, stamps, candid):
+    file["candid"] = candid
+    file.create_dataset("cutouts", data=stamps, maxshape=(None, 3, 63, 63), chunks=(2000, 3, 63, 63), compression="gzip")
+
+
 def _shape(file, stamps, candid):
     file["candid"], file["cutouts"] = candid, stamps[:, :, :30, :30]
 
@@ -215,7 +220,7 @@ def _ids(file, stamps, candid):
     file["candid"], file["cutouts"] = candid.astype(float), stamps
 
 
-@pytest.mark.parametrize("make", [_link, _outside, _virtual, _bomb, _shape, _kind, _group, _ids])
+@pytest.mark.parametrize("make", [_link, _outside, _virtual, _bomb, _chunk, _shape, _kind, _group, _ids])
 def test_hostile_stamps(folder, make):
     hostile(folder, make)
     with pytest.raises(SampleSetError, match=r"ztf_cutouts\.h5"):

@@ -4,6 +4,7 @@ Checksums are compared before (`samples.registry`), unless the user said not to;
 """
 
 import io
+import math
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from astrofuse_lab.surveys import parquet_files
 
 MOST_BYTES = 4 * 1024**3
 MOST_ROWS = 5_000_000
+LARGEST_CHUNK = 64 * 1024**2  # bytes, of HDF5
 AGAIN = "Copy it again from the mirror."
 
 
@@ -121,12 +123,20 @@ def csv(file: Path, needed: Sequence[str] = (), most: int = 100_000) -> pa.Table
 
 
 def plain_dataset(file: Path, h5: Any, name: str) -> Any:
-    """A data set that lies in this very HDF5 file; links and external storage could make us read any file of the user's."""
+    """A data set that lies in this very HDF5 file; links and external storage could make us read any file of the user's.
+
+    Answers of archives are read by a process of their own (`surveys.hdf5_files`), since a damaged file can hang or crash the HDF5 library, and nobody has
+    seen its bytes before. Files of a mirror are read here: their sha256 is compared before, with that of the very files that this reader was tested on, so
+    a damaged one never comes this far; and they are too large to go through a pipe. Who passes ``verify=False`` says that they trust the file; the limits on
+    what it claims hold all the same.
+    """
     import h5py
 
     dataset = h5[name] if isinstance(h5.get(name, getlink=True), h5py.HardLink) else None
     if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
         raise SampleSetError(f"{file}: {name!r} is no plain data set inside the file.")
+    if dataset.chunks and math.prod(dataset.chunks) * dataset.dtype.itemsize > LARGEST_CHUNK:
+        raise SampleSetError(f"{file}: {name!r} has chunks of {dataset.chunks} values, each of which would be unpacked whole; at most {LARGEST_CHUNK} bytes are.")
     return dataset
 
 

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from astrofuse_lab.errors import SampleSetError
 from astrofuse_lab.provenance import Provenance
+from astrofuse_lab.samples.readers import files
 from astrofuse_lab.samples.sample_set import ModalityData, SampleSet
 from astrofuse_lab.samples.specification import Card, ModalitySpec
-from astrofuse_lab.storage import file_digest
 
 ALERTS, CUTOUTS, LIGHT_CURVES = "ztf_alerts.parquet", "ztf_cutouts.h5", "ztf_lightcurves.parquet"
 FILES = (ALERTS, CUTOUTS, LIGHT_CURVES)
-VERSION = file_digest(Path(__file__))
+VERSION = files.version(__file__)
 """Of this reader: another reader would make another set of the same files, and no stale one must be opened."""
 
 STAMPS, SIDE, SCALE = ("science", "reference", "difference"), 63, 1.01
@@ -216,7 +216,7 @@ def _stamps(file: Path, candid: NDArray[np.int64]) -> ModalityData:
     shape = (len(STAMPS), SIDE, SIDE)
     try:
         with h5py.File(file, "r") as h5:
-            pixels, ids = (_plain_dataset(file, h5, name) for name in ("cutouts", "candid"))
+            pixels, ids = (files.plain_dataset(file, h5, name) for name in ("cutouts", "candid"))
             if pixels.ndim != 4 or pixels.shape[1:] != shape or pixels.shape[0] > MOST_ALERTS or pixels.dtype.kind != "f" or ids.shape != pixels.shape[:1]:
                 raise SampleSetError(f"{file}: 'cutouts' is {pixels.dtype} {pixels.shape} with {ids.shape} candids; float (n, 3, 63, 63) is expected.")
             if ids.dtype.kind not in "iu":
@@ -229,16 +229,6 @@ def _stamps(file: Path, candid: NDArray[np.int64]) -> ModalityData:
     np.copyto(flux, 0.0, where=~mask)
     spec = ModalitySpec("image", "image", STAMPS, shape, "DN", scale=SCALE, oriented=False, provenance=_provenance(CUTOUTS))
     return ModalityData(spec, {"flux": flux, "mask": mask}, has & mask.any(axis=(1, 2, 3)))
-
-
-def _plain_dataset(file: Path, h5: Any, name: str) -> Any:
-    """A data set that lies in this very file; links and external storage could make us read any file of the user's."""
-    import h5py
-
-    dataset = h5[name] if isinstance(h5.get(name, getlink=True), h5py.HardLink) else None
-    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
-        raise SampleSetError(f"{file}: {name!r} is no plain data set inside the file.")
-    return dataset
 
 
 def _read_stamps(pixels: Any, where: NDArray[np.int64], has: NDArray[np.bool_], chunk: int = 512) -> NDArray[np.float32]:
