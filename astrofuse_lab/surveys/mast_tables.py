@@ -5,9 +5,15 @@ and ``data``), columns and units from its ``metadata.json``, -999 where nothing 
 (https://outerspace.stsci.edu/display/PANSTARRS/PS1+MeanObjectView+table+fields); ``raMeanErr`` and ``decMeanErr`` are in arcsec
 (.../PS1+AstrometryCorrection+table+fields), whatever the metadata say. Magnitudes are AB. Hubble Source Catalog (not the Hyper Suprime-Cam of the
 same initials), https://mast.stsci.edu/api/v0/_services.html (``Mast.Hsc.Db.v3``; ``magtype`` 1: 0.05 or 0.15 arcsec apertures, ABMAG), columns,
-https://archive.stsci.edu/hst/hsc/help/HSC_faq.html. One request a target: MAST's cross-match of a list leaves out what it does not say.
+https://archive.stsci.edu/hst/hsc/help/HSC_faq.html.
 
-The catalogue of the Hyper Suprime-Cam survey (HSC-SSP) wants an account (https://hsc-release.mtk.nao.ac.jp), and VizieR has none of its releases: there is no row for it.
+One request a target. MAST does take lists: ``POST .../panstarrs/dr2/mean/crossmatch/upload.csv`` of the Pan-STARRS API
+(https://outerspace.stsci.edu/display/PANSTARRS/Easy+cross-match+with+PS1+using+a+list+of+source+positions) and the cross-match services of the MAST API. But the pages
+that could be read here name neither the most rows of such an answer nor how a cut one can be told from a whole one, and say nothing of which columns it has
+beside those of the catalogue: rows that go missing without a word are worse than many small requests. MAST's TAP service of Pan-STARRS
+(https://mast.stsci.edu/vo-tap/api/v0.1/ps1dr2, ``dbo.MeanObjectView``) is open to ``af.surveys.tap``, which asks about many positions in a query.
+
+The catalogue of the Hyper Suprime-Cam survey (HSC-SSP) is another: see `hsc`.
 For thousands of targets `af.surveys.xmatch` is quicker: ``af.surveys.xmatch("vizier:II/349/ps1")`` (DR1).
 """
 
