@@ -17,9 +17,13 @@ import test_calibrated_images as calibrated
 import test_casda
 import test_catalogues as catalogues
 import test_eso
+import test_fast_pulsars
 import test_generic as generic
+import test_hsc
+import test_koa_spectra
 import test_literature as literature
 import test_simbad as simbad
+import test_tap_proposals
 import test_vizier
 from answering import Answering
 from astropy.io import fits
@@ -30,11 +34,12 @@ from loopback import votable
 from test_catalogues_of_events import ROWS as ALERTS
 from test_catalogues_of_events import page
 from test_mast_cutouts import packed
+from test_sky_maps import multi_order
 from test_sun import disk, netcdf
 
 from astrofuse_lab import surveys
 from astrofuse_lab.modalities import Modality, Text
-from astrofuse_lab.surveys import ads, alma_proposals, arxiv, atel, brokers, datalink, gcn, icecube, mast_proposals, ned
+from astrofuse_lab.surveys import ads, alma_proposals, arxiv, atel, brokers, datalink, gcn, icecube, mast_proposals, ned, tap_proposals
 from astrofuse_lab.surveys.practice import catalogue
 from astrofuse_lab.surveys.survey import Ask, Raw
 from astrofuse_lab.surveys.template import TemplateTable
@@ -113,9 +118,21 @@ def further_zips() -> list[Seed]:
 
 
 def further_spectra() -> list[Seed]:
-    """A spectrum of ESO."""
+    """A spectrum of ESO, and the orders of one of Keck's."""
+    orders = [test_koa_spectra.order(start) for start in (5000.0, 5040.0)]
+    keck = seed("koa/hires_spectrum", *orders, koaid="HI.20100101.2.fits", time=55197.5)
     routes = {"/tap_obs/sync": test_eso.obscore(test_eso.FOUND), "/file/*": (200, test_eso.product(), "application/fits")}
-    return asked(lambda url: replace(surveys.get("eso/spectrum"), url=url + "/tap_obs", files=url + "/file/"), routes, Target(TARGET, 253.1, -40.2), radius=2.0)
+    return [keck, *asked(lambda url: replace(surveys.get("eso/spectrum"), url=url + "/tap_obs", files=url + "/file/"), routes, Target(TARGET, 253.1, -40.2), radius=2.0)]
+
+
+def further_csv() -> list[Seed]:
+    """Objects of Subaru's Hyper Suprime-Cam."""
+    return [seed("hsc/table", test_hsc.table({}, {"object_id": "43158034708430062", "ra": "150.1004"}), lengths=False, ra=[150.1], dec=[2.2], radius=3.0)]
+
+
+def further_maps() -> list[Seed]:
+    """The sky map of a published event."""
+    return [seed("gwosc/sky_map", multi_order(), lengths=False)]
 
 
 def catalogue_rows() -> list[Seed]:
@@ -133,9 +150,11 @@ def catalogue_rows() -> list[Seed]:
         adql = request.fields["QUERY"].decode()
         return simbad.references([1]) if "has_ref" in adql else simbad.objects([(0, 1)])
 
-    made += asked(surveys.get("simbad/text"), {"/sync": answer}, Target(TARGET, 202.4696, 47.1952), radius=3.0)
+    script = {"/sim-script": lambda request: (200, simbad.notes(request.fields["script"].decode()), "text/plain")}
+    made += asked(surveys.get("simbad/text"), {"/sync": answer, **script}, Target(TARGET, 202.4696, 47.1952), radius=3.0)
     proposals = Table({name: np.array(["2016.1.00386.S"], dtype="U60") for name in alma_proposals.COLUMNS})
     made += asked(alma_proposals.TEXT, {"/sync": votable(proposals)})
+    made += asked(tap_proposals.ESO, {"/sync": test_tap_proposals.programmes(tap_proposals.ESO)})
     found = Table({ned.NAME: ["3C 273"], ned.RA: [10.0], ned.DEC: [5.0], ned.TYPE: ["QSO"], ned.REDSHIFT: [0.158]})
     notes, papers = (Table({"Refcode": ["2008A&A...1"], name: ["the <b>image</b>"]}) for name in ("Note", "Article Title"))
     parts = [votable(table) for table in (found, notes, papers)]
@@ -206,6 +225,7 @@ def further_documents() -> list[Seed]:
     os.environ["ADS_API_TOKEN"] = literature.TOKEN
     try:
         made = asked(gcn.TEXT, routes, event) + asked(ads.TEXT, routes, event)
+        made.append(seed("fast/pulsars", test_fast_pulsars.FULL, lengths=False, ra=285.5, dec=3.1, radius=180.0))
     finally:
         del os.environ["ADS_API_TOKEN"]
     row = {"obs_collection": "HST", "proposal_id": "8880", "proposal_pi": "Osten", "obs_title": "EV Lac", "target_classification": "STAR", "instrument_name": "STIS", "target_name": "x"}
@@ -260,6 +280,7 @@ def own() -> list[Seed]:
 
 
 FURTHER: dict[str, Callable[[], list[Seed]]] = {
+    "CSV": further_csv, "sky map": further_maps,
     "FITS image": further_images, "FITS spectrum": further_spectra, "VOTable": catalogue_rows, "JSON": further_documents, "Avro": broker_packets,
     "ZIP": further_zips, "VO services": services, "page": pages, "netCDF": netcdfs, "own": own,
 }  # fmt: skip

@@ -42,6 +42,15 @@ def references(oids, most=None):
     return votable(table)
 
 
+def notes(script):
+    """What a script prints (https://simbad.cds.unistra.fr/guide/sim-fscript.htx): the lines that it echoes, notes where the object has some, errors in a section of their own."""
+    said = {"M 51": "  (1) The <i>Whirlpool</i>: forms a pair\n      with NGC 5195."}
+    lines = script.splitlines()
+    assert lines[:2] == ["output console=off script=off", 'format object "%NOTELIST"']
+    data = [line.removeprefix("echodata ") if line.startswith("echodata") else said.get(line.removeprefix("query id "), "") for line in lines[2:]]
+    return (f"::error:{':' * 70}\n\n[4] Identifier not found : x\n\n::data:{':' * 70}\n\n" + "\n".join(data) + "\n\n").encode()
+
+
 @pytest.fixture
 def server():
     made = Answering()
@@ -61,6 +70,7 @@ def server():
         return (made.overflow(rows) if hasattr(made, "overflow") else (200, objects(rows), "application/x-votable+xml"))
 
     made.routes["/sync"] = answer
+    made.routes["/sim-script"] = lambda asked: (200, notes(asked.fields["script"].decode()), "text/plain")
     yield made
     made.close()
 
@@ -149,3 +159,21 @@ def test_the_real_simbad():
     texts = {k: v for raw in survey.query(targets, Ask()) for k, v in survey.read(raw)}
     assert "NGC 5194" in texts["M51"].text and "alf Lyr" in texts["Vega"].text and "References (20 of" in texts["Vega"].text
     assert [k for raw in simbad.TABLE.query(targets[1:], Ask()) for k, _ in simbad.TABLE.read(raw)] == ["Vega"]
+
+
+def test_notes_by_script_documented_format(server):
+    raws, texts = ask(server, TARGETS, options={"references": 0})
+    script = server.asked[-1].fields["script"].decode().splitlines()
+    assert script[2:] == ["echodata astrofuse object 1", "query id M 51", "echodata astrofuse object -1"] and raws[0].extra["notes"] is True
+    assert texts["M51"].text.splitlines()[-2:] == ["Notes: (1) The Whirlpool: forms a pair", "with NGC 5195."]
+    _, texts = ask(server, Targets([Target("a", 202.5212, 47.1699)]), options={"references": 0})
+    assert "Notes" not in texts["a"].text  # SIMBAD has none
+    asked = len(server.asked)
+    assert "Notes" not in ask(server, TARGETS, options={"references": 0, "notes": False})[1]["M51"].text and len(server.asked) == asked + 2
+
+
+def test_notes_that_were_cut_are_refused(server):
+    server.routes["/sim-script"] = lambda made: (200, notes(made.fields["script"].decode())[:-10], "text/plain")
+    with pytest.raises(ArchiveError, match=r"simbad/text.*no complete list of notes") as caught:
+        ask(server, TARGETS)
+    assert caught.value.unreadable

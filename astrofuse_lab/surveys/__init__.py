@@ -78,6 +78,7 @@ SURVEYS: dict[str, str] = {
     "gracedb/table": "astrofuse_lab.surveys.gracedb:ROWS",
     "gracedb/sky_map": "astrofuse_lab.surveys.gracedb:ROWS",
     "gwosc/table": "astrofuse_lab.surveys.gwosc:ROWS",
+    "gwosc/sky_map": "astrofuse_lab.surveys.gwosc_maps:SKY_MAP",
     "gwosc/strain": "astrofuse_lab.surveys.gwosc:ROWS",
     "icecube/table": "astrofuse_lab.surveys.icecube:TABLE",
     "chime/table": "astrofuse_lab.surveys.chime:TABLE",

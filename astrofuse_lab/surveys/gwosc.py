@@ -3,8 +3,8 @@
 Sources: GWOSC API v2 (https://gwosc.org/api): ``/event-versions?include-default-parameters=true&lastver=true`` (name, shortName, gps, version, catalog,
 detectors, default_parameters of name, best, upper_error, lower_error, unit), ``/event-versions/<name>/strain-files`` (detector, gps_start, sample_rate_kHz,
 duration, file_format, download_url), pages of ``results`` with ``next``; https://gwosc.org/view_file (HDF5: strain/Strain with Xstart and Xspacing,
-quality/simple/DQmask at 1 Hz, whose bit 0 is "data present"). The Python clients of sky maps and strain are GPL and not used; sky maps of published events
-come as one archive for a whole catalogue (Zenodo), so they are taken from GraceDB, event by event.
+quality/simple/DQmask at 1 Hz, whose bit 0 is "data present"). The Python clients of sky maps and strain are GPL and not used; for
+sky maps of published events see `gwosc_maps`.
 """
 
 import math

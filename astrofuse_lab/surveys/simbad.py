@@ -3,7 +3,7 @@
 Source: the tables ``basic``, ``ident``, ``ids``, ``otypedef``, ``has_ref`` and ``ref`` of SIMBAD's TAP_SCHEMA
 (https://simbad.cds.unistra.fr/simbad/tap/tapsearch.html; columns of ``basic`` and the links between tables as recorded in astroquery's
 simbad/tests/data/simbad_basic_columns.xml and simbad_linked_to_basic.xml). Positions are ICRS at epoch J2000. Names are matched in SIMBAD's
-normalised spelling (``m51`` finds ``M  51``). Notes are not in SIMBAD's TAP; NED has them (``ned/text``).
+normalised spelling (``m51`` finds ``M  51``). Notes are not in its TAP: see `simbad_notes`.
 """
 
 import io
@@ -14,7 +14,7 @@ from typing import Any
 from astrofuse_lab.errors import ArchiveError
 from astrofuse_lab.modalities import Modality, Text
 from astrofuse_lab.positions import separation_arcsec
-from astrofuse_lab.surveys import formats, messages
+from astrofuse_lab.surveys import formats, messages, simbad_notes, transport
 from astrofuse_lab.surveys.archive import Archive, Coverage
 from astrofuse_lab.surveys.survey import Ask, Raw, now, provenance_of
 from astrofuse_lab.surveys.tap_table import TapTable
@@ -68,7 +68,7 @@ class SimbadText(Archive):
         )  # fmt: skip
 
     def query(self, targets: Targets, ask: Ask) -> Iterator[Raw]:
-        """One query for the objects of all targets, then one or more for the titles of their references."""
+        """One query for the objects of all targets, one or more for the titles of their references, and one for their notes."""
         settings = self.chosen(ask)
         places = targets.at(2000.0)
         parts, origins = [], []
@@ -94,6 +94,10 @@ class SimbadText(Archive):
             for adql in _reference_queries(nearest, int(settings["references"])):
                 parts.append(self.tap.run(adql))
                 origins.append(adql)
+        if settings["notes"] and nearest:
+            script = simbad_notes.script({one["oid"]: str(one["main_id"]) for one, _, _ in nearest.values()})
+            parts.append(transport.ask(self, simbad_notes.address(self.url), method="POST", data={"script": script})[0])
+            extra["notes"] = True
         extra["lengths"] = [len(part) for part in parts]
         yield Raw(self.name, targets.ids, b"".join(parts), f"{self.url} {'; '.join(origins)}", "application/x-votable+xml", now(), _finite(extra))
 
@@ -150,6 +154,7 @@ class SimbadText(Archive):
             objects = int(raw.extra.get("objects", 1))  # type: ignore[call-overload]
             most = int(raw.extra.get("references", 0))  # type: ignore[call-overload]
         nearest = self._nearest(parts[:objects], raw)
+        notes = simbad_notes.notes_of(parts.pop(), self.name, only) if raw.extra.get("notes") is True and len(parts) > objects else {}
         references: dict[Any, list[dict[str, Any]]] = {}
         for part in parts[objects:]:
             with formats.reading(self.name, "list of references", only):
@@ -159,10 +164,11 @@ class SimbadText(Archive):
         origin = provenance_of(self, raw)
         for target in raw.target_ids:
             if target in nearest:
-                yield target, Text(description(*nearest[target], references.get(nearest[target][0]["oid"], []), most), origin)
+                number = nearest[target][0]["oid"]
+                yield target, Text(description(*nearest[target], references.get(number, []), most, notes.get(number, "")), origin)
 
 
-def description(one: dict[str, Any], far: float | None, count: int, references: Sequence[dict[str, Any]], most: int) -> str:
+def description(one: dict[str, Any], far: float | None, count: int, references: Sequence[dict[str, Any]], most: int, notes: str = "") -> str:
     """What SIMBAD has on one object, as sentences; the newest `most` references."""
     kind = one["label"] or one["otype"]
     more = f", {one['description']}" if one["description"] and one["description"] != kind else ""
@@ -176,6 +182,8 @@ def description(one: dict[str, Any], far: float | None, count: int, references: 
         lines.append(f"Identifiers: {'; '.join(names)}.")
     if far is not None:
         lines.append(f"At {far:.2f} arcsec from the position asked for" + (f", the nearest of {count} objects." if count > 1 else "."))
+    if notes:
+        lines.append(f"Notes: {messages.plain(notes)}")
     newest = sorted(references, key=lambda r: (r["year"] or 0, r["bibcode"] or ""), reverse=True)[:most]
     total = one["nbref"] or len(references)
     if newest:
@@ -211,6 +219,6 @@ def _finite(extra: dict[str, object]) -> dict[str, object]:
 
 TEXT = SimbadText(
     name="simbad/text", url=URL, mirrors=MIRRORS, release=f"SIMBAD4, live; {messages.RAW_TEXT}", citation=CITATION, licence=LICENCE, needs=(),
-    coverage=Coverage("all sky, objects outside the solar system that papers name"), settings={"references": 20}, threads=2,
+    coverage=Coverage("all sky, objects outside the solar system that papers name"), settings={"references": 20, "notes": True}, threads=2,
 )
 ROWS: dict[str, Archive] = {row.name: row for row in (TABLE, TEXT)}
