@@ -62,4 +62,25 @@ ENTRIES = (
         "astrofuse_lab.samples.readers.crts_variables", "crts_variables",
         {"crts_labelled_lightcurves.npz": "88a6830df460f436f90dfea796cacc04583af11309c9c0b246760ebe190c29db"},
     ),
+    Entry(
+        "supernovae", "Real supernovae: spectrum nearest the peak, light curves in 25 bands, metadata, text",
+        ("spectrum", "light_curve", "table", "text"), 1030, 18.1, "mixed, per row; open_subset: MIT and BSD-3-Clause repositories",
+        "Guillochon et al. 2017, ApJ 835, 64; Yaron & Gal-Yam 2012, PASP 124, 668; Brown et al. 2014, Ap&SS 354, 89; Gomez et al. 2024; Simongini et al. 2024", False,
+        "astrofuse_lab.samples.readers.supernovae", "supernovae",
+        {
+            "sn_events.parquet": "8df16ba0da3d1b704e92c7209786e4069a9507f10f9928486b52244088d53f67",
+            "sn_photometry.parquet": "8bb272d80d642e1f5c9e8739c3b633a517c6e485179968cb333c6910ab84b23f",
+            "sn_spectra.parquet": "a76981cdde2c2dbbaef4d4379a30f989283950b677b3cea88ebb86841ba5d4fe",
+        },
+    ),
+    Entry(
+        "supernova-spectra", "All spectra of the real supernovae, one object a spectrum",
+        ("spectrum",), 6658, 96.4, "mixed, per row; open_subset: MIT and BSD-3-Clause repositories",
+        "Guillochon et al. 2017, ApJ 835, 64; Yaron & Gal-Yam 2012, PASP 124, 668; Brown et al. 2014, Ap&SS 354, 89; Gomez et al. 2024; Simongini et al. 2024", False,
+        "astrofuse_lab.samples.readers.supernova_spectra", "supernovae",
+        {
+            "sn_events.parquet": "8df16ba0da3d1b704e92c7209786e4069a9507f10f9928486b52244088d53f67",
+            "sn_spectra.parquet": "a76981cdde2c2dbbaef4d4379a30f989283950b677b3cea88ebb86841ba5d4fe",
+        },
+    ),
 )  # fmt: skip

@@ -14,7 +14,8 @@ BRIGHTEST, FAINTEST = 0.0, 40.0
 
 def from_magnitudes(
     offsets: NDArray[np.integer[Any]], time: NDArray[np.float64], magnitude: NDArray[np.floating[Any]], error: NDArray[np.floating[Any]],
-    band: NDArray[np.integer[Any]] | None = None, limit: NDArray[np.bool_] | None = None, good: NDArray[np.bool_] | None = None, zero: float = AB_ZERO,
+    band: NDArray[np.integer[Any]] | None = None, limit: NDArray[np.bool_] | None = None, good: NDArray[np.bool_] | None = None,
+    zero: float = AB_ZERO, sigma: float = 5.0,
 ) -> dict[str, NDArray[Any]]:  # fmt: skip
     """The fields of light curves given in magnitudes.
 
@@ -24,18 +25,20 @@ def from_magnitudes(
     time : array, (epoch,)
         In any order within an object; the answer is in order of time.
     magnitude, error : array, (epoch,)
-        An upper limit's magnitude is its depth at 5 sigma.
+        An upper limit's magnitude is its depth at `sigma`.
     band : int array, (epoch,), optional
         Index into the channels; None: one band.
     limit, good : bool array, (epoch,), optional
         True for upper limits; False for epochs to mask.
     zero : float
         Microjansky at magnitude zero.
+    sigma : float
+        At how many standard deviations upper limits are given.
 
     Returns
     -------
     dict
-        As `samples.arrays.FIELDS`: flux = zero x 10^(-0.4 m), flux_err = flux x error x ln(10) / 2.5; of a limit, 0 and a fifth of its depth.
+        As `samples.arrays.FIELDS`: flux = zero x 10^(-0.4 m), flux_err = flux x error x ln(10) / 2.5; of a limit, 0 and its depth / sigma.
         ``limit`` only where it was given.
     """
     upper = np.zeros(len(time), dtype=bool) if limit is None else limit
@@ -44,7 +47,7 @@ def from_magnitudes(
         mask &= good
     size = zero * 10 ** (-0.4 * np.where(mask, magnitude, 99.0).astype(np.float64))
     flux = np.where(upper, 0.0, size)
-    flux_err = np.where(upper, size / 5, size * np.where(mask & ~upper, error, 0.0) * np.log(10) / 2.5)
+    flux_err = np.where(upper, size / sigma, size * np.where(mask & ~upper, error, 0.0) * np.log(10) / 2.5)
     owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     order = np.lexsort((np.where(np.isfinite(time), time, np.inf), owner))
     fields: dict[str, NDArray[Any]] = {
