@@ -115,3 +115,15 @@ def separation(ra: Floats | float, dec: Floats | float, other_ra: Floats | float
 def separation_arcsec(ra: Floats | float, dec: Floats | float, other_ra: Floats | float, other_dec: Floats | float) -> Floats:
     """`separation` in arcsec, the unit of match distances."""
     return np.asarray(separation(ra, dec, other_ra, other_dec) * 3600)
+
+
+def within(ra: float, dec: float, other_ra: Floats, other_dec: Floats, radius: float) -> tuple[Integers, Floats]:
+    """Which positions (deg) lie within `radius` (arcsec) of one, nearest first, and their distances in arcsec.
+
+    A little more than the radius counts, since services round what they send; what has no position is not within it.
+    """
+    with np.errstate(invalid="ignore"):
+        distance = separation_arcsec(ra, dec, other_ra, other_dec)
+        near = np.flatnonzero(distance <= radius * (1 + 1e-6) + 1e-4)
+    rows = near[np.argsort(distance[near], kind="stable")]
+    return rows, distance[rows]

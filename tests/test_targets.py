@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from astrofuse_lab.errors import InputError, TargetError
-from astrofuse_lab.positions import close_pairs
+from astrofuse_lab.positions import close_pairs, within
 from astrofuse_lab.targets import Target, Targets
 
 
@@ -274,3 +274,17 @@ def test_skipping_keeps_the_first_of_each_id(ids, seed):
             sound.setdefault(one, place)
     assert dict(zip(targets.ids, targets.ra, strict=True)) == sound
     assert sum("left out" in note for note in targets.notes) == len(ids) - len(sound)
+
+
+@pytest.mark.parametrize("place", [(0.0, 0.0), (359.9999, 60.0), (10.0, 90.0), (200.0, -89.9999)])
+def test_what_lies_within_a_radius_nearest_first(place):
+    rng = np.random.default_rng(5)
+    ra, dec = (place[0] + rng.normal(0, 1e-3, 200)) % 360, np.clip(place[1] + rng.normal(0, 1e-3, 200), -90, 90)
+    ra[::7] = np.nan  # no position
+    rows, distance = within(*place, ra, dec, 3.0)
+    good = np.isfinite(ra)
+    far = np.full(200, np.inf)
+    far[good] = SkyCoord(*place, unit="deg").separation(SkyCoord(ra[good], dec[good], unit="deg")).arcsec
+    assert set(rows) == set(np.flatnonzero(far <= 3.0)) and len(rows) and (np.diff(distance) >= 0).all()
+    np.testing.assert_allclose(distance, far[rows], atol=1e-6)
+    assert len(within(*place, ra[:0], dec[:0], 3.0)[0]) == 0

@@ -26,7 +26,7 @@ import numpy as np
 
 from astrofuse_lab.errors import ArchiveError
 from astrofuse_lab.modalities import Modality, TableRow
-from astrofuse_lab.positions import separation_arcsec
+from astrofuse_lab.positions import within
 from astrofuse_lab.surveys import formats, transport
 from astrofuse_lab.surveys.archive import Archive, Coverage
 from astrofuse_lab.surveys.survey import Ask, Raw, now, provenance_of
@@ -92,13 +92,11 @@ class MastTable(Archive):
                 raise ArchiveError(self.name, f"the answer lacks the columns {', '.join(lacking)}; it has {', '.join(list(found[0])[:12])}", target, unreadable=True)
             ra, dec = (np.array([float(row[name]) for row in found]) for name in self.place)
             extra: Any = raw.extra
-            distance = separation_arcsec(float(extra["ra"]), float(extra["dec"]), ra, dec)
-            near = np.flatnonzero(distance <= float(extra["radius"]) * (1 + 1e-6) + 1e-4)
+            near, distance = within(float(extra["ra"]), float(extra["dec"]), ra, dec, float(extra["radius"]))
             if not len(near):
                 return
-            best = int(near[np.argmin(distance[near])])
-            values = {name: self.plain(found[best][name], role) for name, (_, role) in self.columns.items()}
-            values.update(match_distance=float(distance[best]), match_count=len(near))
+            values = {name: self.plain(found[int(near[0])][name], role) for name, (_, role) in self.columns.items()}
+            values.update(match_distance=float(distance[0]), match_count=len(near))
         units = {**{name: unit for name, (unit, _) in self.columns.items() if unit}, "match_distance": "arcsec"}
         roles = {**{name: role for name, (_, role) in self.columns.items() if role != "input"}, "match_distance": "other", "match_count": "other"}
         yield target, TableRow(values, units, roles, provenance_of(self, raw))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from astrofuse_lab.errors import ArchiveError, InputError
 from astrofuse_lab.modalities import Modality, TableRow
-from astrofuse_lab.positions import separation_arcsec
+from astrofuse_lab.positions import within
 from astrofuse_lab.surveys import formats, transport
 from astrofuse_lab.surveys.archive import Archive
 from astrofuse_lab.surveys.survey import Ask, Raw, now, provenance_of
@@ -227,16 +227,15 @@ class TapTable(Archive):
             asked = np.array([raw.extra["ra"], raw.extra["dec"]], dtype=float)
             if asked.shape != (2, len(raw.target_ids)):
                 raise ValueError(f"{asked.shape} positions of {len(raw.target_ids)} targets")
-        limit = float(raw.extra["radius"]) * (1 + 1e-6) + 1e-4  # type: ignore[arg-type]  # the service rounds, too
+        radius = float(raw.extra["radius"])  # type: ignore[arg-type]
         for number, target in enumerate(raw.target_ids):
             own = np.flatnonzero(place == number) if self.uploads else np.arange(len(table))
-            distance = separation_arcsec(asked[0, number], asked[1, number], ra[own], dec[own])
-            near = np.flatnonzero(distance <= limit)
-            order = near[np.argsort(distance[near], kind="stable")]
+            order, distance = within(asked[0, number], asked[1, number], ra[own], dec[own], radius)
             if len(order) > 1:  # a row that is sent twice is one source
-                order = order[sorted(np.unique([repr(tuple(table[int(i)])) for i in own[order]], return_index=True)[1])]
+                once = sorted(np.unique([repr(tuple(table[int(i)])) for i in own[order]], return_index=True)[1])
+                order, distance = order[once], distance[once]
             if len(order):
-                yield target, own[order], distance[order]
+                yield target, own[order], distance
 
     # a region ----------------------------------------------------------------------------------
 

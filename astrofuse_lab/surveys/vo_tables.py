@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from astrofuse_lab.errors import ArchiveError, InputError
 from astrofuse_lab.modalities import LightCurve, Modality, TableRow
-from astrofuse_lab.positions import separation_arcsec
+from astrofuse_lab.positions import within
 from astrofuse_lab.surveys import formats, transport
 from astrofuse_lab.surveys.archive import Archive
 from astrofuse_lab.surveys.photometry import AB_ZERO, FIELDS, fields_of, light_curve, origin_of
@@ -279,10 +279,9 @@ class VoCone(VoCatalogue):
             to_deg = {"hourangle": 15.0, "rad": 180 / np.pi, "deg": 1.0}
             unit = [angle_of(next(c.unit for c in columns if c.name == name)) for name in pair]
             ra, dec = (np.ma.filled(np.ma.asarray(table[n]).astype(float), np.nan) * to_deg[k] for n, k in zip(pair, unit, strict=True))
-            distance = separation_arcsec(float(raw.extra["ra"]), float(raw.extra["dec"]), ra, dec)  # type: ignore[arg-type]
-            near = np.flatnonzero(distance <= float(raw.extra["radius"]) * (1 + 1e-6) + 1e-4)  # type: ignore[arg-type]
-        rows = near[np.argsort(distance[near], kind="stable")]
-        product = self.product(table, rows, distance[rows], target, raw) if len(rows) else None
+            extra: Any = raw.extra
+            rows, distance = within(float(extra["ra"]), float(extra["dec"]), ra, dec, float(extra["radius"]))
+        product = self.product(table, rows, distance, target, raw) if len(rows) else None
         if product is not None:
             yield target, product
 
