@@ -22,6 +22,7 @@ _DOOR = {
     "surveys": ("surveys", ""),
     "PixelGrid": ("alignment.grids", "PixelGrid"),
     "LogGrid": ("alignment.grids", "LogGrid"),
+    "LinearGrid": ("alignment.grids", "LinearGrid"),
     "TimeGrid": ("alignment.grids", "TimeGrid"),
     "align": ("samples.assemble", "align"),
     "SampleSet": ("samples.sample_set", "SampleSet"),
@@ -75,6 +76,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from astrofuse_lab.alignment.grids import LinearGrid as LinearGrid
     from astrofuse_lab.alignment.grids import LogGrid as LogGrid
     from astrofuse_lab.alignment.grids import PixelGrid as PixelGrid
     from astrofuse_lab.alignment.grids import TimeGrid as TimeGrid

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from astrofuse_lab import surveys as _surveys
 from astrofuse_lab.alignment import match, tables
 from astrofuse_lab.alignment import steps as _steps
-from astrofuse_lab.alignment.grids import LogGrid, PixelGrid, TimeGrid
+from astrofuse_lab.alignment.grids import LinearGrid, LogGrid, PixelGrid, TimeGrid, WavelengthGrid
 from astrofuse_lab.errors import AlignmentError, AstroFuseError, InputError, UnknownNameError
 from astrofuse_lab.modalities import KIND_OF, KINDS, Image, LightCurve, Modality, TableRow
 from astrofuse_lab.provenance import Provenance, citations
@@ -48,7 +48,7 @@ class Products(Protocol):
 def align(
     found: Products | SampleSet,
     image: PixelGrid | None = None,
-    spectrum: LogGrid | None = None,
+    spectrum: WavelengthGrid | None = None,
     light_curve: TimeGrid | None = None,
     *,
     steps: Mapping[str, Sequence[Any]] | None = None,
@@ -68,7 +68,7 @@ def align(
         From `fetch`; or a set that is to be aligned again: modalities whose kind has neither a grid nor steps are left as they are.
     image : PixelGrid, optional
         None: size and scale of the first image.
-    spectrum : LogGrid, optional
+    spectrum : LogGrid or LinearGrid, optional
         None: range and sampling of the first spectrum.
     light_curve : TimeGrid, optional
         None: all epochs and bands are kept as observed.
@@ -91,9 +91,9 @@ def align(
     InputError
         If a grid is none, or a step does not exist.
     """
-    for name, grid, kind in (("image", image, PixelGrid), ("spectrum", spectrum, LogGrid), ("light_curve", light_curve, TimeGrid)):
-        if grid is not None and not isinstance(grid, kind):
-            raise InputError(f"align({name}={grid!r}): a {kind.__name__} is expected, e.g. af.PixelGrid(64, 0.262 * u.arcsec), or None.")
+    for name, grid, fits in (("image", image, (PixelGrid,)), ("spectrum", spectrum, (LogGrid, LinearGrid)), ("light_curve", light_curve, (TimeGrid,))):
+        if grid is not None and not isinstance(grid, fits):
+            raise InputError(f"align({name}={grid!r}): a {' or '.join(kind.__name__ for kind in fits)} is expected, e.g. af.PixelGrid(64, 0.262 * u.arcsec), or None.")
     plans = {kind: _steps.planned(kind, chosen) for kind, chosen in (steps or {}).items()}
     if isinstance(found, SampleSet):
         from astrofuse_lab.samples.again import Again
@@ -108,7 +108,7 @@ class _Assembly:
     """One call of `align`: collectors, notes, and what is known of each survey."""
 
     def __init__(
-        self, found: Products, image: PixelGrid | None, spectrum: LogGrid | None, curve: TimeGrid | None, progress: bool,
+        self, found: Products, image: PixelGrid | None, spectrum: WavelengthGrid | None, curve: TimeGrid | None, progress: bool,
         plans: Mapping[str, Sequence[_steps.Planned]], about: Callable[[int], Mapping[str, Any]] | None = None,
     ) -> None:  # fmt: skip
         self.found, self.ids = found, found.targets.ids

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrofuse_lab.alignment import images, light_curves, spectra
-from astrofuse_lab.alignment.grids import LogGrid, PixelGrid, TimeGrid
+from astrofuse_lab.alignment.grids import PixelGrid, TimeGrid, WavelengthGrid
 from astrofuse_lab.errors import AlignmentError
 from astrofuse_lab.modalities import Image, LightCurve, Spectrum, Text
 from astrofuse_lab.provenance import Provenance
@@ -173,7 +173,7 @@ class SpectrumCollector:
 
     n: int
     note: Note
-    grid: LogGrid | None = None
+    grid: WavelengthGrid | None = None
     unit: str = ""
     sources: dict[str, Provenance] = field(default_factory=dict)
     arrays: dict[str, spectra.Resampled] = field(default_factory=dict)
@@ -186,9 +186,7 @@ class SpectrumCollector:
         by = factor(spectrum.unit, self.unit)
         if by != 1.0:
             spectrum = replace(spectrum, flux=spectrum.flux * by, ivar=spectrum.ivar / by**2, unit=self.unit)
-        if self.grid is None:
-            low, high = float(np.min(spectrum.wavelength)), float(np.max(spectrum.wavelength))
-            self.grid = LogGrid(low, high, float(np.log10(high / low) / (len(spectrum.wavelength) - 1)))
+        self.grid = self.grid or spectra.grid_of(spectrum.wavelength)
         self.sources.setdefault(survey, spectrum.provenance)
         if (self.waiting and self.waiting[0][0] != survey) or len(self.waiting) >= CHUNK:
             self._flush()
@@ -200,10 +198,6 @@ class SpectrumCollector:
         assert self.grid is not None
         survey, rows = self.waiting[0][0], np.array([p for _, p, _ in self.waiting])
         got = spectra.resample([s for *_, s in self.waiting], self.grid)
-        for i, (*_, one) in enumerate(self.waiting):
-            if _on_grid(one, self.grid):  # what lies there already is not touched
-                good = np.asarray(one.mask & np.isfinite(one.flux) & np.isfinite(one.ivar) & (one.ivar > 0))
-                got.mask[i], got.flux[i], got.ivar[i] = good, np.where(good, one.flux, 0.0), np.where(good, one.ivar, 0.0)
         shape = (self.n, len(self.grid))
         whole = self.arrays.setdefault(survey, spectra.Resampled(np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, bool)))
         for target, part in zip(whole, got, strict=True):
@@ -224,10 +218,6 @@ class SpectrumCollector:
             fields: dict[str, NDArray[Any]] = {"lambda": self.grid.wavelength, "flux": got.flux, "ivar": got.ivar, "mask": got.mask}
             out[name] = ModalityData(spec, fields, np.asarray(got.mask.any(axis=1)))
         return out
-
-
-def _on_grid(spectrum: Spectrum, grid: LogGrid) -> bool:
-    return len(spectrum.wavelength) == len(grid) and bool(np.allclose(spectrum.wavelength, grid.wavelength, rtol=1e-10, atol=0.0))
 
 
 def slug(survey: str, others: Sequence[str]) -> str:

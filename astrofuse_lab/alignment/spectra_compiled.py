@@ -1,0 +1,59 @@
+"""The inner loop of `spectra`, compiled: imported when first needed, since the compiler takes memory (about 100 MB) and half a second."""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+
+def _compiled(function: Any) -> Any:
+    """Compiled once and kept on disk, where there is a place to keep it."""
+    try:
+        return njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # no folder that numba may write to
+        return njit(nogil=True)(function)
+
+
+@_compiled
+def overlap(border: Any, out: Any, flux: Any, ivar: Any, mask: Any, least: float, new_flux: Any, new_ivar: Any, new_mask: Any) -> None:
+    """Fill `new_flux`, `new_ivar` and `new_mask` (output pixel,) of one spectrum: two pointers walk along both axes once.
+
+    Parameters
+    ----------
+    border, out : float64 array, (pixel + 1,), (output pixel + 1,)
+        Ascending borders of both axes.
+    flux, ivar : float64 array, (pixel,)
+    mask : bool array, (pixel,)
+    least : float
+        Share of an output pixel that must be covered.
+    """
+    pixels, bins = flux.shape[0], out.shape[0] - 1
+    low = max(border[0], out[0])
+    i = k = 0
+    while i < pixels and border[i + 1] <= low:
+        i += 1
+    while k < bins and out[k + 1] <= low:
+        new_flux[k], new_ivar[k], new_mask[k] = 0.0, 0.0, False
+        k += 1
+    total = spread = covered = 0.0
+    while k < bins:
+        if i < pixels:
+            source, target = border[i + 1], out[k + 1]
+            high = min(source, target)
+            length = high - low
+            f, v = flux[i], ivar[i]
+            if length > 0 and mask[i] and v > 0 and v < np.inf and abs(f) < np.inf:
+                total += length * f
+                spread += length * length / v
+                covered += length
+            low = high
+            if source <= target:
+                i += 1
+            if target > source:
+                continue
+        if covered > 0 and covered >= least * (out[k + 1] - out[k]) * (1 - 1e-12):
+            new_flux[k], new_ivar[k], new_mask[k] = total / covered, covered * covered / spread, True
+        else:
+            new_flux[k], new_ivar[k], new_mask[k] = 0.0, 0.0, False
+        total = spread = covered = 0.0
+        k += 1
