@@ -304,7 +304,7 @@ def test_spectra_by_utype_documented_format(services):
 
 # rubbish and arguments -----------------------------------------------------------------------------
 
-MAKERS = [("tap", {"table": "t"}), ("tap", {"table": "t", "gives": "light_curve"}), ("cone", {}), ("sia2", {}), ("ssa", {}), ("ssa", {"gives": "light_curve"}),
+MAKERS = [("tap", {"table": "t"}), ("tap", {"table": "t", "gives": "light_curve"}), ("cone", {}), ("sia1", {}), ("sia2", {}), ("ssa", {}), ("ssa", {"gives": "light_curve"}),
           ("obscore", {"gives": "image"}), ("obscore", {"gives": "spectrum"}), ("obscore", {"gives": "light_curve"})]  # fmt: skip
 
 

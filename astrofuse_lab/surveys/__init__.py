@@ -122,6 +122,7 @@ MAKERS: dict[str, str] = {
     "hips": "astrofuse_lab.surveys.hips_cutouts:make",
     "tap": "astrofuse_lab.surveys.generic:tap",
     "cone": "astrofuse_lab.surveys.generic:cone",
+    "sia1": "astrofuse_lab.surveys.generic:sia1",
     "sia2": "astrofuse_lab.surveys.generic:sia2",
     "ssa": "astrofuse_lab.surveys.generic:ssa",
     "obscore": "astrofuse_lab.surveys.generic:obscore",

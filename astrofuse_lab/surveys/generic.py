@@ -15,6 +15,7 @@ from astrofuse_lab.modalities import Image, LightCurve, Spectrum, TableRow
 from astrofuse_lab.surveys import transport
 from astrofuse_lab.surveys.photometry import AB_ZERO
 from astrofuse_lab.surveys.vo_columns import Wanted, wanted
+from astrofuse_lab.surveys.vo_images1 import VoImages1
 from astrofuse_lab.surveys.vo_products import VoImages, VoObsCore, VoSpectra
 from astrofuse_lab.surveys.vo_tables import VoCone, VoTap, check_fields
 
@@ -26,7 +27,7 @@ def tap(
     url: str, *, table: str, gives: str = "table", columns: "Wanted | Sequence[str] | None" = None, name: str = "", ra: str = "", dec: str = "",
     angle: str = "", epoch: float = 2000.0, id_column: str = "", roles: Mapping[str, str] | None = None, uploads: bool | None = None,
     geometry: str = "contains", where: str = "", zero_point: float | Mapping[str, float] = AB_ZERO, time_zero: float | None = None,
-    release: str = "", citation: str = "", licence: str = "", timeout: float = transport.SILENCE,
+    asynchronous: bool | None = None, release: str = "", citation: str = "", licence: str = "", timeout: float = transport.SILENCE,
 ) -> VoTap:
     """One table of a TAP service: the row nearest to each target, or the nearest object's photometry.
 
@@ -64,6 +65,8 @@ def tap(
         Jy of magnitude zero, for all or each band; AB unless said otherwise.
     time_zero : float, optional
         MJD of time zero; None: MJD, or JD where the numbers are those of one.
+    asynchronous : bool, optional
+        Whether queries run as jobs that the service works on for as long as it takes (``/async``). None: those that it does not answer in time at once.
     release, citation, licence : str
         Carried by every product.
     timeout : float
@@ -85,7 +88,7 @@ def tap(
              "uploads": uploads, "geometry": geometry, "where": where, "zero_point": zero_point, "time_zero": time_zero}  # fmt: skip
     if not table.strip():
         raise InputError("table is empty. Name one of the service's tables, as in its TAP_SCHEMA: af.surveys.tap(url, table='gaiadr3.gaia_source').")
-    made = VoTap(gives=chosen, **given, **_said(url, name or _name(url, table, gives, given), release, citation, licence, timeout, [gives, given]))
+    made = VoTap(gives=chosen, asynchronous=asynchronous, **given, **_said(url, name or _name(url, table, gives, given), release, citation, licence, timeout, [gives, given]))
     if chosen is LightCurve:
         check_fields(made.name, own)
     made._plain()  # refuses a geometry or angle that does not exist
@@ -128,6 +131,14 @@ def sia2(
         As in `tap`.
     """
     return VoImages(**_files(url, "sia2", "image", bands, parameters, semantics, None, AB_ZERO, None, name, release, citation, licence, timeout))
+
+
+def sia1(
+    url: str, *, bands: Mapping[str, Any] | None = None, parameters: Mapping[str, str] | None = None, name: str = "", release: str = "", citation: str = "",
+    licence: str = "", timeout: float = transport.SILENCE,
+) -> VoImages1:
+    """Images of a service of SIA version 1, which many archives still have: as `sia2`. What it calls a band goes before its wavelengths."""
+    return VoImages1(**_files(url, "sia1", "image", bands, parameters, "#this", None, AB_ZERO, None, name, release, citation, licence, timeout))
 
 
 def ssa(
@@ -223,7 +234,7 @@ def _name(url: str, what: str, gives: str, given: Mapping[str, Any]) -> str:
     """Host and table; where more is said, a few signs of it, so that two ways to ask one service have two names."""
     own = {key: value for key, value in given.items() if value not in ("", None, {}, 2000.0, AB_ZERO, "#this", "contains") and key != "table"}
     path = urlsplit(url).path.strip("/").replace("/", "-")
-    plain = f"{urlsplit(url).hostname or ''}/{what if what not in ('cone', 'sia2', 'ssa', 'obscore') else f'{path}-{what}'.lstrip('-')}".lower()
+    plain = f"{urlsplit(url).hostname or ''}/{what if what not in ('cone', 'sia1', 'sia2', 'ssa', 'obscore') else f'{path}-{what}'.lstrip('-')}".lower()
     marks = "".join(c if c.isalnum() or c in "._-/" else "-" for c in plain)
     return marks + (f"-{gives}" if gives == "light_curve" or what == "obscore" else "") + (f"-{_digest(own)[:6]}" if own else "")
 
@@ -232,4 +243,4 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-__all__ = ["cone", "obscore", "sia2", "ssa", "tap"]
+__all__ = ["cone", "obscore", "sia1", "sia2", "ssa", "tap"]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from astrofuse_lab.errors import ArchiveError, InputError
 from astrofuse_lab.modalities import Modality, TableRow
 from astrofuse_lab.positions import within
-from astrofuse_lab.surveys import formats, transport
+from astrofuse_lab.surveys import formats, transport, uws
 from astrofuse_lab.surveys.archive import Archive
 from astrofuse_lab.surveys.survey import Ask, Raw, now, provenance_of
 from astrofuse_lab.targets import Target, Targets
@@ -81,6 +81,8 @@ class TapTable(Archive):
         (mas per year), and what to order by, so that the choice is a fair one.
     where : str
         A further ADQL condition on the catalogue, whose alias is ``c``.
+    asynchronous : bool, optional
+        Whether queries are jobs (``/async``); None: those are which take the service too long to answer at once.
     """
 
     _: KW_ONLY
@@ -100,6 +102,7 @@ class TapTable(Archive):
     motion: tuple[str, str] | None = None
     order: str = ""
     where: str = ""
+    asynchronous: bool | None = False
     units: dict[str, str] = field(init=False)
     roles: dict[str, str] = field(init=False)
 
@@ -174,7 +177,21 @@ class TapTable(Archive):
             response: Response = TAPQuery(url, adql, maxrec=self.maxrec, uploads=uploads, session=session).submit()
             return response
 
-        content, _, _ = transport.through(self, send, target=target)
+        if self.asynchronous:
+            return self._said(uws.run(self, adql, upload, maxrec=self.maxrec, target=target), target)
+        try:
+            return self._said(transport.through(self, send, target=target)[0], target)
+        except ArchiveError as error:
+            if self.asynchronous is not None or not uws.too_slow(error):
+                raise
+            slow = error
+        try:
+            return self._said(uws.run(self, adql, upload, maxrec=self.maxrec, target=target), target)
+        except ArchiveError as error:
+            raise slow if uws.no_jobs(error) else error from None
+
+    def _said(self, content: bytes, target: str | None) -> bytes:
+        """The answer, unless it is an error."""
         if formats.votable_status(content) == "ERROR":
             raise ArchiveError(self.name, transport.words(content), target)
         return content
@@ -227,12 +244,13 @@ class TapTable(Archive):
             asked = np.array([raw.extra["ra"], raw.extra["dec"]], dtype=float)
             if asked.shape != (2, len(raw.target_ids)):
                 raise ValueError(f"{asked.shape} positions of {len(raw.target_ids)} targets")
-        radius = float(raw.extra["radius"])  # type: ignore[arg-type]
+        radius, numbers = float(raw.extra["radius"]), None  # type: ignore[arg-type]
         for number, target in enumerate(raw.target_ids):
             own = np.flatnonzero(place == number) if self.uploads else np.arange(len(table))
             order, distance = within(asked[0, number], asked[1, number], ra[own], dec[own], radius)
             if len(order) > 1:  # a row that is sent twice is one source
-                once = sorted(np.unique([repr(tuple(table[int(i)])) for i in own[order]], return_index=True)[1])
+                numbers = row_numbers(table) if numbers is None else numbers
+                once = np.sort(np.unique(numbers[own[order]], return_index=True)[1])
                 order, distance = order[once], distance[once]
             if len(order):
                 yield target, own[order], distance
@@ -291,6 +309,20 @@ def quoted(name: str) -> str:
     if name.startswith('"') or (PLAIN_NAME.match(name) and name.lower() not in RESERVED):
         return name
     return '"' + name.replace('"', '""') + '"'
+
+
+def row_numbers(table: "Table") -> NDArray[np.int64]:
+    """A number for each row, the same for rows that are the same in all columns, what is missing and NaN included."""
+    numbers = np.zeros(len(table), dtype=np.int64)
+    for name in table.colnames:
+        cells = np.ma.asarray(table[name])
+        plain = cells.ndim == 1 and cells.dtype.kind in "biufcSUM"
+        values = cells.data if plain else np.array([repr(cell) for cell in cells])
+        code = np.unique(values, return_inverse=True)[1].reshape(-1) + 1
+        if plain:
+            code = np.where(np.ma.getmaskarray(cells), 0, code)
+        numbers = np.unique(numbers * (len(table) + 1) + code, return_inverse=True)[1].reshape(-1)  # small again, so that the next column fits
+    return numbers
 
 
 def _width(dec: float, radius: float) -> float:

@@ -128,7 +128,7 @@ class VoTap(VoCatalogue):
         Unit of the positions; empty: as the service says.
     uploads : bool, optional
         None: as the service says in its capabilities.
-    geometry, where, maxrec
+    geometry, where, maxrec, asynchronous
         As in `TapTable`.
     """
 
@@ -141,6 +141,7 @@ class VoTap(VoCatalogue):
     geometry: str = "contains"
     where: str = ""
     maxrec: int = 100_000
+    asynchronous: bool | None = False
     _known: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     _lock: Any = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
@@ -239,6 +240,7 @@ class VoTap(VoCatalogue):
             name=self.name, url=self.url, mirrors=self.mirrors, citation=self.citation, licence=self.licence, release=self.release, timeout=self.timeout,
             table=self.table, columns=dict.fromkeys(layout["columns"], ("", "input")), ra=layout["ra"], dec=layout["dec"], angle=layout["angle"],
             uploads=bool(layout["uploads"]), epoch=self.epoch, id_column=self.id_column, geometry=self.geometry, where=self.where, maxrec=self.maxrec,
+            asynchronous=self.asynchronous and bool(layout["columns"]),  # questions about the table itself are short
         )  # fmt: skip
 
 

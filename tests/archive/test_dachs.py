@@ -15,6 +15,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import astrofuse_lab as af
+from astrofuse_lab.errors import ArchiveError
 from astrofuse_lab.surveys.survey import Ask
 from astrofuse_lab.targets import Target, Targets
 
@@ -71,6 +72,14 @@ def test_rows_by_tap(server, sky, uploads):
         assert row.units["mag_g"] == "mag" and row.units["half_light_radius"] == "arcsec"
         assert row.roles["object_id"] == "id" and row.roles["redshift"] == "target" and row.roles["ra"] == row.roles["label"] == "other" and "mag_g" not in row.roles
     assert survey.layout()["uploads"] is (uploads is None)
+
+
+def test_rows_by_tap_as_a_job(server, sky):
+    survey = af.surveys.tap(f"{server.url}/tap", table="practice.main", asynchronous=True)
+    for target, was, row in both(sky, survey, "table"):
+        assert row.values["object_id"] == target.object_id and {k: row.values["field_group" if k == "group" else k] for k in was.values} == dict(was.values)
+    with pytest.raises(ArchiveError, match="nosuch"):
+        survey._table(survey.layout()).run("SELECT nosuch FROM practice.main")
 
 
 def test_rows_by_cone_search(server, sky):
