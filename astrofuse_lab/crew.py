@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from astrofuse_lab.cache import Answers
 from astrofuse_lab.errors import ArchiveError, InputError, MissingExtraError, StorageError, TargetError
-from astrofuse_lab.found import Ledger
+from astrofuse_lab.found import Fresh, Ledger, size_of
+from astrofuse_lab.modalities import Modality
 from astrofuse_lab.queues import THREADS as THREADS
 from astrofuse_lab.queues import Gate, Job, Line, gate, host_of, threads_of
 from astrofuse_lab.surveys import health, sessions
@@ -56,6 +57,14 @@ class Pace:
     closed: str = ""
 
 
+class Holds(NamedTuple):
+    """What one answer holds: the targets that came back and, where there is room for them, the products and how many bytes they take."""
+
+    found: set[str]
+    products: dict[str, Modality]
+    size: int
+
+
 class UnreadError(Exception):
     """Answers (the argument, a list of bytes) came that could not be read; asking again may bring better ones."""
 
@@ -74,10 +83,12 @@ class Crew:
     answers : Answers
     until : float, optional
         Moment of `time.monotonic` after which nobody waits.
+    fresh : Fresh, optional
+        Where products that were read wait to be asked for.
     """
 
-    def __init__(self, targets: Targets, ledgers: Mapping[str, Ledger], answers: Answers, until: float | None = None) -> None:
-        self.targets, self.ledgers, self.answers, self.until = targets, ledgers, answers, until
+    def __init__(self, targets: Targets, ledgers: Mapping[str, Ledger], answers: Answers, until: float | None = None, fresh: Fresh | None = None) -> None:
+        self.targets, self.ledgers, self.answers, self.until, self.fresh = targets, ledgers, answers, until, fresh or Fresh(0)
         self.events: queue.SimpleQueue[Event | StorageError | InputError] = queue.SimpleQueue()
         self.closed = threading.Event()
         self._ids = targets.ids
@@ -214,7 +225,7 @@ class Crew:
         for raw in book.survey.query(self.targets.select(job.left), book.ask):
             here = {i: job.left.pop(i) for i in raw.target_ids if i in job.left}
             try:
-                found = [object_id for object_id, _ in book.survey.read(raw)]
+                holds = self._read(book, raw)
             except Exception as error:  # an unreadable answer fails its own targets only
                 digest, job.said = raw.digest(), _words(error)
                 job.unread[digest] += 1
@@ -224,7 +235,7 @@ class Crew:
                     again.update(here)
                     bad.append(raw.content)
                 continue
-            self._keep(job.survey, raw, here, set(found))
+            self._keep(job.survey, raw, here, holds)
             if self.closed.is_set():
                 job.left.clear()
                 return
@@ -234,9 +245,22 @@ class Crew:
             raise UnreadError(bad)
         job.left.clear()
 
-    def _keep(self, name: str, raw: Raw, here: Mapping[str, int], found: set[str]) -> None:
+    def _read(self, book: Ledger, raw: Raw) -> Holds:
+        """What an answer holds."""
+        found, products, size = set[str](), dict[str, Modality](), 0
+        for object_id, product in book.survey.read(raw):
+            found.add(object_id)
+            if size <= self.fresh.room:
+                size += size_of(product)
+                products[object_id] = product
+        return Holds(found, products, size) if size <= self.fresh.room else Holds(found, {}, 0)
+
+    def _keep(self, name: str, raw: Raw, here: Mapping[str, int], holds: Holds) -> None:
+        found, products, size = holds
         book, own = self.ledgers[name], len(raw.target_ids) == 1
         path = self.answers.keep(book.survey, book.ask, self.targets.select(raw.target_ids), raw, found)
+        if products:
+            self.fresh.put(name, path, products, size)
         health.count(name, targets=len(here))
         for state in ("found", "empty"):
             rows = tuple(row for object_id, row in here.items() if (object_id in found) == (state == "found"))

@@ -138,7 +138,7 @@ def _gather(targets: Targets, ledgers: Mapping[str, Ledger], terms: Terms) -> Fo
         for book in ledgers.values():
             _recall(targets, book, answers, terms)
     report = Reporter(ledgers, terms.progress, terms.on_progress)
-    crew = Crew(targets, ledgers, answers, terms.until)
+    crew = Crew(targets, ledgers, answers, terms.until, found.fresh)
     try:
         if terms.mode != "offline" and any(book.counts()["pending"] for book in ledgers.values()) and not terms.over():
             answers.check_writable()

@@ -5,6 +5,7 @@ import threading
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 STATES = ("found", "empty", "failed", "pending")
 PENDING = STATES.index("pending")
 ANSWERS_IN_MEMORY = 8
+FRESH = 32 * 1024**2
+"""Bytes of products that stay in memory from the fetch until they are asked for."""
 
 
 OWN = -2  # in place of a path: the answer is about this target alone, so that its path follows from the target
@@ -131,10 +134,48 @@ class Ledger:
         return sum(self._stale)
 
 
+class Fresh:
+    """Products as the fetch read them, kept until they are first asked for, so that they need not be read again.
+
+    They fill at most `FRESH` bytes: what comes when that is full is left to be read from the cache, so that memory stays flat.
+    """
+
+    def __init__(self, most: int = FRESH) -> None:
+        self._room = most
+        self._kept: dict[tuple[str, str], tuple[dict[str, Modality], int]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def room(self) -> int:
+        """Bytes left."""
+        return self._room
+
+    def put(self, survey: str, path: str, products: dict[str, Modality], size: int) -> None:
+        """Keep what one answer holds, if there is room; `size` as `size_of` says."""
+        with self._lock:
+            self._room += self._kept.pop((survey, path), ({}, 0))[1]
+            if size <= self._room:
+                self._kept[survey, path] = products, size
+                self._room -= size
+
+    def take(self, survey: str, path: str) -> dict[str, Modality] | None:
+        """What one answer holds, given out once."""
+        with self._lock:
+            products, size = self._kept.pop((survey, path), (None, 0))
+            self._room += size
+            return products
+
+
+def size_of(product: Modality) -> int:
+    """Bytes that a product takes, roughly."""
+    values = (getattr(product, field.name) for field in fields(product))
+    return 500 + sum(int(v.nbytes) if isinstance(v, np.ndarray) else len(v) * (100 if isinstance(v, Mapping) else 1) if isinstance(v, Mapping | str) else 0 for v in values)
+
+
 class Found:
     """The outcome of `fetch`. Partial results are results.
 
-    Products are read from the cached answers when asked for, so that memory stays flat however much was fetched.
+    Products are read from the cached answers when asked for, so that memory stays flat however much was fetched; the first ones fetched wait in memory (`Fresh`).
 
     Attributes
     ----------
@@ -151,6 +192,7 @@ class Found:
         self._row = {object_id: i for i, object_id in enumerate(targets.ids)}
         self._read: OrderedDict[tuple[str, str], dict[str, Modality]] = OrderedDict()
         self._lock = threading.Lock()
+        self.fresh = Fresh()
 
     @property
     def status(self) -> "Table":
@@ -269,7 +311,9 @@ class Found:
             if key in self._read:
                 self._read.move_to_end(key)
                 return self._read[key]
-        products = dict(book.survey.read(self._answers.load(path)))
+        products = self.fresh.take(*key)
+        if products is None:
+            products = dict(book.survey.read(self._answers.load(path)))
         with self._lock:
             self._read[key] = products
             while len(self._read) > ANSWERS_IN_MEMORY:

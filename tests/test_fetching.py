@@ -19,13 +19,15 @@ import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.time import Time
+from hypothesis import given
+from hypothesis import strategies as st
 from loopback import Archive, replying
 
 import astrofuse_lab as af
 from astrofuse_lab import crew, storage, surveys
 from astrofuse_lab.errors import ArchiveError, InputError, StorageError, TargetError, UnknownNameError
 from astrofuse_lab.fetching import fetch
-from astrofuse_lab.found import ANSWERS_IN_MEMORY
+from astrofuse_lab.found import ANSWERS_IN_MEMORY, Fresh
 from astrofuse_lab.modalities import Image, Text
 from astrofuse_lab.surveys import hips_cutouts
 from astrofuse_lab.surveys.gaia import gaia_table
@@ -467,8 +469,9 @@ def test_an_answer_altered_on_disk_is_fetched_again(toy):
     assert toy.asked.total() == 24
 
 
-def test_memory_stays_flat(offer):
+def test_memory_stays_flat(offer, monkeypatch):
     big = offer(Notes(name="toy/big", batch=1, size=500_000))
+    monkeypatch.setattr(Fresh.__init__, "__defaults__", (4 * big.size,))
     targets = Targets(Target(f"b{i}", float(i), 1.0) for i in range(60))
     tracemalloc.start()
     try:
@@ -477,7 +480,39 @@ def test_memory_stays_flat(offer):
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < (ANSWERS_IN_MEMORY + 3 * crew.THREADS) * 2.5 * big.size  # 60 products are 30 MB
+    assert peak < (4 + ANSWERS_IN_MEMORY + 3 * crew.THREADS) * 2.5 * big.size  # 60 products are 30 MB
+
+
+def test_products_just_fetched_are_read_once_and_others_from_the_cache(offer, monkeypatch):
+    """The first products that fit wait in memory, each until it is asked for; those of later answers, and of a second fetch, are read from the cache."""
+    offer(Notes(name="toy/read", batch=1, size=1000))
+    reads = Counter()
+    read = Notes.read
+    monkeypatch.setattr(Notes, "read", lambda self, raw: reads.update(raw.target_ids) or read(self, raw))
+    monkeypatch.setattr(Fresh.__init__, "__defaults__", (10 * 2000,))
+    targets = Targets(Target(f"b{i}", float(i), 1.0) for i in range(30))
+    found = fetch(targets, "toy/read", progress=False)
+    first = dict(found.products("toy/read"))
+    assert len(first) == 30 and 10 <= sum(n == 1 for n in reads.values()) < 20 and max(reads.values()) == 2
+    assert found.fresh.room == 20_000  # all were given out
+    assert {i: p.text for i, p in found.products("toy/read")} == {i: p.text for i, p in first.items()}
+    reads.clear()
+    again = fetch(targets, "toy/read", progress=False)
+    assert not reads and {i: p.text for i, p in again.products("toy/read")} == {i: p.text for i, p in first.items()} and sum(reads.values()) == 30
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcde"), st.integers(0, 60), st.booleans()), max_size=40))
+def test_what_waits_in_memory_never_takes_more_than_its_room(steps):
+    fresh, kept = Fresh(100), {}
+    for path, size, put in steps:
+        if put:
+            kept.pop(path, None)
+            fresh.put("s", path, {path: size}, size)
+            if size + sum(kept.values()) <= 100:
+                kept[path] = size
+        else:
+            assert fresh.take("s", path) == ({path: kept.pop(path)} if path in kept else None)
+        assert fresh.room == 100 - sum(kept.values()) >= 0
 
 
 # shown to people ---------------------------------------------------------------------------------

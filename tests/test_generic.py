@@ -16,7 +16,7 @@ from astrofuse_lab.errors import ArchiveError, InputError
 from astrofuse_lab.modalities import SPECTRUM_UNIT
 from astrofuse_lab.surveys import datalink, photometry
 from astrofuse_lab.surveys.survey import Ask, Raw, Survey
-from astrofuse_lab.surveys.tap_table import TapTable, quoted
+from astrofuse_lab.surveys.tap_table import TapTable, quoted, row_numbers
 from astrofuse_lab.targets import Target, Targets
 
 HERE, THERE = Target("here", 10.0, 5.0), Target("<b>there</b>", 200.0, -30.0)
@@ -148,6 +148,23 @@ def test_every_dialect_asks_for_the_circle(services, geometry, uploads):
 
 def test_names_that_adql_reserves_are_quoted():
     assert [quoted(n) for n in ("ra", "dec", "2MASS", "Size", 'a"b', '"kept"', "g-r")] == ["ra", "dec", '"2MASS"', '"Size"', '"a""b"', '"kept"', '"g-r"']
+
+
+def test_rows_that_are_the_same_have_one_number():
+    """Against the rows written out, with gaps, NaN, texts, truth values and cells of several values."""
+    from astropy.table import MaskedColumn
+
+    rng = np.random.default_rng(1)
+    n = 300
+    table = Table({
+        "a": rng.integers(0, 2, n), "b": MaskedColumn(rng.choice([1.0, 2.0, np.nan], n), mask=rng.uniform(size=n) < 0.3), "c": rng.choice(["x", "y", ""], n),
+        "d": np.array([None if v else "text" for v in rng.integers(0, 2, n)], dtype=object), "e": rng.integers(0, 2, n) > 0, "f": rng.integers(0, 2, (n, 2)),
+        "g": MaskedColumn(rng.choice(["p", "q"], n), mask=rng.uniform(size=n) < 0.3),
+    })  # fmt: skip
+    written = [repr(tuple(row)) for row in table]
+    numbers = row_numbers(table)
+    assert 100 < len(set(written)) == len(set(numbers)) == len({*zip(written, numbers, strict=True)}) < n
+    assert len(row_numbers(table[:0])) == 0
 
 
 # cone search ---------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ DER_SNR of Stoehr et al. 2008, ASP Conf. Ser. 394, 505 (https://www.stecf.org/so
 """
 
 import re
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,13 +80,31 @@ def vacuum(air: Array) -> Array:
     return np.where(air >= 2000.0, air * index, air)
 
 
+def air(wave: Array) -> Array:
+    """Wavelengths in air (Å) of vacuum wavelengths (Å), Morton 2000, equation 8, the IAU standard; unchanged below 2000 Å in vacuum."""
+    square = (1e4 / np.maximum(wave, 2000.0)) ** 2
+    index = 1 + 8.34254e-5 + 2.406147e-2 / (130 - square) + 1.5998e-4 / (38.9 - square)
+    return np.where(wave >= 2000.0, wave / index, wave)
+
+
 def unit_of(text: str) -> Any:
     """An astropy unit from what archives write; None where it is none that astropy knows."""
+    text = " ".join(text.strip().strip("'\"[]").split())
+    return None if not text or len(text) > 100 or re.search(r"\d{10}", text) else _unit_of(text)
+
+
+@cache
+def spectrum_unit() -> Any:
+    """`SPECTRUM_UNIT` as astropy has it."""
     from astropy import units as u
 
-    text = " ".join(text.strip().strip("'\"[]").split())
-    if not text or len(text) > 100 or re.search(r"\d{10}", text):
-        return None
+    return u.Unit(SPECTRUM_UNIT)
+
+
+@lru_cache(maxsize=512)  # a thousand files of one archive write the same few
+def _unit_of(text: str) -> Any:
+    from astropy import units as u
+
     scale = 1.0
     if power := POWER.match(text):
         scale, text = 10.0 ** int(power[1]), text[power.end() :]
@@ -134,7 +153,10 @@ def angstrom(pixels: Pixels) -> Array:
         unit = unit_of(said)
         if unit is None:
             raise ValueError(f"{said[:60]!r} is no unit of wavelength")
-        wave = np.asarray((wave * unit).to_value(u.AA, equivalencies=u.spectral()), dtype=np.float64)
+        try:
+            wave = np.asarray(unit.to(u.AA, wave), dtype=np.float64)
+        except u.UnitConversionError:  # a frequency or an energy
+            wave = np.asarray((wave * unit).to_value(u.AA, equivalencies=u.spectral()), dtype=np.float64)
     return vacuum(wave) if pixels.air else wave
 
 
@@ -146,7 +168,11 @@ def flux_factor(said: str, wave: Array) -> tuple[Array | float, str]:
     if unit is None:
         return 1.0, " ".join(said.split())[:60] or "relative"
     try:
-        return np.asarray(unit.to(u.Unit(SPECTRUM_UNIT), 1.0, equivalencies=u.spectral_density(wave * u.AA)) * np.ones(len(wave))), SPECTRUM_UNIT
+        return np.full(len(wave), unit.to(spectrum_unit())), SPECTRUM_UNIT
+    except (u.UnitConversionError, TypeError):
+        pass  # per frequency, perhaps
+    try:
+        return np.asarray(unit.to(spectrum_unit(), 1.0, equivalencies=u.spectral_density(wave * u.AA)) * np.ones(len(wave))), SPECTRUM_UNIT
     except (u.UnitConversionError, TypeError):
         return 1.0, unit.to_string() or "relative"
 
