@@ -1,7 +1,7 @@
 """Light curves: which epochs are kept, in which order, and their means in bins of time."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -117,14 +117,28 @@ def _good(curve: LightCurve) -> NDArray[np.bool_]:
 
 
 def _binned(rows: Rows, step: float, start: float | None) -> Rows:
-    """Means weighted by inverse variance per object, band and bin.
-
-    A bin with detections uses them alone; a bin of upper limits is an upper limit, as deep as the deepest.
-    """
+    """Means in bins of equal width."""
     begin = start if start is not None else float(np.floor(rows["time"].min()))
     slot = np.floor((rows["time"] - begin) / step)
     if slot.max() > MOST_BINS:
         raise AlignmentError(f"TimeGrid(step={step}) cuts {slot.max() * step:.6g} days into more than {MOST_BINS} bins; give a larger step.")
+    return means(rows, slot, begin)
+
+
+def means(rows: Rows, slot: Numbers, begin: float) -> Rows:
+    """Means weighted by inverse variance per object, band and bin.
+
+    A bin with detections uses them alone; a bin of upper limits is an upper limit, as deep as the deepest.
+
+    Parameters
+    ----------
+    rows : dict of array
+        Usable epochs: owner, time, flux, flux_err, band (integers), limit.
+    slot : array, (epoch,)
+        The bin of each.
+    begin : float
+        MJD from which times are averaged, close to them: they keep their digits.
+    """
     bins, inverse = np.unique(np.stack([rows["owner"], slot.astype(np.int64), rows["band"]], axis=1), axis=0, return_inverse=True)
     inverse, n = inverse.ravel(), len(bins)
     limit = np.bincount(inverse, weights=~rows["limit"], minlength=n) == 0
@@ -139,3 +153,32 @@ def _binned(rows: Rows, step: float, start: float | None) -> Rows:
         "owner": bins[:, 0], "time": when + begin, "flux": flux, "flux_err": 1 / np.sqrt(total), "band": bins[:, 2],
         "mask": np.ones(n, dtype=bool), "limit": limit,
     }  # fmt: skip
+
+
+def nightly(curve: LightCurve, longitude: float = 0.0) -> LightCurve:
+    """One epoch a band and night: the mean weighted by inverse variance (`means`).
+
+    Parameters
+    ----------
+    curve : LightCurve
+        Epochs that cannot be used are left out.
+    longitude : float
+        Of the telescope, deg east: a night runs from noon to noon of its mean solar time.
+
+    Raises
+    ------
+    AlignmentError
+        If no epoch can be used.
+    """
+    check(curve)
+    good = _good(curve)
+    names, band = np.unique(curve.band[good], return_inverse=True)
+    time, flux, error = (np.asarray(v, dtype=np.float64)[good] for v in (curve.time, curve.flux, curve.flux_err))
+    limit = np.zeros(len(time), dtype=bool) if curve.limit is None else curve.limit[good]
+    rows: Rows = {"owner": np.zeros(len(time), dtype=np.int64), "time": time, "flux": flux, "flux_err": error, "band": band.ravel().astype(np.int64), "limit": limit}
+    got = means(rows, np.floor(time + longitude / 360 - 0.5), float(np.floor(time.min())))
+    order = np.lexsort((got["band"], got["time"]))
+    return replace(
+        curve, time=got["time"][order], flux=got["flux"][order].astype(curve.flux.dtype), flux_err=got["flux_err"][order].astype(curve.flux_err.dtype),
+        band=names[got["band"][order]], mask=got["mask"][order], limit=None if curve.limit is None else got["limit"][order],
+    )  # fmt: skip
