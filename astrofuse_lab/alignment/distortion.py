@@ -5,7 +5,7 @@ themselves, as wcslib's users do.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -28,20 +28,29 @@ def sip_terms(header: Mapping[str, float | int | str]) -> NDArray[np.float64] | 
     AlignmentError
         If only one of the two polynomials is there, or a coefficient is no number.
     """
-    orders = [header.get("A_ORDER"), header.get("B_ORDER")]
-    if orders == [None, None]:
+    orders = {"A": header.get("A_ORDER"), "B": header.get("B_ORDER")}
+    if all(order is None for order in orders.values()):
         return None
-    if not all(isinstance(order, int) and 0 <= order <= 9 for order in orders):
-        raise AlignmentError(f"wcs has a SIP distortion of orders A {orders[0]!r} and B {orders[1]!r}; both have to be whole numbers, 0 to 9.")
-    terms = np.zeros((2, 10, 10))
+    if not all(isinstance(order, int) and 0 <= order <= 9 for order in orders.values()):
+        raise AlignmentError(f"wcs has a SIP distortion of orders A {orders['A']!r} and B {orders['B']!r}; both have to be whole numbers, 0 to 9.")
+    terms, most = np.zeros((2, 10, 10)), 0
     for key, value in header.items():
-        found = TERM.fullmatch(key)
-        if found and int(found[2]) + int(found[3]) <= orders["AB".index(found[1])]:  # type: ignore[operator]
-            terms["AB".index(found[1]), int(found[2]), int(found[3])] = float(value)
+        if key[:2] in ("A_", "B_") and (found := TERM.fullmatch(key)):
+            i, j, order = int(found[2]), int(found[3]), orders[found[1]]
+            if i + j <= order:  # type: ignore[operator]
+                terms[int(key[0] == "B"), i, j], most = float(value), max(most, i, j)
     if not np.isfinite(terms).all():
         raise AlignmentError("wcs has a SIP coefficient that is no finite number.")
-    most = int(np.max(np.nonzero(terms)[1:], initial=0)) + 1
-    return np.ascontiguousarray(terms[:, :most, :most])
+    return np.ascontiguousarray(terms[:, : most + 1, : most + 1])
+
+
+def stacked(terms: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Coefficients of several images, with zeros for the powers that others have: (image, 2, power, power)."""
+    most = max(one.shape[-1] for one in terms)
+    out = np.zeros((len(terms), 2, most, most))
+    for there, one in zip(out, terms, strict=True):
+        there[:, : one.shape[-1], : one.shape[-1]] = one
+    return out
 
 
 def undistorted(u: Tensor, v: Tensor, terms: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -59,12 +68,18 @@ def undistorted(u: Tensor, v: Tensor, terms: Tensor) -> tuple[Tensor, Tensor, Te
     jacobian : Tensor, (image, point, 2, 2)
         Derivatives of (fu, fv) by (u, v).
     """
-    power = torch.arange(terms.shape[-1], dtype=u.dtype, device=u.device)
-    pu, pv = (w[..., None] ** power for w in (u, v))
-    du, dv = (power * w[..., None] ** (power - 1).clamp_min(0) for w in (u, v))
-    moved = torch.einsum("npi,ncij,npj->cnp", pu, terms, pv)
-    by_u, by_v = torch.einsum("npi,ncij,npj->npc", du, terms, pv), torch.einsum("npi,ncij,npj->npc", pu, terms, dv)
-    return u + moved[0], v + moved[1], torch.stack([by_u, by_v], -1) + torch.eye(2, dtype=u.dtype, device=u.device)
+    order = torch.arange(1.0, terms.shape[-1], dtype=u.dtype, device=u.device)
+    (pu, du), (pv, dv) = (_powers(w, order) for w in (u, v))
+    along, across = (p[:, None] @ terms for p in (pu, du))  # (image, 2, point, power)
+    moved, by_u, by_v = (along * pv[:, None]).sum(-1), (across * pv[:, None]).sum(-1), (along * dv[:, None]).sum(-1)
+    jacobian = torch.stack([by_u, by_v], -1).transpose(1, 2) + torch.eye(2, dtype=u.dtype, device=u.device)
+    return u + moved[:, 0], v + moved[:, 1], jacobian
+
+
+def _powers(w: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
+    """1, w, w^2, ... and their derivatives: (image, point, power)."""
+    power = torch.cat([torch.ones_like(w)[..., None], w[..., None].expand(*w.shape, len(order))], -1).cumprod(-1)
+    return power, torch.cat([torch.zeros_like(w)[..., None], power[..., :-1] * order], -1)
 
 
 def distorted(fu: Tensor, fv: Tensor, terms: Tensor) -> tuple[Tensor, Tensor]:

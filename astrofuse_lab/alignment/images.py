@@ -1,7 +1,8 @@
 """Images onto one pixel grid: flux, mask and inverse variance together."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,9 @@ from astrofuse_lab.errors import AlignmentError, InputError
 from astrofuse_lab.modalities import Image
 
 METHODS = ("exact", "bilinear")
-BATCH = 8  # images at once: more do not fit the processor's cache
+BATCH = 64  # images at once
+ON_DEVICE = 8  # images at once as tensors, whose windows are many times as large
+LEAST = 4  # images that are worth a thread of their own
 MOST_SAMPLES = 16  # along a side of an output pixel
 TOUCHED = 1e-6  # an output pixel is bad once bad input has more than this share of its weight
 BRIGHTNESS = re.compile(r"/\s*\(?[^/]*\b(arcsec|arcmin|deg|sr|rad|pixel_angle)|\b(arcsec|arcmin|deg|sr|rad)\s*(\^|\*\*)?\s*\(?-")
@@ -75,10 +78,13 @@ def resample(images: Sequence[Image], grid: PixelGrid, ra: Any, dec: Any, method
     _countable(images[0].unit)
     lon, lat = (np.broadcast_to(np.asarray(v, dtype=np.float64), (len(images),)) for v in (ra, dec))
     chosen = method or ("bilinear" if per_solid_angle(images[0].unit) else "exact")
-    parts = [_batch(images[b : b + BATCH], grid, lon[b : b + BATCH], lat[b : b + BATCH], chosen, device) for b in range(0, len(images), BATCH)]
-    flux, mask, ivar = (None if any(one is None for one in p) else np.concatenate(p) for p in zip(*parts, strict=True))
-    assert flux is not None and mask is not None
-    return Resampled(flux, mask, ivar)
+    out = _empty(images, grid)
+    each = BATCH if device == "cpu" else ON_DEVICE
+    for b in range(0, len(images), each):
+        part = slice(b, b + each)
+        there = Resampled(out.flux[part], out.mask[part], None if out.ivar is None else out.ivar[part])
+        (_on_processor if device == "cpu" else _on_device)(images[part], grid, lon[part], lat[part], chosen, device, there)
+    return out
 
 
 def check(image: Image) -> None:
@@ -110,48 +116,112 @@ def per_solid_angle(unit: str) -> bool:
     return bool(BRIGHTNESS.search(unit))
 
 
-def _batch(images: Sequence[Image], grid: PixelGrid, ra: Floats, dec: Floats, method: str, device: str) -> tuple[Any, Any, Any]:
+def _empty(images: Sequence[Image], grid: PixelGrid) -> Resampled:
+    shape = (len(images), images[0].flux.shape[0], grid.size, grid.size)
+    ivar = np.zeros(shape, np.float32) if all(i.ivar is not None for i in images) else None
+    return Resampled(np.zeros(shape, np.float32), np.zeros(shape, np.bool_), ivar)
+
+
+def _samples(images: Sequence[Image], grid: PixelGrid) -> int:
+    """Bilinear samples along a side of an output pixel."""
+    return int(np.clip(np.ceil(grid.scale / min(i.scale for i in images) - 1e-6), 1, MOST_SAMPLES))
+
+
+def _inner(grid: PixelGrid, k: int) -> Floats:
+    """Offsets of k samples to a pixel from the centre of the grid, output pixels."""
+    return np.asarray((np.arange(k * grid.size) + 0.5) / k - grid.size / 2, dtype=np.float64)
+
+
+def _corners(grid: PixelGrid) -> Floats:
+    return np.asarray(np.arange(grid.size + 1) - grid.size / 2, dtype=np.float64)
+
+
+def _area(x: Tensor, y: Tensor) -> Tensor:
+    """Input pixels to an output pixel, from its corners: (image, y, x)."""
+    # half the cross product of the diagonals of each pixel
+    ux, uy = (v[:, 1:, 1:] - v[:, :-1, :-1] for v in (x, y))
+    vx, vy = (v[:, 1:, :-1] - v[:, :-1, 1:] for v in (x, y))
+    return ((ux * vy - uy * vx).abs() / 2).nan_to_num()
+
+
+def _on_processor(images: Sequence[Image], grid: PixelGrid, ra: Floats, dec: Floats, method: str, device: str, out: Resampled) -> None:
+    """Fill `out` by compiled loops, the images shared among threads."""
+    from astrofuse_lab.alignment.compiled import resampled
+
+    headers, brightness = [i.wcs for i in images], per_solid_angle(images[0].unit)
+    k = 0 if method == "exact" else _samples(images, grid)
+    x, y = (v.numpy() for v in pixel_map(headers, grid, ra, dec, _inner(grid, k) if k else _corners(grid)))
+    area = np.zeros((len(images), 0, 0)) if brightness or not k else _area(*pixel_map(headers, grid, ra, dec, _corners(grid))).numpy()
+    shape = (len(images), *images[0].flux.shape)
+    flux, good = np.empty(shape, np.float32), np.empty(shape, np.bool_)
+    variance = np.empty(shape if out.ivar is not None else (len(images), 0, 0, 0), np.float32)
+    ivar = out.ivar if out.ivar is not None else np.zeros((len(images), 0, 0, 0), np.float32)
+
+    def work(start: int, stop: int) -> None:
+        for i in range(start, stop):
+            with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is bad
+                flux[i] = images[i].flux
+            np.isfinite(flux[i], out=good[i])
+            good[i] &= images[i].mask
+            if variance.size:
+                _variance(np.asarray(images[i].ivar), good[i], variance[i])
+                variance[i][~good[i]] = 0
+            if not good[i].all():
+                flux[i][~good[i]] = 0
+        resampled(start, stop, x, y, k, not k and brightness, area, flux, good, variance, out.flux, out.mask, ivar)
+
+    shared(work, len(images))
+
+
+def _variance(ivar: Any, good: NDArray[np.bool_], out: NDArray[np.float32]) -> None:
+    """One over `ivar`; where there is none, `good` becomes False."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        out[...] = 1 / np.asarray(ivar, dtype=np.float64)
+    good &= np.isfinite(out) & (out > 0)
+
+
+def shared(work: Callable[[int, int], None], n: int) -> None:
+    """Call ``work(start, stop)`` for parts of `n` images, on as many threads as torch is allowed."""
+    threads = min(torch.get_num_threads(), n // LEAST)
+    if threads < 2:
+        return work(0, n)
+    edges = np.linspace(0, n, threads + 1).astype(int).tolist()
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(work, edges[:-1], edges[1:]):
+            pass
+    return None
+
+
+def _on_device(images: Sequence[Image], grid: PixelGrid, ra: Floats, dec: Floats, method: str, device: str, out: Resampled) -> None:
+    """Fill `out` by tensors: weights of windows of input pixels, then sums over them."""
     good = np.stack([i.mask & np.isfinite(i.flux) for i in images])
-    has_ivar = all(i.ivar is not None for i in images)
-    if has_ivar:
-        ivar = np.stack([np.asarray(i.ivar) for i in images])
-        good &= np.isfinite(ivar) & (ivar > 0)
+    if out.ivar is not None:
+        variance = np.zeros(good.shape, np.float32)
+        for i, image in enumerate(images):
+            _variance(image.ivar, good[i], variance[i])
     weights = _weights(images, grid, ra, dec, method, device)
     area = weights.value.sum(-1)
-    bad = _gather(_planes(~good, device), weights.place, weights.value)
-    mask = weights.whole[:, None] & (bad <= TOUCHED * area[:, None])
-    scale = _flux_scale(images, grid, ra, dec, method, device)
-    flux = torch.where(mask, _gather(_planes(np.where(good, np.stack([i.flux for i in images]), 0.0), device), weights.place, weights.value) * scale, 0.0)
-    shape = (len(images), good.shape[1], grid.size, grid.size)
-    out_ivar = None
-    if has_ivar:
-        variance = _planes(np.where(good, 1 / np.where(good, ivar, 1.0), 0.0), device)
-        spread = _gather(variance, weights.place, weights.value**2) * scale**2
-        out_ivar = torch.where(mask & (spread > 0), 1 / spread.clamp_min(1e-300), 0.0).float().cpu().numpy().reshape(shape)
-    return flux.float().cpu().numpy().reshape(shape), mask.cpu().numpy().reshape(shape), out_ivar
+    mask = weights.whole[:, None] & (_gather(_planes(~good, device), weights.place, weights.value) <= TOUCHED * area[:, None])
+    scale = torch.ones(1, 1, 1, dtype=torch.float64, device=device)
+    if method != "exact" and not per_solid_angle(images[0].unit):
+        scale = _area(*pixel_map([i.wcs for i in images], grid, ra, dec, _corners(grid), device)).flatten(1)[:, None]
+    planes = _planes(np.where(good, np.stack([i.flux for i in images]), 0.0), device)
+    flux = torch.where(mask, _gather(planes, weights.place, weights.value) * scale, 0.0)
+    out.flux[...], out.mask[...] = (v.cpu().numpy().reshape(out.flux.shape) for v in (flux.float(), mask))
+    if out.ivar is not None:
+        spread = _gather(_planes(np.where(good, variance, 0.0), device), weights.place, weights.value**2) * scale**2
+        out.ivar[...] = torch.where(mask & (spread > 0), 1 / spread.clamp_min(1e-300), 0.0).float().cpu().numpy().reshape(out.flux.shape)
 
 
 def _weights(images: Sequence[Image], grid: PixelGrid, ra: Floats, dec: Floats, method: str, device: str) -> Weights:
     headers, shape = [i.wcs for i in images], (images[0].flux.shape[1], images[0].flux.shape[2])
-    if method == "exact":
-        weights = overlaps(*pixel_map(headers, grid, ra, dec, np.arange(grid.size + 1) - grid.size / 2, device), shape)
-        if not per_solid_angle(images[0].unit):
-            return weights
-        return weights._replace(value=weights.value / weights.value.sum(-1, keepdim=True).clamp_min(1e-12))
-    k = int(np.clip(np.ceil(grid.scale / min(i.scale for i in images) - 1e-6), 1, MOST_SAMPLES))
-    step = (np.arange(k * grid.size) + 0.5) / k - grid.size / 2
-    return bilinear(*pixel_map(headers, grid, ra, dec, step, device), k, shape)
-
-
-def _flux_scale(images: Sequence[Image], grid: PixelGrid, ra: Floats, dec: Floats, method: str, device: str) -> Tensor:
-    """Input pixels to an output pixel, for interpolated flux per pixel: (image, 1, out); else one."""
-    if method == "exact" or per_solid_angle(images[0].unit):
-        return torch.ones(1, 1, 1, dtype=torch.float64, device=device)
-    x, y = pixel_map([i.wcs for i in images], grid, ra, dec, np.arange(grid.size + 1) - grid.size / 2, device)
-    # half the cross product of the diagonals of each pixel
-    ux, uy = (v[:, 1:, 1:] - v[:, :-1, :-1] for v in (x, y))
-    vx, vy = (v[:, 1:, :-1] - v[:, :-1, 1:] for v in (x, y))
-    return ((ux * vy - uy * vx).abs() / 2).flatten(1)[:, None].nan_to_num()
+    if method != "exact":
+        k = _samples(images, grid)
+        return bilinear(*pixel_map(headers, grid, ra, dec, _inner(grid, k), device), k, shape)
+    weights = overlaps(*pixel_map(headers, grid, ra, dec, _corners(grid), device), shape)
+    if not per_solid_angle(images[0].unit):
+        return weights
+    return weights._replace(value=weights.value / weights.value.sum(-1, keepdim=True).clamp_min(1e-12))
 
 
 def _planes(array: NDArray[Any], device: str) -> Tensor:

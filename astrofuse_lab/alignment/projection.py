@@ -6,6 +6,7 @@ polynomial through Chebyshev nodes wherever that is as good as the map itself.
 """
 
 import functools
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import NDArray
 from torch import Tensor
 
-from astrofuse_lab.alignment.distortion import distorted, has_inverse, sip_terms
+from astrofuse_lab.alignment.distortion import distorted, has_inverse, sip_terms, stacked
 from astrofuse_lab.alignment.grids import PixelGrid
 from astrofuse_lab.errors import AlignmentError
 
@@ -24,9 +25,10 @@ Wcs = Mapping[str, float | int | str]
 Floats = NDArray[np.float64]
 ZENITHAL = ("TAN", "SIN", "STG", "ARC", "ZEA")
 FRAMES = {("RA--", "DEC-"): "equatorial", ("GLON", "GLAT"): "galactic"}
-NODES = 8  # along either side
-BETWEEN = np.array([-0.93, -0.61, -0.11, 0.37, 0.83])  # where the polynomial is compared with the map
+NODES = 6  # along either side
+BETWEEN = np.array([-0.95, -0.43, 0.11, 0.71])  # where the polynomial is compared with the map
 SMOOTH = 1e-7  # pixels
+ITSELF = np.eye(3)
 
 
 class Closed(NamedTuple):
@@ -40,15 +42,18 @@ class Closed(NamedTuple):
         Reference pixel, counted from 0.
     inverse : array, (2, 2)
         Pixels per degree.
-    axes : array, (3, 3)
-        Unit vectors of the native system, ICRS: along x, along y, and towards the reference point.
+    place : tuple of float
+        Reference point in the frame of the header, and LONPOLE, rad.
+    frame : array, (3, 3)
+        Rotation from ICRS to that frame.
     sip : array, (2, power, power), or None
     """
 
     projection: str
     crpix: Floats
     inverse: Floats
-    axes: Floats
+    place: tuple[float, float, float]
+    frame: Floats
     sip: Floats | None
 
 
@@ -78,14 +83,14 @@ def pixel_map(headers: Sequence[Wcs], grid: PixelGrid, ra: Floats, dec: Floats, 
         If a header is no celestial WCS.
     """
     forms = [closed_form(header) for header in headers]
-    step = np.asarray(step, dtype=np.float64)
-    if len(step) <= NODES + len(BETWEEN):
-        return _mapped(headers, forms, grid, ra, dec, step, device)
-    middle, half = (step[0] + step[-1]) / 2, (step[-1] - step[0]) / 2
+    at = np.asarray(step, dtype=np.float64)
+    if len(at) <= NODES + len(BETWEEN):
+        return _mapped(headers, forms, grid, ra, dec, at, device)
+    middle, half = (at[0] + at[-1]) / 2, (at[-1] - at[0]) / 2
     nodes = -np.cos(np.pi * np.arange(NODES) / (NODES - 1))
     x, y = _mapped(headers, forms, grid, ra, dec, middle + half * np.concatenate([nodes, BETWEEN]), device)
     to_values = np.linalg.inv(chebvander(nodes, NODES - 1))
-    here, between = (torch.from_numpy(chebvander(at, NODES - 1) @ to_values).to(device) for at in ((step - middle) / half, BETWEEN))
+    here, between = (torch.from_numpy(chebvander(t, NODES - 1) @ to_values).to(device) for t in ((at - middle) / half, BETWEEN))
     fields, smooth = [], torch.ones(len(headers), dtype=torch.bool, device=device)
     for exact in (x, y):
         known = exact[:, :NODES, :NODES]
@@ -93,7 +98,7 @@ def pixel_map(headers: Sequence[Wcs], grid: PixelGrid, ra: Floats, dec: Floats, 
         fields.append(here @ known @ here.T)
     rough = torch.nonzero(~smooth).flatten().tolist()
     if rough:
-        again = _mapped([headers[i] for i in rough], [forms[i] for i in rough], grid, ra[rough], dec[rough], step, device)
+        again = _mapped([headers[i] for i in rough], [forms[i] for i in rough], grid, ra[rough], dec[rough], at, device)
         for field, exact in zip(fields, again, strict=True):
             field[rough] = exact
     return fields[0], fields[1]
@@ -124,20 +129,19 @@ def closed_form(header: Wcs) -> Closed | None:
         return None
     value = {key: float(v) for key, v in header.items() if isinstance(v, int | float)}
     if any(key in value for key in ("CD1_1", "CD1_2", "CD2_1", "CD2_2")):
-        cd = np.array([[value.get(f"CD{i}_{j}", 0.0) for j in (1, 2)] for i in (1, 2)])
+        a, b, c, d = (value.get(key, 0.0) for key in ("CD1_1", "CD1_2", "CD2_1", "CD2_2"))
     else:
-        pc = np.array([[value.get(f"PC{i}_{j}", float(i == j)) for j in (1, 2)] for i in (1, 2)])
-        cd = np.array([[value.get("CDELT1", 1.0)], [value.get("CDELT2", 1.0)]]) * pc
-    lon, lat = np.radians([value["CRVAL1"], value.get("CRVAL2", np.nan)])
-    det = cd[0, 0] * cd[1, 1] - cd[0, 1] * cd[1, 0]
-    if not (np.isfinite(lon + lat) and 0 < abs(det) < np.inf):
-        raise AlignmentError(f"wcs is no projection and has no inverse: CRVAL {value['CRVAL1']}, {value.get('CRVAL2')}, matrix {cd.tolist()} deg per pixel.")
+        by, also = value.get("CDELT1", 1.0), value.get("CDELT2", 1.0)
+        a, b, c, d = by * value.get("PC1_1", 1.0), by * value.get("PC1_2", 0.0), also * value.get("PC2_1", 0.0), also * value.get("PC2_2", 1.0)
+    lon, lat, det = math.radians(value["CRVAL1"]), math.radians(value.get("CRVAL2", math.nan)), a * d - b * c
+    if not (math.isfinite(lon + lat) and 0 < abs(det) < math.inf):
+        raise AlignmentError(f"wcs is no projection and has no inverse: CRVAL {value['CRVAL1']}, {value.get('CRVAL2')}, matrix {[[a, b], [c, d]]} deg per pixel.")
     frame = _frame(header, str(kind))
-    if frame is None or abs(lat) >= np.pi / 2:  # at the pole the default of LONPOLE is another
+    if frame is None or abs(lat) >= math.pi / 2:  # at the pole the default of LONPOLE is another
         return None
-    inverse = np.array([[cd[1, 1], -cd[0, 1]], [-cd[1, 0], cd[0, 0]]]) / det
+    inverse = np.array([[d / det, -b / det], [-c / det, a / det]])
     crpix = np.array([value.get("CRPIX1", 0.0) - 1, value.get("CRPIX2", 0.0) - 1])
-    return Closed(first[5:8], crpix, inverse, _native(lon, lat, value.get("LONPOLE", 180.0)) @ frame, sip_terms(header))
+    return Closed(first[5:8], crpix, inverse, (lon, lat, math.radians(value.get("LONPOLE", 180.0))), frame, sip_terms(header))
 
 
 def _frame(header: Wcs, kind: str) -> Floats | None:
@@ -148,7 +152,7 @@ def _frame(header: Wcs, kind: str) -> Floats | None:
     system = header.get("RADESYS") or ("ICRS" if equinox is None else "FK5" if float(equinox) >= 1984 else "FK4")
     if system == "FK5":
         return _rotation("fk5", float(equinox if equinox is not None else 2000.0))
-    return np.eye(3) if system == "ICRS" else None
+    return ITSELF if system == "ICRS" else None
 
 
 @functools.lru_cache(maxsize=64)
@@ -159,13 +163,13 @@ def _rotation(frame: str, equinox: float) -> Floats:
     return np.array(ICRS(CartesianRepresentation(np.eye(3), unit="")).transform_to(to).cartesian.xyz.to_value(""), dtype=np.float64)
 
 
-def _native(lon: float, lat: float, pole: float) -> Floats:
-    """Unit vectors along x and y of the native plane and outward, at a position (rad), for LONPOLE `pole` (deg)."""
-    east = np.array([-np.sin(lon), np.cos(lon), 0.0])
-    north = np.array([-np.sin(lat) * np.cos(lon), -np.sin(lat) * np.sin(lon), np.cos(lat)])
-    out = np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
-    turn = np.radians(180 - pole)
-    return np.stack([np.cos(turn) * east + np.sin(turn) * north, np.cos(turn) * north - np.sin(turn) * east, out])
+def _native(lon: Any, lat: Any, pole: Any = math.pi) -> Floats:
+    """Unit vectors along x and y of the native plane and outward, at positions, for LONPOLE `pole`; rad: (image, 3, 3)."""
+    lon, lat, turn = np.broadcast_arrays(np.asarray(lon, dtype=np.float64), lat, math.pi - np.asarray(pole))
+    (sa, ca), (sd, cd), (st, ct) = ((np.sin(v), np.cos(v)) for v in (lon, lat, turn))
+    east, north = np.stack([-sa, ca, np.zeros_like(sa)], -1), np.stack([-sd * ca, -sd * sa, cd], -1)
+    st, ct = st[..., None], ct[..., None]
+    return np.stack([ct * east + st * north, ct * north - st * east, np.stack([cd * ca, cd * sa, sd], -1)], -2)
 
 
 def _mapped(headers: Sequence[Wcs], forms: Sequence[Closed | None], grid: PixelGrid, ra: Floats, dec: Floats, step: Floats, device: str) -> tuple[Tensor, Tensor]:
@@ -188,21 +192,22 @@ def _rays(grid: PixelGrid, ra: Floats, dec: Floats, step: Floats) -> Floats:
     dy, dx = np.meshgrid(step, step, indexing="ij")
     xi, eta = -size * (np.cos(turn) * dx - np.sin(turn) * dy), size * (np.sin(turn) * dx + np.cos(turn) * dy)
     plane = np.stack([xi, eta, np.ones_like(xi)], -1)
-    return np.stack([plane @ _native(a, d, 180.0) for a, d in zip(np.radians(ra), np.radians(dec), strict=True)])
+    axes = _native(np.radians(ra), np.radians(dec))
+    return np.asarray((plane.reshape(-1, 3) @ axes).reshape(len(axes), *plane.shape))
 
 
 def _to_pixels(rays: Tensor, forms: Sequence[Closed], device: str) -> tuple[Tensor, Tensor]:
     """Directions (image, point, 3) to pixels of WCSs of one projection: x and y, (image, point)."""
-    axes, inverse, crpix = (torch.from_numpy(np.stack(v)).to(device) for v in ([f.axes for f in forms], [f.inverse for f in forms], [f.crpix for f in forms]))
-    local = torch.einsum("npc,nac->npa", rays, axes)
+    native = _native(*np.array([f.place for f in forms]).T) @ np.stack([f.frame for f in forms])
+    axes, inverse, crpix = (torch.from_numpy(v).to(device) for v in (native, np.stack([f.inverse for f in forms]), np.stack([f.crpix for f in forms])))
+    local = rays @ axes.mT
     plane = torch.rad2deg(local[..., :2] * _radial(local, forms[0].projection)[..., None])
-    u, v = torch.einsum("npa,nba->bnp", plane, inverse)
+    u, v = (plane @ inverse.mT).unbind(-1)
     bent = [i for i, form in enumerate(forms) if form.sip is not None]
     if bent:
-        terms = [np.asarray(forms[i].sip) for i in bent]
-        most = max(t.shape[-1] for t in terms)
-        padded = np.stack([np.pad(t, ((0, 0), (0, most - t.shape[-1]), (0, most - t.shape[-1]))) for t in terms])
-        u[bent], v[bent] = distorted(u[bent], v[bent], torch.from_numpy(padded).to(device))
+        u, v = u.clone(), v.clone()
+        terms = torch.from_numpy(stacked([np.asarray(forms[i].sip) for i in bent])).to(device)
+        u[bent], v[bent] = distorted(u[bent], v[bent], terms)
     return u + crpix[:, :1], v + crpix[:, 1:]
 
 

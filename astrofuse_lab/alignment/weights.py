@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+EDGE = 1e-6  # input pixels: as far outside still counts as inside, since aligning twice must change nothing
 ALIGNED = 1e-7  # input pixels: corners that line up this well make rectangles
 FLAT = 1e-7  # slopes below it are taken at their middle: the quotient would lose digits
 
@@ -47,6 +48,7 @@ def overlaps(x: Tensor, y: Tensor, shape: tuple[int, int]) -> Weights:
     known = torch.isfinite(x) & torch.isfinite(y)
     # far outside is outside: it must not make the window huge
     x, y = (torch.where(known, v, -9.0).clamp(-9.0, n + 9.0) + 0.5 for v, n in ((x, shape[1]), (y, shape[0])))
+    x, y = (torch.where((v > -EDGE) & (v < n + EDGE), v.clamp(0, n), v) for v, n in ((x, shape[1]), (y, shape[0])))
     px, py, fine = (torch.stack([v[:, :-1, :-1], v[:, :-1, 1:], v[:, 1:, 1:], v[:, 1:, :-1]], -1).flatten(1, 2) for v in (x, y, known))
     left, bottom = px.amin(-1).floor(), py.amin(-1).floor()
     wide, high = (int((v.amax(-1) - low).amax().ceil().clamp_min(1)) for v, low in ((px, left), (py, bottom)))
@@ -109,8 +111,8 @@ def bilinear(x: Tensor, y: Tensor, k: int, shape: tuple[int, int]) -> Weights:
     """
     height, width = shape
     sx, sy = (v.unflatten(1, (-1, k)).unflatten(3, (-1, k)).transpose(2, 3).reshape(len(v), -1, k * k) for v in (x, y))
-    inside = (sx >= 0) & (sx <= width - 1) & (sy >= 0) & (sy <= height - 1)  # False for NaN
-    sx, sy = (torch.where(inside, v, 0.0) for v in (sx, sy))
+    inside = (sx >= -EDGE) & (sx <= width - 1 + EDGE) & (sy >= -EDGE) & (sy <= height - 1 + EDGE)  # False for NaN
+    sx, sy = (torch.where(inside, v.clamp(0, n - 1), 0.0) for v, n in ((sx, width), (sy, height)))
     # the last pixel is reached with weight one from its left neighbour, so that no index leaves the image
     fx, fy = sx.floor().clamp_max(width - 2), sy.floor().clamp_max(height - 2)
     left, bottom = (torch.where(inside, v, torch.inf).amin(-1, keepdim=True).nan_to_num(posinf=0.0) for v in (fx, fy))
