@@ -73,9 +73,8 @@ class VoCatalogue(Archive):
     def read(self, raw: Raw) -> Iterator[tuple[str, Modality]]:
         """As `Survey.read`."""
 
-    def product(self, table: "Table", rows: NDArray[np.intp], distance: NDArray[np.float64], target: str, raw: Raw) -> Modality | None:
-        """What one target is given of the rows near it, nearest first."""
-        columns = described(table)
+    def product(self, table: "Table", columns: list[Described], rows: NDArray[np.intp], distance: NDArray[np.float64], target: str, raw: Raw) -> Modality | None:
+        """What one target is given of the rows near it, nearest first; `columns` are those of the table as `described`."""
         own = self.id_column or next((c.name for c in columns if role_of(c) == "id" and "main" in c.ucd.lower()), "")
         if self.gives is LightCurve:
             if own:
@@ -163,8 +162,9 @@ class VoTap(VoCatalogue):
             raise ArchiveError(self.name, "the answer lacks what the service said of its table", raw.target_ids[0])
         asked = self._table(layout)
         table = asked.parsed(raw, layout["columns"])
+        columns = described(table)
         for target, rows, distance in asked.matched(table, raw):
-            product = self.product(table, rows, distance, target, raw)
+            product = self.product(table, columns, rows, distance, target, raw)
             if product is not None:
                 yield target, product
 
@@ -283,7 +283,7 @@ class VoCone(VoCatalogue):
             ra, dec = (np.ma.filled(np.ma.asarray(table[n]).astype(float), np.nan) * to_deg[k] for n, k in zip(pair, unit, strict=True))
             extra: Any = raw.extra
             rows, distance = within(float(extra["ra"]), float(extra["dec"]), ra, dec, float(extra["radius"]))
-        product = self.product(table, rows, distance, target, raw) if len(rows) else None
+        product = self.product(table, columns, rows, distance, target, raw) if len(rows) else None
         if product is not None:
             yield target, product
 
