@@ -19,7 +19,7 @@ Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
 
 SPECTRUM_UNIT = "1e-17 erg / (s cm2 Angstrom)"
-KINDS = ("image", "spectrum", "light_curve", "table", "text")
+KINDS = ("image", "spectrum", "light_curve", "series", "table", "text")
 """The modality kinds that sample sets hold, in the order in which they are shown."""
 
 
@@ -111,6 +111,32 @@ class LightCurve:
 
 
 @dataclass(frozen=True, slots=True)
+class Series:
+    """Channels on one regular axis that all objects share: light curves folded by period, periodograms, monitor channels before an event.
+
+    Attributes
+    ----------
+    axis : array, (sample,)
+        Where the samples lie, in `axis_unit`.
+    values : array, (channel, sample)
+    mask : bool array, (channel, sample)
+        True where the sample is good.
+    channels : tuple of str
+    axis_name, axis_unit : str
+        What the axis is, e.g. ``phase``.
+    """
+
+    axis: Floats
+    values: Floats
+    mask: Bools
+    channels: tuple[str, ...]
+    axis_name: str = "sample"
+    axis_unit: str = ""
+    unit: str = ""
+    provenance: Provenance = Provenance("unknown")
+
+
+@dataclass(frozen=True, slots=True)
 class TableRow:
     """One catalogue row: values under their source names, None where missing.
 
@@ -180,9 +206,9 @@ class SkyMap:
     provenance: Provenance = Provenance("unknown")
 
 
-Modality = Image | Spectrum | LightCurve | TableRow | Text | TimeSeries | SkyMap
+Modality = Image | Spectrum | LightCurve | Series | TableRow | Text | TimeSeries | SkyMap
 
 KIND_OF: dict[type, str] = {
-    Image: "image", Spectrum: "spectrum", LightCurve: "light_curve", TableRow: "table", Text: "text",
+    Image: "image", Spectrum: "spectrum", LightCurve: "light_curve", Series: "series", TableRow: "table", Text: "text",
     TimeSeries: "time_series", SkyMap: "sky_map",
 }  # fmt: skip

@@ -134,6 +134,21 @@ def make_toy_samples(n: int = 60, seed: int = 0, classes: int = 3):
     return SampleSet(columns, data, roles, {"ra": "deg", "dec": "deg", "mag_g": "mag"}, Card("toy", "Toy samples for tests", simulated=True))
 
 
+def with_series(samples, seed=0):
+    """The same objects with one more modality: two channels on one axis, whose class shows in where they dip."""
+    from astrofuse_lab.samples.sample_set import ModalityData
+    from astrofuse_lab.samples.specification import ModalitySpec
+
+    rng = np.random.default_rng(seed)
+    classes = np.unique(samples.column("label").data, return_inverse=True)[1]
+    values = rng.normal(1, 0.3, (len(samples), 2, 81)).astype(np.float32)
+    for i, c in enumerate(classes):
+        values[i, 0, 20 * c : 20 * c + 10] -= 2.0
+    fields = {"axis": np.linspace(-0.5, 0.5, 81), "values": values, "mask": rng.random(values.shape) > 0.02}
+    spec = ModalitySpec("series", "series", ("primary", "secondary"), (2, 81), "depth", axis="phase", axis_unit="")
+    return samples.with_data({**{n: samples.data_of(n) for n in samples.modalities if n != "table"}, "series": ModalityData(spec, fields, rng.random(len(samples)) > 0.1)})
+
+
 @pytest.fixture(scope="session")
 def toy_samples():
     """60 objects, all five modalities, three classes."""

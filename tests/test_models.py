@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import make_toy_samples
+from conftest import make_toy_samples, with_series
 from torch import nn
 
 from astrofuse_lab.errors import InputError, UnknownNameError
@@ -17,9 +17,9 @@ from astrofuse_lab.recipes.catalogue import RECIPES
 from astrofuse_lab.recipes.schema import Part, Recipe
 from astrofuse_lab.samples.preparation import Batch, Preparation
 
-KINDS = ("image", "spectrum", "light_curve", "table", "text")
+KINDS = ("image", "spectrum", "light_curve", "series", "table", "text")
 OUTPUTS = {"classification": 3, "regression": 1}
-SAMPLES = make_toy_samples(24)
+SAMPLES = with_series(make_toy_samples(24))
 PREPARATION = Preparation.fit(SAMPLES, list(KINDS), {"text": Part.of("hashed", words=12, buckets=32)})
 LAYOUTS = layouts_of(PREPARATION.to_json())
 WHOLE = PREPARATION.batch(SAMPLES)
@@ -268,7 +268,7 @@ def test_encoders_show_their_attention_when_asked(system):
 
 def test_token_slices_follow_the_modalities_that_were_given():
     model = made(recipe_of(_all_encoders(), "cross_attention"), "classification")
-    fused = run(model, part_of(WHOLE, model, range(2), leave_out=("spectrum", "text")), attention=True).fused
+    fused = run(model, part_of(WHOLE, model, range(2), leave_out=("spectrum", "series", "text")), attention=True).fused
     slices = model.token_slices(fused)
     assert list(slices) == ["class", "image", "light_curve", "table"]
     assert slices["class"] == slice(0, 1)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from astrofuse_lab.samples.sample_set import SampleSet
     from astrofuse_lab.training.run import Run
 
-PLACE_AXES = {"image": (2, 3), "spectrum": (1,), "light_curve": (1,), "table": (1,), "text": (1,)}
+PLACE_AXES = {"image": (2, 3), "spectrum": (1,), "light_curve": (1,), "series": (2,), "table": (1,), "text": (1,)}
 """Axes of each kind's model input that say where; the others are bands, channels or buckets."""
 
 _LOCKS: "weakref.WeakKeyDictionary[nn.Module, Any]" = weakref.WeakKeyDictionary()

@@ -94,7 +94,7 @@ class Attribution:
         return np.asarray(how(array, axis=other)) if other else array
 
     def per_place(self, modality: str) -> NDArray[np.float32]:
-        """Summed over bands, channels or buckets: image (n, y, x), spectrum (n, pixel), light curve (n, epoch), table (n, column), text (n, word).
+        """Summed over bands, channels or buckets: image (n, y, x), spectrum (n, pixel), light curve (n, epoch), series (n, sample), table (n, column), text (n, word).
 
         Epochs are those the model was given: the latest ones, where an object has more than the run's limit.
         """

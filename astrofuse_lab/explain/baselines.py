@@ -11,6 +11,7 @@ spectrum    continuum           the sample's own smooth continuum, a running med
 spectrum    no_flux             zero flux at every wavelength: lines and continuum count
 light_curve no_variability      the object's own median flux in each band, at every epoch: variability counts
 light_curve no_detection        zero flux at every epoch: brightness and colour count too
+series      level               the training median of each channel, at every sample (prepared values are zero there)
 table       median              the training median of every column
 text        no_word             the words carry no meaning (their number stays)
 =========== =================== ====================================================================================
@@ -81,6 +82,7 @@ BASELINES: dict[str, dict[str, Baseline]] = {
     "image": {"background": _zero},
     "spectrum": {"continuum": _continuum, "no_flux": _no_flux},
     "light_curve": {"no_variability": _no_variability, "no_detection": _no_detection},
+    "series": {"level": _zero},
     "table": {"median": _zero},
     "text": {"no_word": _zero},
 }

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from astrofuse_lab.explain.adapter import PLACE_AXES, FlatForward
 
-WINDOWS = {"image": 8, "spectrum": 48}
+WINDOWS = {"image": 8, "spectrum": 48, "series": 24}
 """Occlusion windows along each axis; epochs, columns and words are hidden one by one."""
 
 

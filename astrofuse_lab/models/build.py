@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from astrofuse_lab.errors import InputError, UnknownNameError
-from astrofuse_lab.models.convolution import Conv1dEncoder, Conv2dEncoder
+from astrofuse_lab.models.convolution import Conv1dEncoder, Conv2dEncoder, SeriesEncoder
 from astrofuse_lab.models.decision import Average, Product
 from astrofuse_lab.models.encoder import Encoder
 from astrofuse_lab.models.fusion import Concatenation, CrossAttention, Fusion, Gated
@@ -23,6 +23,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "conv2d": Conv2dEncoder,
     "conv1d": Conv1dEncoder,
     "time_transformer": TimeTransformerEncoder,
+    "conv1d_series": SeriesEncoder,
     "mlp": TableEncoder,
     "ngram_mlp": WordEncoder,
 }
@@ -31,7 +32,10 @@ DECISIONS: dict[str, type[nn.Module]] = {"average": Average, "product": Product}
 HEADS: dict[str, type[Head]] = {"classification": ClassificationHead, "regression": RegressionHead}
 PARTS: dict[str, Mapping[str, type[nn.Module]]] = {"encoder": ENCODERS, "fusion": FUSIONS, "decision": DECISIONS, "head": HEADS}
 TASKS = tuple(HEADS)
-AXES = {"image": ("band", "y", "x"), "spectrum": ("pixel",), "light_curve": ("epoch", "channel"), "table": ("column",), "text": ("word", "bucket")}
+AXES = {
+    "image": ("band", "y", "x"), "spectrum": ("pixel",), "light_curve": ("epoch", "channel"), "series": ("channel", "sample"), "table": ("column",),
+    "text": ("word", "bucket"),
+}  # fmt: skip
 RAGGED = ("light_curve", "text")
 """Kinds whose first axis differs from batch to batch."""
 

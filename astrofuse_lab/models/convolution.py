@@ -1,6 +1,6 @@
-"""Convolutional encoders: images to tokens of sky cells, spectra to tokens of wavelength ranges.
+"""Convolutional encoders: images to tokens of sky cells, spectra and series to tokens of ranges along their axis.
 
-Both read the mask as further channels beside values that are zero where masked, so a network can tell a missing pixel
+All read the mask as further channels beside values that are zero where masked, so a network can tell a missing pixel
 from a faint one. Group normalisation, so that a batch of one works.
 """
 
@@ -141,12 +141,14 @@ class Conv1dEncoder(Encoder):
     """
 
     kind = "spectrum"
+    axis = "pixel"
     box: Tensor
 
     def __init__(self, layout: InputLayout, width: int, *, channels: int = 16, depth: int = 1, tokens: int = 16, dropout: float = 0.1) -> None:
         super().__init__(layout, width)
-        bounds, self.count = cells(layout.shape[0], STRIDE, tokens)
-        self.stem = nn.Conv1d(2, channels, 7, stride=2, padding=3)
+        *several, pixels = layout.shape
+        bounds, self.count = cells(pixels, STRIDE, tokens)
+        self.stem = nn.Conv1d(2 * (several[0] if several else 1), channels, 7, stride=2, padding=3)
         self.trunk = _trunk(1, channels, depth)
         self.project = nn.Sequential(FeatureDropout(dropout), nn.Linear(4 * channels, width))
         self.position = nn.Parameter(0.02 * torch.randn(self.count, width))
@@ -155,8 +157,24 @@ class Conv1dEncoder(Encoder):
         self.register_buffer("box", bounds, persistent=False)
 
     def forward(self, values: Tensor, mask: Tensor, maps: list[Tensor] | None = None) -> Tokens:
-        """Values and mask (batch, pixel) to tokens in order of wavelength."""
-        real = mask.to(values.dtype)
-        features = F.adaptive_avg_pool1d(self.trunk(self.stem(torch.stack([values.masked_fill(~mask, 0.0), real], 1))), self.count).transpose(1, 2)
-        seen = torch.stack([mask[:, b:e].any(1) for b, e in self.bounds], 1)
-        return Tokens(self.norm(self.project(features) + self.position), seen, place_of(("pixel",), self.box))
+        """Values and mask, (batch, pixel) or (batch, channel, sample), to tokens in order of the axis."""
+        values, mask = (x.unflatten(-1, (1, -1)) if x.ndim == 2 else x for x in (values, mask))
+        inputs = torch.cat([values.masked_fill(~mask, 0.0), mask.to(values.dtype)], 1)
+        features = F.adaptive_avg_pool1d(self.trunk(self.stem(inputs)), self.count).transpose(1, 2)
+        seen = torch.stack([mask[..., b:e].flatten(1).any(1) for b, e in self.bounds], 1)
+        return Tokens(self.norm(self.project(features) + self.position), seen, place_of((self.axis,), self.box))
+
+
+class SeriesEncoder(Conv1dEncoder):
+    """Series to tokens, one a range of their axis; the same network as for spectra, with a stem that reads all channels.
+
+    Parameters
+    ----------
+    layout : InputLayout
+        Shape (channel, sample).
+    width, channels, depth, tokens, dropout
+        As of `Conv1dEncoder`.
+    """
+
+    kind = "series"
+    axis = "sample"

@@ -6,6 +6,7 @@ ENCODERS = {
     "image": Part.of("conv2d"),
     "spectrum": Part.of("conv1d"),
     "light_curve": Part.of("time_transformer"),
+    "series": Part.of("conv1d_series"),
     "table": Part.of("mlp"),
     "text": Part.of("ngram_mlp"),
 }

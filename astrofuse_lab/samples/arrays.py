@@ -14,16 +14,17 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "image": ("flux", "mask", "ivar", "psf_fwhm"),
     "spectrum": ("lambda", "flux", "ivar", "mask"),
     "light_curve": ("offsets", "time", "flux", "flux_err", "band", "mask", "limit"),
+    "series": ("axis", "values", "mask"),
     "text": ("offsets", "utf8"),
 }
 """Arrays of each kind; one file ``<modality>.<field>.npy`` each. `band` holds indices into `channels`."""
 OPTIONAL = {"ivar", "psf_fwhm", "limit"}
-SHARED = {"lambda"}
+SHARED = {"lambda", "axis"}
 """Fields that all objects share: one axis, not one row an object."""
 KIND_OF_NUMBER = {"mask": "b", "limit": "b", "offsets": "iu", "band": "iu", "utf8": "u"}
 """numpy kinds of the fields that are not floats."""
 
-AXES = {"image": 3, "spectrum": 1, "light_curve": 0, "text": 0}
+AXES = {"image": 3, "spectrum": 1, "light_curve": 0, "series": 2, "text": 0}
 """Axes of one object's values that all objects share."""
 
 
@@ -60,7 +61,7 @@ class ModalityData:
             raise SampleSetError(f"modality {name!r} {'lacks ' + lacking[0] if lacking else 'has the unknown field ' + unknown[0]!r}; a {kind} has {', '.join(FIELDS[kind])}.")
         if self.present.shape != (objects,) or self.present.dtype != bool:
             raise SampleSetError(f"modality {name!r} has {len(self.present)} objects, the columns have {objects}.")
-        if len(self.spec.shape) != AXES[kind] or (kind == "image" and self.spec.shape[0] != len(self.spec.channels)):
+        if len(self.spec.shape) != AXES[kind] or (kind in ("image", "series") and self.spec.shape[0] != len(self.spec.channels)):
             raise SampleSetError(f"modality {name!r} has shape {self.spec.shape} and channels {self.spec.channels}, which is no {kind}.")
         for field, array in self.fields.items():
             if array.dtype.kind not in KIND_OF_NUMBER.get(field, "f"):
@@ -76,7 +77,7 @@ class ModalityData:
         if self.ragged:
             return (int(self.fields["offsets"][-1]),) if len(self.fields["offsets"]) else (0,)
         if field in SHARED:
-            return self.spec.shape
+            return self.spec.shape[-1:]
         return (objects, len(self.spec.channels)) if field == "psf_fwhm" else (objects, *self.spec.shape)
 
     def _check_offsets(self) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError
-from astrofuse_lab.modalities import Image, LightCurve, Modality, Spectrum, TableRow, Text
+from astrofuse_lab.modalities import KINDS, Image, LightCurve, Modality, Series, Spectrum, TableRow, Text
 from astrofuse_lab.samples.arrays import FIELDS as FIELDS
 from astrofuse_lab.samples.arrays import ModalityData as ModalityData
 from astrofuse_lab.samples.columns import checked_ids, checked_roles, masked
@@ -123,7 +123,7 @@ class SampleSet:
 
     @property
     def modalities(self) -> dict[str, ModalitySpec]:
-        """The modalities and their layout, in the order image, spectrum, light curve, table, text."""
+        """The modalities and their layout, in the order of `KINDS`."""
         return dict(self._specs)
 
     @cached_property
@@ -132,8 +132,7 @@ class SampleSet:
         if self.inputs:
             base = self._table_spec or ModalitySpec("table", "table")
             specs["table"] = ModalitySpec("table", "table", self.inputs, (len(self.inputs),), "", provenance=base.provenance)
-        order = {"image": 0, "spectrum": 1, "light_curve": 2, "table": 3, "text": 4}
-        return dict(sorted(specs.items(), key=lambda item: (order.get(item[1].kind, 9), item[0])))
+        return dict(sorted(specs.items(), key=lambda item: (KINDS.index(item[1].kind), item[0])))
 
     @property
     def simulated(self) -> bool:
@@ -291,6 +290,8 @@ class SampleSet:
             )  # fmt: skip
         if spec.kind == "spectrum":
             return Spectrum(got["lambda"], got["flux"][0], got["ivar"][0], got["mask"][0], unit=spec.unit, provenance=spec.provenance)
+        if spec.kind == "series":
+            return Series(got["axis"], got["values"][0], got["mask"][0], spec.channels, spec.axis, spec.axis_unit, spec.unit, spec.provenance)
         if spec.kind == "text":
             return Text(got["utf8"].tobytes().decode("utf-8", "replace"), provenance=spec.provenance)
         return LightCurve(

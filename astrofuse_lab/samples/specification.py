@@ -19,14 +19,16 @@ class ModalitySpec:
     name, kind : str
         The kind (one of `modalities.KINDS`) decides the fields; the name is usually the same.
     channels : tuple of str
-        Bands of an image or a light curve, columns of a table; empty for spectrum and text.
+        Bands of an image or a light curve, channels of a series, columns of a table; empty for spectrum and text.
     shape : tuple of int
-        Shape of one object's values: (band, y, x), (pixel,); empty where ragged.
+        Shape of one object's values: (band, y, x), (pixel,), (channel, sample); empty where ragged.
     unit : str
     scale : float
         arcsec per pixel (images).
     clock : str
         Time scale (light curves).
+    axis, axis_unit : str
+        What the samples of a series run over, e.g. ``phase``.
     oriented : bool
         Images: False when the stamps' orientation on the sky is unknown; they then get no WCS.
     provenance : Provenance
@@ -39,6 +41,8 @@ class ModalitySpec:
     unit: str = ""
     scale: float = 0.0
     clock: str = ""
+    axis: str = ""
+    axis_unit: str = ""
     oriented: bool = True
     provenance: Provenance = Provenance("unknown")
 

@@ -90,6 +90,13 @@ def _history(time: Array, flux: Array, error: Array, band: Array, limit: Array, 
     return [float(v) for v in row]
 
 
+def _series(samples: SampleSet, name: str) -> Array:
+    """Values, arcsinh-stretched: (sample, channel x sample of the axis)."""
+    arrays = samples.arrays(name)
+    values = np.where(arrays["mask"] & np.isfinite(arrays["values"]), arrays["values"], np.nan).astype(np.float64)
+    return np.asarray(np.arcsinh(values).reshape(len(values), -1))
+
+
 def _table(samples: SampleSet, name: str) -> Array:
     arrays = samples.arrays(name)
     return np.where(arrays["mask"], arrays["values"], np.nan)
@@ -101,7 +108,9 @@ def _text(samples: SampleSet, name: str) -> list[str]:
     return [" ".join(words(content[b:e].decode("utf-8", "replace"))) for b, e in pairwise(offsets)]
 
 
-RAW: dict[str, Callable[[SampleSet, str], Any]] = {"image": _image, "spectrum": _spectrum, "light_curve": _light_curve, "table": _table, "text": _text}
+RAW: dict[str, Callable[[SampleSet, str], Any]] = {
+    "image": _image, "spectrum": _spectrum, "light_curve": _light_curve, "series": _series, "table": _table, "text": _text,
+}  # fmt: skip
 
 
 # ---- fitted on training rows ----------------------------------------------------------------------------------------
@@ -127,6 +136,10 @@ def _fit_spectrum(raw: Array, train: Array, seed: int) -> Array:
     return np.hstack([_components(raw, train, SPECTRUM_COMPONENTS, seed), raw[:, -1:]])
 
 
+def _fit_series(raw: Array, train: Array, seed: int) -> Array:
+    return _components(raw, train, SPECTRUM_COMPONENTS, seed)
+
+
 def _fit_text(raw: list[str], train: Array, seed: int) -> Array:
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -143,7 +156,7 @@ def _fit_text(raw: list[str], train: Array, seed: int) -> Array:
     return np.asarray(TruncatedSVD(count, random_state=seed).fit(known).transform(weights))
 
 
-FIT: dict[str, Callable[..., Array]] = {"image": _fit_image, "spectrum": _fit_spectrum, "text": _fit_text}
+FIT: dict[str, Callable[..., Array]] = {"image": _fit_image, "spectrum": _fit_spectrum, "series": _fit_series, "text": _fit_text}
 
 
 class Features:

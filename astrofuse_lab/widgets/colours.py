@@ -3,7 +3,7 @@
 CLASS_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#7F7F7F")
 """Okabe & Ito (2008), the ones legible on white and on black first; grey, the last, is also every class after the seventh."""
 
-MODALITY_COLOURS = {"image": "#0077BB", "spectrum": "#EE7733", "light_curve": "#009988", "table": "#AA4499", "text": "#BB9922"}
+MODALITY_COLOURS = {"image": "#0077BB", "spectrum": "#EE7733", "light_curve": "#009988", "series": "#33BBEE", "table": "#AA4499", "text": "#BB9922"}
 """After Paul Tol's vibrant and muted schemes (SRON/EPS/TN/09-002)."""
 
 BAND_COLOURS = {"u": "#0c71ff", "g": "#49be61", "r": "#c61c00", "i": "#ffc200", "z": "#f341a2", "y": "#5d0000"}

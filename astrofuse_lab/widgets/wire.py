@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrofuse_lab.modalities import Image, LightCurve, Modality, Spectrum, TableRow, Text
+from astrofuse_lab.modalities import Image, LightCurve, Modality, Series, Spectrum, TableRow, Text
 
 if TYPE_CHECKING:
     from astrofuse_lab.samples.sample_set import SampleSet
@@ -78,6 +78,13 @@ def _light_curve(one: LightCurve, channels: Sequence[str] = ()) -> dict[str, Any
     }  # fmt: skip
 
 
+def _series(one: Series) -> dict[str, Any]:
+    return {
+        "axis": array(one.axis, "float64"), "values": array(one.values), "mask": array(one.mask, "uint8"), "channels": list(one.channels),
+        "axis_name": one.axis_name, "axis_unit": one.axis_unit, "unit": one.unit,
+    }  # fmt: skip
+
+
 def _table(one: TableRow) -> dict[str, Any]:
     return {"rows": [[name, plain(value), one.units.get(name, "")] for name, value in one.values.items()]}
 
@@ -89,7 +96,7 @@ def _text(one: Text) -> dict[str, Any]:
     return {"text": one.text, "words": [[m.start(), m.end()] for m in WORD.finditer(one.text.lower())]}
 
 
-PACK = {Image: _image, Spectrum: _spectrum, TableRow: _table, Text: _text}
+PACK = {Image: _image, Spectrum: _spectrum, Series: _series, TableRow: _table, Text: _text}
 
 
 def pack(modality: Modality, channels: Sequence[str] = ()) -> dict[str, Any]:

@@ -9,6 +9,8 @@ image       (batch, band, y, x)          (batch, band, y, x)  asinh-stretched fl
 spectrum    (batch, pixel)               (batch, pixel)       asinh-stretched flux
 light_curve (batch, epoch, channel)      (batch, epoch)       days since the first epoch, asinh flux, log error,
                                                               upper limit, then one channel a band (one-hot)
+series      (batch, channel, sample)     (batch, channel,     asinh-stretched values, each channel by itself
+                                         sample)
 table       (batch, column)              (batch, column)      z-scores
 text        (batch, word, bucket)        (batch, word)        hashed n-grams of each word
 =========== ============================ ==================== =====================================================
@@ -24,14 +26,14 @@ from torch import Tensor
 
 from astrofuse_lab.errors import InputError, RunError
 from astrofuse_lab.recipes.schema import Part
-from astrofuse_lab.samples.preparation import images, light_curves, spectra, tables, texts
+from astrofuse_lab.samples.preparation import images, light_curves, series, spectra, tables, texts
 from astrofuse_lab.samples.preparation.light_curves import ERROR, FIRST_BAND, FLUX, LIMIT, TIME
 from astrofuse_lab.samples.preparation.scaling import Scaling
 from astrofuse_lab.samples.sample_set import SampleSet
 
 __all__ = ["APPLY", "DEFAULTS", "ERROR", "FIRST_BAND", "FIT", "FLUX", "GOOD", "LIMIT", "TIME", "Batch", "Preparation", "Scaling"]
 
-FIT_ON = {"image": 512, "spectrum": 512, "light_curve": 20_000}
+FIT_ON = {"image": 512, "spectrum": 512, "light_curve": 20_000, "series": 4096}
 """Objects looked at to fit a scale: enough for a median, cheap for a large set; of tables, all."""
 
 
@@ -66,6 +68,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "image": {"background": "median", "scale": "set"},
     "spectrum": {},
     "light_curve": {"epochs": 200},
+    "series": {},
     "table": {"clip": 6.0},
     "text": {"words": 64, "buckets": 256},
 }
@@ -166,12 +169,15 @@ def _layout(samples: SampleSet, name: str) -> list[Any]:
     return [kind, list(channels), list(shape), unit]
 
 
-FIT = {"image": images.fit, "spectrum": spectra.fit, "light_curve": light_curves.fit, "table": tables.fit}
-APPLY = {"image": images.apply, "spectrum": spectra.apply, "light_curve": light_curves.apply, "table": tables.apply, "text": texts.apply}
+FIT = {"image": images.fit, "spectrum": spectra.fit, "light_curve": light_curves.fit, "series": series.fit, "table": tables.fit}
+APPLY = {
+    "image": images.apply, "spectrum": spectra.apply, "light_curve": light_curves.apply, "series": series.apply, "table": tables.apply, "text": texts.apply,
+}  # fmt: skip
 GOOD: dict[str, Callable[[dict[str, NDArray[Any]]], NDArray[Any]]] = {
     "image": lambda arrays: arrays["mask"] & np.isfinite(arrays["flux"]),
     "spectrum": spectra.good,
     "light_curve": light_curves.good,
+    "series": series.good,
     "table": lambda arrays: arrays["mask"],
     "text": lambda arrays: np.diff(arrays["offsets"]) > 0,
 }

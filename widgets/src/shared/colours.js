@@ -2,7 +2,7 @@
 import { s } from "./dom.js";
 
 export const CLASS_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#7F7F7F"];
-export const MODALITY_COLOURS = { image: "#0077BB", spectrum: "#EE7733", light_curve: "#009988", table: "#AA4499", text: "#BB9922" };
+export const MODALITY_COLOURS = { image: "#0077BB", spectrum: "#EE7733", light_curve: "#009988", series: "#33BBEE", table: "#AA4499", text: "#BB9922" };
 export const BAND_COLOURS = { u: "#0c71ff", g: "#49be61", r: "#c61c00", i: "#ffc200", z: "#f341a2", y: "#5d0000" };
 export const STATE_COLOURS = { found: "#009E73", empty: "#7F7F7F", failed: "#D55E00", pending: "#56B4E9" };
 
@@ -10,6 +10,7 @@ const ICONS = {
   image: "M2 3h12v10H2zM5 7.2a1.2 1.2 0 1 0 0-.1M2.5 12l4-4 3 3 2-2 2.5 2.5",
   spectrum: "M1.5 12.5h2l1.2-3 1.3 3h1.6L9 3l1.4 9.5h1.2l1-2 .9 2h1",
   light_curve: "M2 9.5h.1M4.500 6h.1M7 3.500h.1M9.500 6.500h.1M12 10.500h.1M14 12h.1",
+  series: "M1.5 6h4.500l2 6 2-6h4.500",
   table: "M2 3h12v10H2zM2 6.500h12M2 9.700h12M6.500 3v10",
   text: "M3 4h10M3 7h10M3 10h10M3 13h6",
 };

@@ -4,10 +4,11 @@ import { number } from "./columns.js";
 import { h } from "./dom.js";
 import { imageBody } from "./image.js";
 import { lightCurveBody } from "./light_curve.js";
+import { seriesBody } from "./series.js";
 import { spectrumBody } from "./spectrum.js";
 import { tableBody, textBody } from "./values.js";
 
-const BODIES = { image: imageBody, spectrum: spectrumBody, light_curve: lightCurveBody, table: tableBody, text: textBody };
+const BODIES = { image: imageBody, spectrum: spectrumBody, light_curve: lightCurveBody, series: seriesBody, table: tableBody, text: textBody };
 
 /** Settings that outlive the sample they were made on. */
 export const settings = () => ({ stretch: 0.5, composite: "rgb", redshift: {}, lines: true, period: 0, overlay: 0.8, hidden: new Set() });
