@@ -1,7 +1,7 @@
 """Einstein Probe: which public observations there are of a target.
 
-No catalogue of Einstein Probe's sources is public: VizieR and HEASARC have none, ESA's archive has tables of products only, and the mission's own lists of sources
-(https://ep.bao.ac.cn/ep/) are for members of its team, by account. Public are the
+No public catalogue of Einstein Probe's sources was found: none in VizieR or HEASARC, ESA's archive has tables of products only, and the mission's own lists of sources
+(https://ep.bao.ac.cn/ep/) want an account that is given by invitation. Public are the
 level 2 and 3 products of its observations in ESA's Multi-Mission Data Services, TAP service https://emds.esac.esa.int/service/tap, table
 ``einsteinprobe.obscore_extended`` (https://astroquery.readthedocs.io/en/latest/esa/emds/einsteinprobe/einsteinprobe.html); columns as in ObsCore 1.1
 (https://www.ivoa.net/documents/ObsCore/20170509/). The row is the product nearest to the target, `match_count` how many products lie within the radius.
