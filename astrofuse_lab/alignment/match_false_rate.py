@@ -106,7 +106,8 @@ def false_rate(left: Positions, right: Positions, every: Links, matched: Links, 
     mean = np.full(len(seen), hits / max(expected, 1e-300) * own.sum() / len(seen)) if expected else own
     total, number = _compensator(own * level, first[seen], how, growth), len(matched.left)
     others = [_compensator(rate, first[seen], how, growth)(1.0) / number for rate in (own, mean)]
-    pair = _per_pair(matched, total, (density * circle)[matched.left] / own.mean())
+    crowding = (density * circle)[matched.left] / own.mean() if own.any() else np.ones(len(matched.left))
+    pair = _per_pair(matched, total, crowding)
     amount = total(1.0)
     error = np.sqrt(amount + amount**2 / (hits + PRIOR)) / number
     notes: tuple[str, ...] = ()
