@@ -93,8 +93,8 @@ $(STAMPS)/dachs: .ci/install-dachs $(STAMPS)/test-tools
 
 test: $(STAMPS)/chromium $(STAMPS)/dachs
 	$(MAKE) --no-print-directory check
-	.ci/with-mirror $(BIN)/python -m pytest --nbmake --nbmake-timeout=600 notebooks
-	.ci/with-mirror $(BIN)/python -m pytest -m "not remote" tests
+	OMP_NUM_THREADS=1 .ci/with-mirror $(BIN)/python -m pytest -n 2 --dist loadfile --nbmake --nbmake-timeout=900 -m "not remote and not browser" notebooks tests
+	.ci/with-mirror $(BIN)/python -m pytest -m "browser and not remote" tests
 
 check: $(STAMPS)/test-tools
 	$(BIN)/ruff check astrofuse_lab tests benchmarks

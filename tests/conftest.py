@@ -11,29 +11,26 @@ import pytest
 LOOPBACK = ("127.0.0.1", "::1", "localhost", b"127.0.0.1", b"localhost", "0.0.0.0", None, "")
 
 
-_SKIPPED = pytest.StashKey[dict[str, str]]()
+class SkippedRealData:
+    """Names the real-data checks that were skipped in the last line of the run."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and isinstance(report.longrepr, tuple) and "real data" in report.longrepr[2]:
+            self.said[report.nodeid] = report.longrepr[2].removeprefix("Skipped: ")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        if self.said:
+            print(f"real-data checks skipped ({next(iter(self.said.values()))}): {', '.join(self.said)}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Room for the real-data checks that are skipped."""
-    config.stash[_SKIPPED] = {}
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
-    """Note a check that is skipped for want of real data."""
-    report = yield
-    if report.skipped and isinstance(report.longrepr, tuple) and "real data" in report.longrepr[2]:
-        item.config.stash[_SKIPPED][item.nodeid] = report.longrepr[2].removeprefix("Skipped: ")
-    return report
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """The run's last line names them."""
-    skipped = config.stash.get(_SKIPPED, {})
-    if skipped:
-        print(f"real-data checks skipped ({next(iter(skipped.values()))}): {', '.join(skipped)}")
+    """Where several processes run the tests, the one that people look at tells."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SkippedRealData(), "skipped-real-data")
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,9 @@
 """Notebook 01 in a real JupyterLab, in front of a person's eyes: run it, then click what a person clicks."""
 
+import ast
 import json
 import shutil
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(not BUILT, reason="browser
 
 ASK = """async (code) => {
   const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
-  const future = kernel.requestExecute({ code, store_history: false });
-  let text = "";
-  future.onIOPub = (m) => { text += m.header.msg_type === "stream" ? m.content.text : m.header.msg_type === "error" ? m.content.evalue : ""; };
-  await future.done;
-  return text.trim();
+  // what was printed comes with the reply: streams are told apart by what else the kernel does at the time, and may go astray
+  const reply = await kernel.requestExecute({ code, store_history: false, user_expressions: { said: "_said.getvalue()" } }).done;
+  return reply.content.status === "ok" ? reply.content.user_expressions.said.data["text/plain"] : JSON.stringify(reply.content.evalue);
 }"""
 SCROLL = """async (index) => {
   const notebook = window.jupyterapp.shell.currentWidget.content;
@@ -29,7 +29,8 @@ SCROLL = """async (index) => {
 
 def ask(page, code):
     """Run code in the notebook's kernel and give what it prints."""
-    return page.evaluate(ASK, code)
+    whole = f"import contextlib, io\n_said = io.StringIO()\nwith contextlib.redirect_stdout(_said):\n    exec({textwrap.dedent(code)!r}, globals())"
+    return ast.literal_eval(page.evaluate(ASK, whole)).strip()
 
 
 def cell_with(page, text):
