@@ -15,7 +15,7 @@ import numpy as np
 from reporting import Line, interleaved
 
 N, SIDE, PIXEL = 5000, 128, 0.262
-SIZE, SCALE = 96, 0.32
+SIZE, SCALE = 96, PIXEL * 128 / 96
 LOOPED = {True: (40, 1), False: (500, 5)}  # images of the peer, pairs; by --quick
 DISTORTION = {
     "A_ORDER": 3, "B_ORDER": 3, "A_2_0": 2e-6, "A_1_1": -1e-6, "A_0_2": 5e-7, "A_3_0": 3e-10, "A_1_2": -2e-10,
@@ -87,7 +87,7 @@ def lines(quick: bool) -> Iterator[Line]:
     kept: dict[str, Any] = {}
 
     def ours(method: str) -> None:
-        kept["ours"] = resample(images, grid, ra, dec, method=method)
+        kept["ours"] = resample(images, grid, ra, dec, method=method, samples=1)
 
     def peer(function: Any, planes: list[np.ndarray], **options: Any) -> None:
         # headers are read by both within the time

@@ -29,8 +29,8 @@ def compiled(function: Callable[..., Any]) -> Any:
 def _sampled(x: Any, y: Any, row: int, column: int, k: int, height: int, width: int, window: Any) -> tuple[int, int, int, int]:
     """Bilinear weights of the k x k samples of one output pixel: lowest row and column, rows and columns; no rows if it is not inside."""
     low_x, low_y, high_x, high_y = math.inf, math.inf, -math.inf, -math.inf
-    for j in range(row * k, row * k + k):
-        for i in range(column * k, column * k + k):
+    for j in range(row * k + 1, row * k + k + 1):
+        for i in range(column * k + 1, column * k + k + 1):
             if not (-EDGE <= x[j, i] <= width - 1 + EDGE and -EDGE <= y[j, i] <= height - 1 + EDGE):  # NaN is not
                 return 0, 0, 0, 0
             low_x, high_x = min(low_x, x[j, i]), max(high_x, x[j, i])
@@ -40,8 +40,8 @@ def _sampled(x: Any, y: Any, row: int, column: int, k: int, height: int, width: 
     if wide * high > window.size:
         return bottom, left, -high, wide
     window[: wide * high] = 0.0
-    for j in range(row * k, row * k + k):
-        for i in range(column * k, column * k + k):
+    for j in range(row * k + 1, row * k + k + 1):
+        for i in range(column * k + 1, column * k + k + 1):
             sx, sy = min(max(x[j, i], 0.0), width - 1.0), min(max(y[j, i], 0.0), height - 1.0)
             cx, cy = min(int(sx), width - 2), min(int(sy), height - 2)
             fx, fy = sx - cx, sy - cy
@@ -62,7 +62,7 @@ def _side(x0: float, y0: float, x1: float, y1: float, wide: int, window: Any) ->
     if y1 < y0:
         x0, y0, x1, y1, sign = x1, y1, x0, y0, -1.0
     slope = (x1 - x0) / (y1 - y0)
-    for row in range(int(y0), int(math.ceil(y1))):
+    for row in range(int(y0), math.ceil(y1)):
         ya, yb = max(y0, float(row)), min(y1, row + 1.0)
         xa, xb = x0 + (ya - y0) * slope, x0 + (yb - y0) * slope
         left, right = min(xa, xb), max(xa, xb)
@@ -93,7 +93,7 @@ def _overlapped(x: Any, y: Any, row: int, column: int, height: int, width: int, 
     if not (low_x >= -0.5 - EDGE and high_x <= width - 0.5 + EDGE and low_y >= -0.5 - EDGE and high_y <= height - 0.5 + EDGE):
         return 0, 0, 0, 0
     left, bottom = max(int(low_x + 0.5), 0), max(int(low_y + 0.5), 0)
-    wide, high = min(int(math.ceil(high_x + 0.5)), width) - left, min(int(math.ceil(high_y + 0.5)), height) - bottom
+    wide, high = min(math.ceil(high_x + 0.5), width) - left, min(math.ceil(high_y + 0.5), height) - bottom
     if wide < 1 or high < 1:
         return 0, 0, 0, 0
     if wide * high > window.size or high * (wide + 2) > scratch.size:
@@ -159,32 +159,56 @@ def _clamped(v: float, most: int) -> float:
 
 
 @compiled
-def _interpolated(x: Any, y: Any, height: int, width: int, clean: bool, area: Any, flux: Any, good: Any, variance: Any, out: Any, mask: Any, ivar: Any) -> None:
-    """One image, one sample to a pixel; arrays as of `resampled`, without their first axis, and planes of the input flat."""
+def _area(x: Any, y: Any, row: int, column: int, k: int) -> float:
+    """Input pixels to an output pixel, from the samples around its middle."""
+    j, i = row * k + k // 2 + 1, column * k + k // 2 + 1  # of an even number of samples, the one above the middle
+    lower = 1 if k % 2 else 0
+    span = (1 + lower) / k
+    j0, i0, j1, i1 = j - 1, i - 1, j + lower, i + lower
+    ux, uy = x[j1, i1] - x[j0, i0], y[j1, i1] - y[j0, i0]
+    vx, vy = x[j1, i0] - x[j0, i1], y[j1, i0] - y[j0, i1]
+    return abs(ux * vy - uy * vx) / 2 / (span * span)
+
+
+@compiled
+def _interpolated(x: Any, y: Any, k: int, height: int, width: int, clean: bool, mean: bool, flux: Any, good: Any, variance: Any, out: Any, mask: Any, ivar: Any) -> None:
+    """One image, k x k samples to a pixel, with variances only for k = 1; arrays as of `resampled`, without their first axis, planes of the input flat."""
+    bands = out.shape[0]
+    value, bad, spread = np.zeros(bands), np.zeros(bands), np.zeros(bands)
     for row in range(out.shape[1]):
         for column in range(out.shape[2]):
-            sx, sy = x[row, column], y[row, column]
-            if not (-EDGE <= sx <= width - 1 + EDGE and -EDGE <= sy <= height - 1 + EDGE):  # NaN is not
-                continue
-            sx, sy = min(max(sx, 0.0), width - 1.0), min(max(sy, 0.0), height - 1.0)
-            c, r = min(int(sx), width - 2), min(int(sy), height - 2)
-            fx, fy = sx - c, sy - r
-            w0, w1, w2, w3 = (1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy
-            scale = area[row, column] if area.size else 1.0
-            p0 = np.uintp(r * width + c)  # indices without a sign are not tested for being negative
-            p1, p2, p3 = p0 + np.uintp(1), p0 + np.uintp(width), p0 + np.uintp(width + 1)
-            for b in range(out.shape[0]):
-                if not clean:
-                    ok = good[b]
-                    if w0 * (not ok[p0]) + w1 * (not ok[p1]) + w2 * (not ok[p2]) + w3 * (not ok[p3]) > TOUCHED:
+            value[:], bad[:] = 0.0, 0.0
+            inside = True
+            for j in range(row * k + 1, row * k + k + 1):
+                for i in range(column * k + 1, column * k + k + 1):
+                    sx, sy = x[j, i], y[j, i]
+                    if not (-EDGE <= sx <= width - 1 + EDGE and -EDGE <= sy <= height - 1 + EDGE):  # NaN is not
+                        inside = False
                         continue
-                f = flux[b]
-                mask[b, row, column] = True
-                out[b, row, column] = scale * (w0 * f[p0] + w1 * f[p1] + w2 * f[p2] + w3 * f[p3])
-                if variance.size:
-                    v = variance[b]
-                    spread = w0 * w0 * v[p0] + w1 * w1 * v[p1] + w2 * w2 * v[p2] + w3 * w3 * v[p3]
-                    ivar[b, row, column] = 1 / (spread * scale * scale) if spread > 0 else 0.0
+                    sx, sy = min(max(sx, 0.0), width - 1.0), min(max(sy, 0.0), height - 1.0)
+                    c, r = min(int(sx), width - 2), min(int(sy), height - 2)
+                    fx, fy = sx - c, sy - r
+                    w0, w1, w2, w3 = (1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy
+                    p0 = np.uintp(r * width + c)  # indices without a sign are not tested for being negative
+                    p1, p2, p3 = p0 + np.uintp(1), p0 + np.uintp(width), p0 + np.uintp(width + 1)
+                    for b in range(bands):
+                        f = flux[b]
+                        value[b] += w0 * f[p0] + w1 * f[p1] + w2 * f[p2] + w3 * f[p3]
+                        if not clean:
+                            ok = good[b]
+                            bad[b] += w0 * (not ok[p0]) + w1 * (not ok[p1]) + w2 * (not ok[p2]) + w3 * (not ok[p3])
+                        if variance.size:
+                            v = variance[b]
+                            spread[b] = w0 * w0 * v[p0] + w1 * w1 * v[p1] + w2 * w2 * v[p2] + w3 * w3 * v[p3]
+            if not inside:
+                continue
+            scale = (1.0 if mean else _area(x, y, row, column, k)) / (k * k)
+            for b in range(bands):
+                if bad[b] <= TOUCHED * k * k:
+                    mask[b, row, column] = True
+                    out[b, row, column] = scale * value[b]
+                    if variance.size and spread[b] > 0:
+                        ivar[b, row, column] = 1 / (spread[b] * scale * scale)
 
 
 @compiled
@@ -199,7 +223,7 @@ def _along(x0: float, y0: float, x1: float, y1: float, before: Any) -> float:
         x0, y0, x1, y1, sign = x1, y1, x0, y0, -1.0
     slope = (x1 - x0) / (y1 - y0)
     value, ya, xa = 0.0, y0, x0
-    for row in range(int(y0), min(int(math.ceil(y1)), before.shape[0])):
+    for row in range(int(y0), min(math.ceil(y1), before.shape[0])):
         yb = min(y1, row + 1.0)
         xb = x0 + (yb - y0) * slope
         left, right = min(xa, xb), max(xa, xb)
@@ -263,7 +287,7 @@ def _conserved(x: Any, y: Any, clean: bool, mean: bool, flux: Any, good: Any, ou
 
 
 @compiled
-def _windowed(x: Any, y: Any, k: int, mean: bool, area: Any, flux: Any, good: Any, variance: Any, out: Any, mask: Any, ivar: Any) -> None:
+def _windowed(x: Any, y: Any, k: int, mean: bool, flux: Any, good: Any, variance: Any, out: Any, mask: Any, ivar: Any) -> None:
     """One image by windows of input pixels: areas with variances, or means of several samples."""
     height, width = flux.shape[1:]
     window, scratch = np.zeros(64), np.zeros(96)
@@ -278,24 +302,23 @@ def _windowed(x: Any, y: Any, k: int, mean: bool, area: Any, flux: Any, good: An
                     break
                 window, scratch = np.zeros(-high * wide), np.zeros(-high * (wide + 2))
             if high > 0:
-                scale = area[row, column] if area.size else 1.0
+                scale = 1.0 if mean or not k else _area(x, y, row, column, k)
                 _taken(row, column, bottom, left, high, wide, mean, scale, window, flux, good, variance, out, mask, ivar)
 
 
 @compiled
-def resampled(start: int, stop: int, x: Any, y: Any, k: int, mean: bool, area: Any, flux: Any, good: Any, variance: Any, out: Any, mask: Any, ivar: Any) -> None:
+def resampled(start: int, stop: int, x: Any, y: Any, k: int, mean: bool, flux: Any, good: Any, variance: Any, out: Any, mask: Any, ivar: Any) -> None:
     """Images `start` to `stop` of a batch.
 
     Parameters
     ----------
-    x, y : float64 array, (image, k * size, k * size), or (image, size + 1, size + 1) where k is 0
-        Samples in input pixels, counted from 0 at the centre of the first; with k = 0 the corners of output pixels, for overlaps.
+    x, y : float64 array, (image, k * size + 2, k * size + 2), or (image, size + 1, size + 1) where k is 0
+        Samples in input pixels, counted from 0 at the centre of the first, and one more all around; with k = 0 the corners of
+        output pixels, for overlaps.
     k : int
         Samples along a side of an output pixel; 0: overlapping areas.
     mean : bool
-        Divide by the area (brightness from overlaps).
-    area : float64 array, (image, size, size), or (image, 0, 0)
-        Input pixels to each output pixel, for interpolated flux per pixel.
+        Brightness; else flux per pixel, which goes with the area of the pixels.
     flux, good, variance : array, (image, band, y, x)
         float32, bool, float32, all zero where not good; `variance` may be (image, 0, 0, 0).
     out, mask, ivar : array, (image, band, size, size)
@@ -304,11 +327,11 @@ def resampled(start: int, stop: int, x: Any, y: Any, k: int, mean: bool, area: A
     height, width = flux.shape[2:]
     for i in range(start, stop):
         clean = good[i].all()
-        if k == 1:
+        if k == 1 or (k and not variance.size):
             planes = (flux.shape[1], height * width)
             spread = variance[i].reshape((planes[0], variance[i].size // planes[0]))
-            _interpolated(x[i], y[i], height, width, clean, area[i], flux[i].reshape(planes), good[i].reshape(planes), spread, out[i], mask[i], ivar[i])
+            _interpolated(x[i], y[i], k, height, width, clean, mean, flux[i].reshape(planes), good[i].reshape(planes), spread, out[i], mask[i], ivar[i])
         elif k == 0 and not variance.size:
             _conserved(x[i], y[i], clean, mean, flux[i], good[i], out[i], mask[i])
         else:
-            _windowed(x[i], y[i], k, mean, area[i], flux[i], good[i], variance[i], out[i], mask[i], ivar[i])
+            _windowed(x[i], y[i], k, mean, flux[i], good[i], variance[i], out[i], mask[i], ivar[i])

@@ -44,7 +44,7 @@ class Resampled(NamedTuple):
     ivar: NDArray[np.float32] | None
 
 
-def resample(images: Sequence[Image], grid: PixelGrid, ra: Any, dec: Any, method: str | None = None, device: str = "cpu") -> Resampled:
+def resample(images: Sequence[Image], grid: PixelGrid, ra: Any, dec: Any, method: str | None = None, device: str = "cpu", samples: int | None = None) -> Resampled:
     """Bring images of the same shape to a grid, each centred on its target.
 
     Parameters
@@ -60,6 +60,9 @@ def resample(images: Sequence[Image], grid: PixelGrid, ra: Any, dec: Any, method
         None: bilinear for brightness per solid angle (``MJy / sr``), exact for flux per pixel.
     device : str
         Where to compute.
+    samples : int, optional
+        Along a side of an output pixel, for ``bilinear``; 1 is what `reproject.reproject_interp` does, None: as many as the
+        ratio of the scales, so that no input pixel is passed over.
 
     Returns
     -------
@@ -70,20 +73,25 @@ def resample(images: Sequence[Image], grid: PixelGrid, ra: Any, dec: Any, method
     ------
     AlignmentError
         If the shapes or units differ, or a WCS is none.
+    InputError
+        If the method or the number of samples is none.
     """
     if len({(image.flux.shape, image.unit) for image in images}) != 1:
         raise AlignmentError(f"images of {sorted({(i.flux.shape, i.unit) for i in images})}: resample those of one shape and unit together.")
     if method not in (None, *METHODS):
         raise InputError(f"method={method!r}: choose one of {', '.join(METHODS)}, or None.")
     _countable(images[0].unit)
+    if samples is not None and not (isinstance(samples, int) and 1 <= samples <= MOST_SAMPLES):
+        raise InputError(f"samples={samples!r}: give a whole number from 1 to {MOST_SAMPLES}, or None.")
     lon, lat = (np.broadcast_to(np.asarray(v, dtype=np.float64), (len(images),)) for v in (ra, dec))
     chosen = method or ("bilinear" if per_solid_angle(images[0].unit) else "exact")
+    k = 0 if chosen == "exact" else samples or int(np.clip(np.ceil(grid.scale / min(i.scale for i in images) - 1e-6), 1, MOST_SAMPLES))
     out = _empty(images, grid)
     each = BATCH if device == "cpu" else ON_DEVICE
     for b in range(0, len(images), each):
         part = slice(b, b + each)
         there = Resampled(out.flux[part], out.mask[part], None if out.ivar is None else out.ivar[part])
-        (_on_processor if device == "cpu" else _on_device)(images[part], grid, lon[part], lat[part], chosen, device, there)
+        (_on_processor if device == "cpu" else _on_device)(images[part], grid, lon[part], lat[part], k, device, there)
     return out
 
 
@@ -122,14 +130,9 @@ def _empty(images: Sequence[Image], grid: PixelGrid) -> Resampled:
     return Resampled(np.zeros(shape, np.float32), np.zeros(shape, np.bool_), ivar)
 
 
-def _samples(images: Sequence[Image], grid: PixelGrid) -> int:
-    """Bilinear samples along a side of an output pixel."""
-    return int(np.clip(np.ceil(grid.scale / min(i.scale for i in images) - 1e-6), 1, MOST_SAMPLES))
-
-
-def _inner(grid: PixelGrid, k: int) -> Floats:
-    """Offsets of k samples to a pixel from the centre of the grid, output pixels."""
-    return np.asarray((np.arange(k * grid.size) + 0.5) / k - grid.size / 2, dtype=np.float64)
+def _inner(grid: PixelGrid, k: int, around: int = 0) -> Floats:
+    """Offsets of k samples to a pixel, and some more around, from the centre of the grid, output pixels."""
+    return np.asarray((np.arange(-around, k * grid.size + around) + 0.5) / k - grid.size / 2, dtype=np.float64)
 
 
 def _corners(grid: PixelGrid) -> Floats:
@@ -144,14 +147,12 @@ def _area(x: Tensor, y: Tensor) -> Tensor:
     return ((ux * vy - uy * vx).abs() / 2).nan_to_num()
 
 
-def _on_processor(images: Sequence[Image], grid: PixelGrid, ra: Floats, dec: Floats, method: str, device: str, out: Resampled) -> None:
-    """Fill `out` by compiled loops, the images shared among threads."""
+def _on_processor(images: Sequence[Image], grid: PixelGrid, ra: Floats, dec: Floats, k: int, device: str, out: Resampled) -> None:
+    """Fill `out` by compiled loops, the images shared among threads; k is 0 for overlapping areas."""
     from astrofuse_lab.alignment.compiled import resampled
 
     headers, brightness = [i.wcs for i in images], per_solid_angle(images[0].unit)
-    k = 0 if method == "exact" else _samples(images, grid)
-    x, y = (v.numpy() for v in pixel_map(headers, grid, ra, dec, _inner(grid, k) if k else _corners(grid)))
-    area = np.zeros((len(images), 0, 0)) if brightness or not k else _area(*pixel_map(headers, grid, ra, dec, _corners(grid))).numpy()
+    x, y = (v.numpy() for v in pixel_map(headers, grid, ra, dec, _inner(grid, k, 1) if k else _corners(grid)))
     shape = (len(images), *images[0].flux.shape)
     flux, good = np.empty(shape, np.float32), np.empty(shape, np.bool_)
     variance = np.empty(shape if out.ivar is not None else (len(images), 0, 0, 0), np.float32)
@@ -168,7 +169,7 @@ def _on_processor(images: Sequence[Image], grid: PixelGrid, ra: Floats, dec: Flo
                 variance[i][~good[i]] = 0
             if not good[i].all():
                 flux[i][~good[i]] = 0
-        resampled(start, stop, x, y, k, not k and brightness, area, flux, good, variance, out.flux, out.mask, ivar)
+        resampled(start, stop, x, y, k, brightness, flux, good, variance, out.flux, out.mask, ivar)
 
     shared(work, len(images))
 
@@ -192,18 +193,18 @@ def shared(work: Callable[[int, int], None], n: int) -> None:
     return None
 
 
-def _on_device(images: Sequence[Image], grid: PixelGrid, ra: Floats, dec: Floats, method: str, device: str, out: Resampled) -> None:
+def _on_device(images: Sequence[Image], grid: PixelGrid, ra: Floats, dec: Floats, k: int, device: str, out: Resampled) -> None:
     """Fill `out` by tensors: weights of windows of input pixels, then sums over them."""
     good = np.stack([i.mask & np.isfinite(i.flux) for i in images])
     if out.ivar is not None:
         variance = np.zeros(good.shape, np.float32)
         for i, image in enumerate(images):
             _variance(image.ivar, good[i], variance[i])
-    weights = _weights(images, grid, ra, dec, method, device)
+    weights = _weights(images, grid, ra, dec, k, device)
     area = weights.value.sum(-1)
     mask = weights.whole[:, None] & (_gather(_planes(~good, device), weights.place, weights.value) <= TOUCHED * area[:, None])
     scale = torch.ones(1, 1, 1, dtype=torch.float64, device=device)
-    if method != "exact" and not per_solid_angle(images[0].unit):
+    if k and not per_solid_angle(images[0].unit):
         scale = _area(*pixel_map([i.wcs for i in images], grid, ra, dec, _corners(grid), device)).flatten(1)[:, None]
     planes = _planes(np.where(good, np.stack([i.flux for i in images]), 0.0), device)
     flux = torch.where(mask, _gather(planes, weights.place, weights.value) * scale, 0.0)
@@ -213,10 +214,9 @@ def _on_device(images: Sequence[Image], grid: PixelGrid, ra: Floats, dec: Floats
         out.ivar[...] = torch.where(mask & (spread > 0), 1 / spread.clamp_min(1e-300), 0.0).float().cpu().numpy().reshape(out.flux.shape)
 
 
-def _weights(images: Sequence[Image], grid: PixelGrid, ra: Floats, dec: Floats, method: str, device: str) -> Weights:
+def _weights(images: Sequence[Image], grid: PixelGrid, ra: Floats, dec: Floats, k: int, device: str) -> Weights:
     headers, shape = [i.wcs for i in images], (images[0].flux.shape[1], images[0].flux.shape[2])
-    if method != "exact":
-        k = _samples(images, grid)
+    if k:
         return bilinear(*pixel_map(headers, grid, ra, dec, _inner(grid, k), device), k, shape)
     weights = overlaps(*pixel_map(headers, grid, ra, dec, _corners(grid), device), shape)
     if not per_solid_angle(images[0].unit):
