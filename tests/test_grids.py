@@ -28,6 +28,21 @@ def test_log_grid():
     assert af.LogGrid(380 * u.nm, 0.92 * u.um, 1e-3) == grid
 
 
+def test_linear_grid():
+    grid = af.LinearGrid(3800, 9200, 2)
+    assert len(grid) == len(grid.wavelength) == len(grid.edges) - 1 == 2701 and grid.wavelength[-1] == 9200
+    assert af.LinearGrid(380 * u.nm, 0.92 * u.um, 0.2 * u.nm) == grid
+    np.testing.assert_allclose((grid.edges[1:] + grid.edges[:-1]) / 2, grid.wavelength)
+
+
+@pytest.mark.parametrize("grid", [af.LogGrid(3800, 9200, 1e-3), af.LinearGrid(3800, 9200, 1.7)])
+def test_pixels_of_a_wavelength_grid_go_both_ways(grid):
+    pixel = np.linspace(-0.5, len(grid) - 0.5, 1000)
+    np.testing.assert_allclose(grid.pixel(grid.at(pixel)), pixel, atol=1e-8)
+    np.testing.assert_array_equal(grid.at(np.arange(len(grid))), grid.wavelength)
+    np.testing.assert_allclose(grid.pixel(grid.edges), np.arange(len(grid) + 1) - 0.5, atol=1e-8)
+
+
 def test_time_grid():
     from astropy.time import Time
 
@@ -43,7 +58,8 @@ def test_time_grid():
     [
         lambda: af.PixelGrid(0, 1), lambda: af.PixelGrid(2.5, 1), lambda: af.PixelGrid("64", 1), lambda: af.PixelGrid(8, -1), lambda: af.PixelGrid(8, float("nan")),
         lambda: af.PixelGrid(8, 1 * u.m), lambda: af.PixelGrid(8, "wide"), lambda: af.LogGrid(5, 4, 1), lambda: af.LogGrid(4000, 5000, 0), lambda: af.LogGrid(4000, 9000, 1e-9),
-        lambda: af.LogGrid(4000 * u.s, 9000, 1e-3), lambda: af.LogGrid(4000, float("inf"), 1e-3), lambda: af.LogGrid([4000, 5000], 9000, 1e-3), lambda: af.TimeGrid(3, 3),
+        lambda: af.LinearGrid(5000, 4000, 1), lambda: af.LinearGrid(4000, 5000, -1), lambda: af.LinearGrid(4000, 9000, 1e-3), lambda: af.LinearGrid(10, 50, 30),
+        lambda: af.LinearGrid(4000, 5000, 1 * u.s), lambda: af.LogGrid(4000 * u.s, 9000, 1e-3), lambda: af.LogGrid(4000, float("inf"), 1e-3), lambda: af.LogGrid([4000, 5000], 9000, 1e-3), lambda: af.TimeGrid(3, 3),
         lambda: af.TimeGrid(start=float("nan")), lambda: af.TimeGrid(step=1 * u.m), lambda: af.TimeGrid(start="yesterday"),
     ],
 )  # fmt: skip
