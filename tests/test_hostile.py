@@ -31,7 +31,8 @@ FULL = os.environ.get("ASTROFUSE_PROVE") == "1"
 SHARE = 1.0 if FULL else 0.1
 PATIENCE = 10.0
 """Seconds that one answer may take; the most is far below one."""
-START = 120.0
+START = 300.0
+"""Until the first one: the valid answers and the bombs are made before."""
 INSIDE = 0.2
 """Share of the answers of each format that must be accepted as such, so that what is inside is met as well."""
 
