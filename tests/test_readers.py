@@ -43,6 +43,29 @@ KNOWN = {
     "supernova-spectra": Known(
         6658, {"spectrum": 6658}, {"class": {"Ia": 3055, "SLSN": 501, "Ibc": 1463, "II": 1060, "IIn": 577, "TDE": 2}}, "group", ("",), ("partly circular", "'group'"),
     ),
+    "eros1-variables": Known(
+        3641, {"light_curve": 3641, "table": 3641}, {"label": {"rr_lyrae": 2231, "cepheid": 736, "binary": 439, "mira": 235}},
+        None, ("div_period", "quality", "ra", "dec", "ramp"), ("div_period", "one distance"),
+    ),
+    "tess-transits": Known(
+        5171, {"global_view": 5171, "half_phase": 5171, "local_view": 5171, "table": 5171},
+        {"is_planet": {True: 461, False: 4710}, "disposition": {"J": 3186, "EB": 538, "V": 507, "IS": 389, "PC": 336, "KP": 105, "FP": 84, "CP": 20, "FA": 5, "O": 1}},
+        "tic_id", ("tic", "source", "split", "disp", "Period", "T0", "snr", "sde"), ("leaks", "source tells the label", "normalised by the authors"),
+    ),
+    "frb-morphology": Known(
+        535, {"table": 535}, {"actual_type": {"I": 163, "II": 270, "III": 62, "IV": 20, "V": 20}}, None, ("pred", "voted", "actual"), ("cannot be joined", "49.5%"),
+    ),
+    "chime-frbs": Known(
+        600, {"table": 600}, {"is_repeater": {True: 94, False: 506}}, "group", ("ra", "dec", "gl", "gb", "exp", "mjd", "time", "repeater", "sub_num"), ("repeater",),
+    ),
+    "koi": Known(
+        9564, {"table": 9564}, {"koi_disposition": {"CONFIRMED": 2358, "CANDIDATE": 2366, "FALSE POSITIVE": 4840}},
+        "kepid", ("koi_score", "koi_fpflag", "koi_pdisposition", "kepler_name", "koi_time", "koi_tce", "ra", "dec"), ("koi_score", "kepid"),
+    ),
+    "jwst-photoz": Known(5667, {"table": 5667}, {}, "group", ("ra", "dec", "x", "y", "ID", "zspec"), ("From position alone",)),
+    "sharp-flares": Known(
+        8874, {"table": 8874}, {"is_flaring": {True: 381, False: 8493}}, "NOAA_AR", ("NOAA", "T_REC", "time", "Lat", "Long", "QUALITY", "Flare"), ("NOAA_AR", "4.3%"),
+    ),
 }  # fmt: skip
 MIRRORED = {e.name: e for e in ENTRIES if e.folder and e.name != "ztf-alerts"}
 
@@ -144,3 +167,65 @@ def test_a_cut_or_altered_file_is_named(load, mirror, name, tmp_path):
         with pytest.raises(SampleSetError, match=rf"{file.split('/')[-1]} is missing"):
             af.load_samples(name, mirror=tmp_path, verify=False)
         (folder / file).write_bytes(whole)
+
+
+# ---- what is particular to one set ----------------------------------------------------------------------------------
+
+
+@pytest.mark.real
+def test_published_splits_say_what_leaks(load):
+    split = load("tess-transits").split(by="published")
+    assert (len(split.train), len(split.test), len(split.validation)) == (4133, 522, 516)
+    assert "352 of 522 test samples share their 'tic_id'" in split.note
+    clean = load("eros1-variables").split(by="published")
+    assert (len(clean.train), len(clean.test), clean.note) == (2912, 729, "")
+
+
+@pytest.mark.real
+def test_magnitudes_come_back(load, mirror):
+    with np.load(mirror / "crts_variables" / "crts_labelled_lightcurves.npz") as raw:
+        magnitude, offset, days = raw["mag_millimag"] / 1e3, raw["offset"], raw["t_1e5day_since_mjd53000"] / 1e5
+    curves = load("crts-variables").arrays("light_curve")
+    np.testing.assert_array_equal(curves["offsets"], offset)
+    np.testing.assert_allclose(23.9 - 2.5 * np.log10(curves["flux"].astype(float)), magnitude, atol=2e-4)
+    np.testing.assert_allclose(curves["time"], 53000 + days, atol=1e-9)
+    assert curves["mask"].all()
+
+
+@pytest.mark.real
+def test_one_star_in_two_fields_is_one_group(load):
+    samples = load("crts-variables")
+    pair = samples.select(["1123083007589", "1123084008864"])
+    assert len(set(pair.column("group"))) == 1 and len(np.unique(samples.column("group"))) == 4652 - 4
+
+
+@pytest.mark.real
+def test_the_voting_rule_is_the_published_prediction(load):
+    samples = load("frb-morphology")
+    voted, told, human = (samples.column(c) for c in ("voted_type", "predict_type", "actual_type"))
+    assert (voted == told).all() and int((voted == human).sum()) == 265
+
+
+@pytest.mark.real
+def test_views_are_the_ones_the_network_saw(load, mirror):
+    samples = load("tess-transits")
+    with np.load(mirror / "tess_transits" / "nigraha_labelled_views.npz") as raw:
+        half, centred = raw["half_phase_view"][::500], raw["global_view"][::500]
+    got = samples.arrays("half_phase", np.arange(0, len(samples), 500))["values"]
+    np.testing.assert_array_equal(got.reshape(len(got), 162), half)
+    np.testing.assert_array_equal(samples.arrays("global_view", np.arange(0, len(samples), 500))["values"][:, 0], centred)
+    # the transit is in the middle of what is called primary: the deepest point of a clear one
+    planets = np.flatnonzero(samples.column("is_planet").data)
+    assert np.median(np.abs(samples.arrays("local_view", planets)["values"][:, 0].argmin(1) - 40)) < 10
+
+
+@pytest.mark.real
+def test_spectra_are_where_the_file_says(load, mirror):
+    import pyarrow.parquet as pq
+
+    raw = pq.read_table(mirror / "supernovae" / "sn_spectra.parquet", columns=["wave", "flux", "event_id"])
+    got = load("supernova-spectra").arrays("spectrum", [7, 4000])
+    for i, row in enumerate((7, 4000)):
+        wave, flux = (np.asarray(raw.column(c)[row].as_py()) for c in ("wave", "flux"))
+        np.testing.assert_allclose(got["lambda"][got["mask"][i]], wave[np.isfinite(flux)])
+        np.testing.assert_allclose(got["flux"][i][got["mask"][i]], flux[np.isfinite(flux)], rtol=1e-6)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.samples.sample_set import SampleSet
+from astrofuse_lab.samples.specification import Card
 from astrofuse_lab.samples.split import Split
 
 
@@ -159,3 +160,31 @@ def test_bad_arguments(toy_samples, options):
 def test_zero_samples(toy_samples):
     with pytest.raises(InputError, match="too few"):
         toy_samples[:0].split()
+
+
+# ---- published splits -----------------------------------------------------------------------------------------------
+
+
+def published(sides, groups):
+    columns = pa.table({"object_id": [f"o{i}" for i in range(len(sides))], "side": pa.array(sides), "star": pa.array(groups)})
+    return SampleSet(columns, {}, {"side": "split", "star": "group"}, card=Card("told"))
+
+
+def test_a_published_split_is_taken_as_it_is_and_says_what_leaks():
+    samples = published(["train", "train", "Test", "validate", "other", None, "test"], [1, 2, 2, 1, 9, 9, 3])
+    split = samples.split(by="published")
+    assert (split.train, split.test, split.validation) == (("o0", "o1"), ("o2", "o6"), ("o3",))
+    assert "1 of 2 test samples share their 'star' with a training sample" in split.note and "1 of 1 validation" in split.note
+    assert "leaks" in repr(split) and Split.from_json(split.to_json()) == split
+    clean = published(["train", "test"], [1, 2]).split(by="published")
+    assert clean.note == "" and "leaks" not in repr(clean)
+    old = clean.to_json()
+    del old["note"]  # written before splits had notes
+    assert Split.from_json(old) == clean
+
+
+def test_no_published_split_is_an_error(toy_samples):
+    with pytest.raises(InputError, match="has no published split"):
+        toy_samples.split(by="published")
+    with pytest.raises(InputError, match="0 in test"):
+        published(["train", "train"], [1, 2]).split(by="published")

@@ -83,4 +83,68 @@ ENTRIES = (
             "sn_spectra.parquet": "a76981cdde2c2dbbaef4d4379a30f989283950b677b3cea88ebb86841ba5d4fe",
         },
     ),
+    Entry(
+        "eros1-variables", "EROS-1 variable stars of the LMC: two-band light curves and a table",
+        ("light_curve", "table"), 3641, 15.8, "none stated; public survey",
+        "EROS collaboration (M. Moniez), plates 1990-94; github.com/ramp-kits/variable_stars", False,
+        "astrofuse_lab.samples.readers.eros1_variables", "eros1_lmc_variables",
+        {
+            "eros1_lmc.parquet": "ac955a11402d0d81dea656409b04446092d2f9676357782155efce175b56d7ca",
+        },
+    ),
+    Entry(
+        "tess-transits", "TESS transit candidates: folded views and stellar scalars",
+        ("global_view", "half_phase", "local_view", "table"), 5171, 17.2, "MIT repository; NASA data, public domain",
+        "Rao et al. 2021, MNRAS 502, 2845; Ricker et al. 2015, JATIS 1, 014003", False,
+        "astrofuse_lab.samples.readers.tess_transits", "tess_transits",
+        {
+            "nigraha_labelled_views.npz": "d5cdc4f43175357313f3b4db05d44ca09a6bbdb2104f37d4ab1ba6884d47997b",
+        },
+    ),
+    Entry(
+        "frb-morphology", "CHIME bursts: scores of a voting ensemble and human types",
+        ("table",), 535, 0.03, "MIT repository; CHIME/FRB Catalog 1 public",
+        "Kumar et al. 2025, arXiv:2507.14854; CHIME/FRB Collaboration 2021, ApJS 257, 59", False,
+        "astrofuse_lab.samples.readers.frb_morphology", "frabjous",
+        {
+            "all_scores.csv": "67af1d8b31b24c0acbc3df95e7be34b7ccb46b320d3bcb57135547d6b202802e",
+            "predictions_for_chime_bursts.csv": "6596b29c61e770753bc624d649459937fda63c8dc8e7611d75cd4b10eed73013",
+        },
+    ),
+    Entry(
+        "chime-frbs", "CHIME/FRB Catalog 1: bursts of repeaters and others",
+        ("table",), 600, 0.14, "MIT repository; CHIME/FRB Catalog 1 public",
+        "CHIME/FRB Collaboration 2021, ApJS 257, 59", False,
+        "astrofuse_lab.samples.readers.chime_frbs", "small_tables",
+        {
+            "chime_frb_cat1.parquet": "c8992321a8af59f53ce223dfc5f503a12d29d3460b6cbf0ef6bd1f9bdb54aa96",
+        },
+    ),
+    Entry(
+        "koi", "Kepler objects of interest: confirmed, candidate or false positive",
+        ("table",), 9564, 0.86, "public domain (NASA)",
+        "NASA Exoplanet Archive, cumulative KOI table, doi:10.26133/NEA4", False,
+        "astrofuse_lab.samples.readers.koi", "small_tables",
+        {
+            "koi_cumulative.parquet": "036c2cd63d12bd3598f2af6555378e5ab9f50d5530600f6e53f4364607e924f7",
+        },
+    ),
+    Entry(
+        "jwst-photoz", "HST and JWST photometry in 11 bands with spectroscopic redshifts",
+        ("table",), 5667, 1.6, "none stated; DJA public",
+        "DAWN JWST Archive; Valentino et al. 2023, ApJ 947, 20", False,
+        "astrofuse_lab.samples.readers.jwst_photoz", "small_tables",
+        {
+            "jwst_photometry_zspec.parquet": "d7abf8226026582e78361400715645e61fd80d4c2415980cf77c098802eca6b8",
+        },
+    ),
+    Entry(
+        "sharp-flares", "Magnetic parameters of active regions, and flares",
+        ("table",), 8874, 1.8, "none stated; NASA/SDO public",
+        "Bobra et al. 2014, Solar Physics 289, 3549; Bobra & Couvidat 2015, ApJ 798, 135", False,
+        "astrofuse_lab.samples.readers.sharp_flares", "small_tables",
+        {
+            "sharp_flares.parquet": "4244ead35cdd56fe1ab19e9956380476bac41a9f17b03ce6ea23815159608334",
+        },
+    ),
 )  # fmt: skip

@@ -6,8 +6,8 @@ from typing import Any
 
 from astrofuse_lab.provenance import Provenance
 
-ROLES = ("input", "target", "group", "id", "other")
-"""What a scalar column may be used for; only ``input`` columns feed the modality ``table``."""
+ROLES = ("input", "target", "group", "split", "id", "other")
+"""What a scalar column may be used for; only ``input`` columns feed the modality ``table``, ``split`` is the side in a published split."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from astrofuse_lab.errors import InputError
 if TYPE_CHECKING:
     from astrofuse_lab.samples.sample_set import SampleSet
 
-WAYS = ("object", "sky", "time")
+WAYS = ("object", "sky", "time", "published")
+SIDES = {"train": "train", "training": "train", "test": "test", "testing": "test", "validation": "validation", "validate": "validation", "val": "validation"}
+"""What a column of role ``split`` may say; any other value is on no side."""
 OVERSHOOT = 0.1
 """How much more than asked for a side may hold on account of one large group."""
 
@@ -29,6 +31,8 @@ class Split:
         Empty: training takes a grouped part of `train`.
     by, group : str
     seed : int
+    note : str
+        What is wrong with it: of a published split, how many groups lie on both sides.
 
     Raises
     ------
@@ -42,6 +46,7 @@ class Split:
     by: str = "object"
     group: str | None = None
     seed: int = 0
+    note: str = ""
 
     def __post_init__(self) -> None:
         where: dict[str, str] = {}
@@ -57,16 +62,17 @@ class Split:
 
     def to_json(self) -> dict[str, Any]:
         """As a dictionary that JSON can hold."""
-        return {"train": list(self.train), "test": list(self.test), "validation": list(self.validation), "by": self.by, "group": self.group, "seed": self.seed}
+        return {"train": list(self.train), "test": list(self.test), "validation": list(self.validation), "by": self.by, "group": self.group, "seed": self.seed, "note": self.note}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Split":
         """From such a dictionary."""
-        return cls(tuple(data["train"]), tuple(data["test"]), tuple(data["validation"]), data["by"], data["group"], data["seed"])
+        return cls(tuple(data["train"]), tuple(data["test"]), tuple(data["validation"]), data["by"], data["group"], data["seed"], data.get("note", ""))
 
     def __repr__(self) -> str:
         part = f", validation {len(self.validation)}" if self.validation else ""
-        return f"Split(train {len(self.train)}, test {len(self.test)}{part}, by {self.by}, seed {self.seed})"
+        drawn = "" if self.by == "published" else f", seed {self.seed}"
+        return f"Split(train {len(self.train)}, test {len(self.test)}{part}, by {self.by}{drawn}{'; ' + self.note if self.note else ''})"
 
 
 def group_codes(samples: "SampleSet", group: str | None = None) -> NDArray[np.int64]:
@@ -141,10 +147,11 @@ def make_split(
     group : str, optional
         Column whose equal values stay together; None: the column with role ``group``, else each object alone.
     seed : int
-    by : {"object", "sky", "time"}
+    by : {"object", "sky", "time", "published"}
         ``sky``: whole HEALPix cells of `nside`, those that a group joins together; where groups tile the sky, as pointings
         do, and so join nearly everything, whole groups by the cell of their centre. ``time``: the latest samples by the
-        column `time` are the test.
+        column `time` are the test. ``published``: as the authors of the set divided it (its column of role ``split``), whatever the
+        shares; `note` of the answer says what leaks.
 
     Returns
     -------
@@ -153,10 +160,12 @@ def make_split(
     Raises
     ------
     InputError
-        If a side would be empty.
+        If a side would be empty, or the set has no published split.
     """
     if by not in WAYS:
         raise InputError(f"split by={by!r}: choose one of {', '.join(WAYS)}.")
+    if by == "published":
+        return _published(samples, group)
     if not (0 < test < 1 and 0 <= validation < 1 and test + validation < 1):
         raise InputError(f"split test={test}, validation={validation}: shares between 0 and 1 that leave a train part, e.g. test=0.2.")
     codes = _codes(samples, by, group, nside, 1 - test - validation)
@@ -175,6 +184,25 @@ def make_split(
     ids = samples.object_ids
     parts = {side: tuple(str(i) for i in ids[np.isin(codes, chosen)]) for side, chosen in sides.items()}
     return Split(parts["train"], parts["test"], parts["validation"], by, group, seed)
+
+
+def _published(samples: "SampleSet", group: str | None) -> Split:
+    """The split that the set's authors made, with what leaks between its sides."""
+    columns = [name for name, role in samples.roles.items() if role == "split"]
+    if not columns:
+        raise InputError(f"{samples.card.name!r} has no published split: no column has the role 'split'. samples.split() makes one that keeps groups together.")
+    said = [SIDES.get(str(value).lower(), "") for value in samples.column(columns[0]).filled("").tolist()]
+    side = np.array(said, dtype="U10")
+    parts = {name: tuple(str(i) for i in samples.object_ids[side == name]) for name in ("train", "test", "validation")}
+    if not (parts["train"] and parts["test"]):
+        raise InputError(f"the published split ({columns[0]!r}) puts {len(parts['train'])} of these samples in train and {len(parts['test'])} in test; both need some.")
+    codes = group_codes(samples, group)
+    named = group or next((name for name, role in samples.roles.items() if role == "group"), "object_id")
+    leaks = [
+        f"{shared} of {len(parts[name])} {name} samples share their {named!r} with a training sample"
+        for name in ("test", "validation") if (shared := int(np.isin(codes[side == name], codes[side == "train"]).sum()))
+    ]  # fmt: skip
+    return Split(parts["train"], parts["test"], parts["validation"], "published", named, note=f"leaks: {'; '.join(leaks)}" if leaks else "")
 
 
 def _fill(share: NDArray[np.float64], taken: NDArray[np.bool_], goal: float, spare: int, in_order: bool) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ CATEGORIES = 64
 """A text column with at most so many values is a category: it has a legend and colours."""
 CELLS = 1_500_000
 """Column values sent to a view at most: 12 MB, about a second on a slow line."""
-ORDER = {"target": 0, "group": 1, "input": 2, "other": 3, "id": 4}
+ORDER = {"target": 0, "group": 1, "input": 2, "split": 3, "other": 4, "id": 5}
 
 # vacuum wavelengths, angstrom: SDSS DR16 line list (https://classic.sdss.org/dr6/algorithms/linestable.php), from NIST
 LINES: tuple[tuple[str, float], ...] = (

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from astrofuse_lab.errors import SampleSetError
 from astrofuse_lab.provenance import Provenance
 from astrofuse_lab.samples.readers import files
 from astrofuse_lab.samples.readers.curves import from_magnitudes, has_epoch
+from astrofuse_lab.samples.readers.places_on_sky import same_place
 from astrofuse_lab.samples.sample_set import ModalityData, SampleSet
 from astrofuse_lab.samples.specification import Card, ModalitySpec
 
@@ -72,20 +72,8 @@ def read(folder: Path) -> SampleSet:
     label, ra, dec = got["label"].astype(str), got["ra"].astype(np.float64), got["dec"].astype(np.float64)
     columns = pa.table({
         "object_id": [str(i) for i in got["crts_id"]], "ra": ra, "dec": dec, "label": label,
-        "main_class": pa.array(label, mask=~np.isin(label, MAIN)), "group": _stars(got["crts_id"], ra, dec), "epochs": np.diff(offsets),
+        "main_class": pa.array(label, mask=~np.isin(label, MAIN)), "group": got["crts_id"][same_place(ra, dec, SAME)].astype(str), "epochs": np.diff(offsets),
     })  # fmt: skip
     roles = {"label": "target", "main_class": "target", "group": "group"}
     card = Card("crts-variables", "Catalina light curves of variable stars, 16 classes", False, CITATION, LICENCE, NOTES)
     return SampleSet(columns, {"light_curve": ModalityData(spec, fields, has_epoch(fields))}, roles, {"ra": "deg", "dec": "deg"}, card)
-
-
-def _stars(ids: NDArray[np.int64], ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.str_]:
-    """The id of each star: the smallest of the entries within `SAME` of it."""
-    from astropy import units as u
-    from astropy.coordinates import SkyCoord, search_around_sky
-
-    sky = SkyCoord(ra * u.deg, dec * u.deg)
-    one, other, _, _ = search_around_sky(sky, sky, SAME * u.arcsec)
-    star = ids.astype(np.int64).copy()
-    np.minimum.at(star, one, ids[other].astype(np.int64))
-    return star.astype(str)

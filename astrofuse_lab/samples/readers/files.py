@@ -29,7 +29,7 @@ AGAIN = "Copy it again from the mirror."
 
 def version(reader: str) -> str:
     """Of a reader (its ``__file__``) and of what it shares with the others: another reader makes another set of the same files."""
-    return "".join(file_digest(p) for p in (Path(reader), Path(__file__), Path(__file__).with_name("curves.py")))
+    return "".join(file_digest(p) for p in (Path(reader), Path(__file__), *(Path(__file__).with_name(n) for n in ("curves.py", "places_on_sky.py"))))
 
 
 @contextmanager
