@@ -13,7 +13,7 @@ from astrofuse_lab.found import Fresh, Ledger, size_of
 from astrofuse_lab.modalities import Modality
 from astrofuse_lab.queues import THREADS as THREADS
 from astrofuse_lab.queues import Gate, Job, Line, gate, host_of, threads_of
-from astrofuse_lab.surveys import health, sessions
+from astrofuse_lab.surveys import health, refusals, sessions
 from astrofuse_lab.surveys.survey import Raw
 from astrofuse_lab.targets import Targets
 
@@ -287,5 +287,10 @@ def _backoff(attempt: int) -> float:
 def _words(error: Exception) -> str:
     """What a failure says of itself; the kind is named where the library is not the one speaking."""
     said = " ".join(str(error).split()) or "no message"
-    told = said if isinstance(error, ArchiveError) else f"{type(error).__name__}: {said}"
+    if isinstance(error, ArchiveError):
+        told = said
+    elif refusals.of_the_network(error):
+        told = f"the archive cannot be reached ({refusals.in_words(error)})"
+    else:
+        told = f"{type(error).__name__}: {said}"
     return told if len(told) <= LONGEST_MESSAGE else told[: LONGEST_MESSAGE - 1] + "…"

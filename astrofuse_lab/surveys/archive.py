@@ -62,6 +62,8 @@ class Archive:
         Requests at a time that the service may be asked, all surveys of one host together.
     timeout : float
         Seconds without a byte after which an answer is given up.
+    largest : int
+        Bytes of one answer above which it is given up.
     settings : mapping
         Options of this survey alone and their defaults: ``options={"name/product": {...}}``.
     releases : tuple of str
@@ -86,6 +88,7 @@ class Archive:
     batch: int = 1
     threads: int = 4
     timeout: float = transport.SILENCE
+    largest: int = transport.LARGEST
     settings: Mapping[str, float | int | str | bool] = field(default_factory=dict)
     releases: tuple[str, ...] = ()
 

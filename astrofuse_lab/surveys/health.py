@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from astrofuse_lab.errors import ArchiveError
+from astrofuse_lab.surveys import refusals
+
 if TYPE_CHECKING:
     from astropy.table import Table
 
@@ -62,7 +65,7 @@ def note(address: str, failure: Exception | None, seconds: float) -> None:
         if failure is None:
             record.taken.append(seconds)
         else:
-            record.said = str(failure)[:300]
+            record.said = (str(failure) if isinstance(failure, ArchiveError) else refusals.in_words(failure))[:300]
 
 
 def light(host: str, recent: float | None = None) -> str:

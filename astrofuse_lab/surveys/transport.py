@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from astrofuse_lab.errors import ArchiveError
-from astrofuse_lab.surveys import health, sessions
+from astrofuse_lab.surveys import health, refusals, sessions
 from astrofuse_lab.surveys.sessions import SILENCE, own_session, session
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def through(
         try:
             with connection(survey.name, target):
                 response = send(place, own_session(survey.timeout))
-            content = body(response, survey.name, target, page)
+            content = body(response, survey.name, target, page, survey.largest)
         except ArchiveError as error:
             if error.transient and number < len(places) and not (mine is not None and mine.over):
                 continue  # another machine may do
@@ -108,15 +108,28 @@ def connection(survey: str, target: str | None = None) -> Iterator[None]:
     except requests.Timeout:
         raise ArchiveError(survey, "the archive did not answer in time", target, transient=True) from None
     except requests.ConnectionError as error:
-        cut = "Read timed out" in str(error)
-        words = "the archive did not answer in time" if cut else f"the archive cannot be reached, or the connection was cut ({_short(str(error))})"
-        raise ArchiveError(survey, words, target, transient=True) from error
+        raise ArchiveError(survey, _unreached(error), target, transient=True) from error
     except requests.RequestException as error:
-        words = f"the request failed ({_short(str(error))})"
-        raise ArchiveError(survey, words, target, transient=isinstance(error, requests.exceptions.ChunkedEncodingError)) from error
+        cut = isinstance(error, requests.exceptions.ChunkedEncodingError)
+        raise ArchiveError(survey, _unreached(error) if cut else f"the request failed ({refusals.in_words(error)})", target, transient=cut) from error
+    except Exception as error:
+        # clients that make requests themselves (pyvo, astroquery) wrap what requests raised in errors of their own
+        if isinstance(error, ArchiveError) or not refusals.of_the_network(error):
+            raise
+        raise ArchiveError(survey, _unreached(error), target, transient=True) from error
 
 
-def body(response: "Response", survey: str, target: str | None = None, page: bool = False) -> bytes:
+def _unreached(error: Exception) -> str:
+    said = refusals.in_words(error)
+    if said.startswith("no answer in time"):
+        return "the archive did not answer in time"
+    if not refusals.was_cut(error):
+        return f"the archive cannot be reached ({said})"
+    where = said.partition(": ")[2]
+    return f"the connection to the archive was cut{f' ({where})' if where else ''}"
+
+
+def body(response: "Response", survey: str, target: str | None = None, page: bool = False, largest: int = LARGEST) -> bytes:
     """The bytes of an answer, untouched.
 
     Raises
@@ -128,7 +141,7 @@ def body(response: "Response", survey: str, target: str | None = None, page: boo
     """
     begun, mine = getattr(response, "begun", time.monotonic()), sessions.current()
     try:
-        content = _body(response, survey, target, page)
+        content = _body(response, survey, target, page, largest)
     except ArchiveError as error:
         if mine is None or not mine.over:
             health.note(response.url, error, time.monotonic() - begun)
@@ -140,10 +153,10 @@ def body(response: "Response", survey: str, target: str | None = None, page: boo
     return content
 
 
-def _body(response: "Response", survey: str, target: str | None, page: bool) -> bytes:
+def _body(response: "Response", survey: str, target: str | None, page: bool, largest: int) -> bytes:
     try:
         with connection(survey, target):
-            content = _read(response, survey, target)
+            content = _read(response, survey, target, largest)
     except ArchiveError as error:
         if ended := sessions.done():
             raise ArchiveError(survey, ended, target, transient=True) from error
@@ -185,14 +198,14 @@ def words(content: bytes, media_type: str = "") -> str:
     return _short(_plain(text)) or "no message"
 
 
-def _read(response: "Response", survey: str, target: str | None) -> bytes:
+def _read(response: "Response", survey: str, target: str | None, largest: int) -> bytes:
     """The body, within the limits on time and length."""
     parts, length = [], 0
     for part in response.iter_content(64 * 1024):
         parts.append(part)
         length += len(part)
-        if length > LARGEST:
-            raise ArchiveError(survey, f"the answer is longer than {LARGEST // 1024**2} MB. Ask for fewer targets or a smaller size.", target)
+        if length > largest:
+            raise ArchiveError(survey, f"the answer is longer than {largest // 1024**2} MB. Ask for fewer targets or a smaller size.", target)
     return b"".join(parts)
 
 
