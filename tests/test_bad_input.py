@@ -44,6 +44,18 @@ def test_what_is_no_sample_set_cannot_be_predicted(run):
             run.predict(wrong)
 
 
+@pytest.mark.parametrize("view", ["workbench", "EmbeddingWidget", "AttributionWidget", "AttentionWidget"])
+def test_samples_of_another_schema_are_refused_when_a_view_is_made(toy_samples, run, view, monkeypatch):
+    monkeypatch.setattr("astrofuse_lab.widgets.base.view_source", lambda _view: "export default {}")
+    columns = af.SampleSet(toy_samples._columns.drop_columns(["colour"]), {}, {k: v for k, v in toy_samples.roles.items() if k != "colour"})
+    for wrong, kind in ((columns, RunError), ([1, 2], InputError)):
+        with pytest.raises(kind) as predicted:
+            run.predict(wrong)
+        with pytest.raises(kind) as caught:
+            getattr(af, view)(run, wrong)
+        assert str(caught.value) == str(predicted.value)
+
+
 def test_nothing_but_its_own_kind_is_replaced(toy_samples, run, tmp_path):
     toy_samples.save(tmp_path / "set")
     run.save(tmp_path / "run")

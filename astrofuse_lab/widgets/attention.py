@@ -60,6 +60,7 @@ class AttentionWidget(Base):
     def __init__(self, run: "Run", samples: "SampleSet", selection: Selection | None = None, **traits: Any) -> None:
         from astrofuse_lab.explain.attention_maps import why_none
 
+        run.preparation.check(samples)  # here, where it can be mended, and not in a job a moment later
         self.run, self.samples = run, samples
         reason = why_none(run)
         given = {

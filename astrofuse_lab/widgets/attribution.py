@@ -81,6 +81,7 @@ class AttributionWidget(Base):
     title = t.Unicode("").tag(sync=True)
 
     def __init__(self, run: "Run", samples: "SampleSet", selection: Selection | None = None, **traits: Any) -> None:
+        run.preparation.check(samples)  # here, where it can be mended, and not in a job a moment later
         self.run, self.samples = run, samples
         self.attributions: OrderedDict[tuple[str, str, str], Any] = OrderedDict()
         given = {

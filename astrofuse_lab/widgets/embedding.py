@@ -57,6 +57,7 @@ class EmbeddingWidget(Base):
     notes: Any = t.List().tag(sync=True)
 
     def __init__(self, run: "Run", samples: "SampleSet", selection: Selection | None = None, umap: bool = True, seed: int = 0, **traits: Any) -> None:
+        run.preparation.check(samples)  # here, where it can be mended, and not in a job a moment later
         self.run, self.samples, self.seed = run, samples, seed
         self.embeddings: dict[str, Embedding] = {}
         given = {

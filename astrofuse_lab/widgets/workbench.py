@@ -65,6 +65,8 @@ class Workbench(pn.viewable.Viewer):
     """
 
     def __init__(self, run: "Run | None" = None, samples: "SampleSet | None" = None, comparison: "Table | None" = None, umap: bool = True, **params: Any) -> None:
+        if run is not None and samples is not None:
+            run.preparation.check(samples)
         load_extension()
         super().__init__(**params)
         self.selection = Selection()
@@ -308,6 +310,8 @@ def workbench(run: "Run | None" = None, samples: "SampleSet | None" = None, *, c
     ------
     InputError
         If a run comes without samples.
+    RunError
+        If the samples lack a modality of the run or hold it in another layout, as `Run.predict`.
     """
     if run is not None and samples is None:
         raise InputError("a run needs samples to be looked at: af.workbench(run, samples).")
