@@ -236,6 +236,7 @@ def test_every_plot_has_no_ground_of_its_own_and_follows_the_theme_once(sample, 
 
 
 def test_colours_on_dark_are_legible():
+    from astrofuse_lab.widgets.colours import BAND_COLOURS
     from astrofuse_lab.widgets.plot_theme import INK, ON_DARK
 
     def light(colour):
@@ -244,3 +245,19 @@ def test_colours_on_dark_are_legible():
 
     for text in ("#444444", INK):  # on JupyterLab's dark surfaces, #111111 and #212121 (WCAG 2: 4.5 to 1)
         assert all((light(ON_DARK[text]) + 0.05) / (light(ground) + 0.05) > 4.5 for ground in ("#111111", "#212121"))
+    for band in BAND_COLOURS.values():  # marks and lines: 3 to 1
+        assert all((light(ON_DARK.get(band, band)) + 0.05) / (light(ground) + 0.05) > 3 for ground in ("#111111", "#212121"))
+
+
+def test_no_plot_is_wider_than_its_page(sample, run, tested):
+    from astrofuse_lab.widgets.hosting import width_of
+
+    for plot, wide in ((af.plot.spectrum(sample), 640), (af.plot.confusion(run, tested), 520), (af.plot.learning_curve(run), 760), (af.plot.coverage(tested), 560)):
+        drawn = hv.render(plot, backend="bokeh")
+        assert width_of(drawn) == wide
+        for one in figures(plot):
+            assert one.sizing_mode == "stretch_width" and one.max_width == one.width and 0 < one.min_width <= 240
+    both = hv.render(af.plot.image(sample) + af.plot.spectrum(sample), backend="bokeh")
+    assert both.sizing_mode == "stretch_width" and width_of(both) == 330 + 640
+    own = figure(af.plot.spectrum(sample).opts(width=900))  # what the user says holds
+    assert own.max_width == 900

@@ -9,6 +9,10 @@ MODALITY_COLOURS = {"image": "#0077BB", "spectrum": "#EE7733", "light_curve": "#
 BAND_COLOURS = {"u": "#0c71ff", "g": "#49be61", "r": "#c61c00", "i": "#ffc200", "z": "#f341a2", "y": "#5d0000"}
 """Rubin's palette for LSST bands (RTN-045)."""
 
+BAND_ON_DARK = {"r": "#d62b10", "y": "#f2e6e0"}
+"""The same on a dark page, where Rubin's are too dark: at least 3 to 1 on it (WCAG 2), and as far from the other bands as these are from one
+another (CIE 1976 difference of 28 and more), also as seen without red, green or blue cones (Machado et al. 2009, doi:10.1109/TVCG.2009.113)."""
+
 
 def class_colour(index: int) -> str:
     """Colour of the class at `index` in class order."""

@@ -119,7 +119,22 @@ class Figure(pn.custom.JSComponent):
         from holoviews import renderer
 
         self.element = element
-        super().__init__(item=json.dumps(json_item(renderer("bokeh").get_plot(element).state)), **params)
+        drawn = renderer("bokeh").get_plot(element).state
+        wide = width_of(drawn)
+        # a plot that gives way has no width of its own, and a box that wraps would give it none
+        styles = {"flex": f"0 1 {wide}px", "min-width": "0", **params.pop("styles", {})}
+        super().__init__(item=json.dumps(json_item(drawn)), styles=styles, **{"sizing_mode": "stretch_width", "max_width": wide, **params})
+
+
+def width_of(drawn: Any) -> int:
+    """Screen pixels across of a Bokeh figure, or of figures in a grid or column, when nothing is in the way."""
+    if hasattr(drawn, "width") and not hasattr(drawn, "children"):
+        return int(drawn.width or 0)
+    rows: dict[int, int] = {}
+    for place, child in enumerate(drawn.children):
+        one, row = child[:2] if isinstance(child, tuple) else (child, place)
+        rows[row] = rows.get(row, 0) + width_of(one)
+    return max(rows.values(), default=0)
 
 
 class Notice(pn.custom.JSComponent):

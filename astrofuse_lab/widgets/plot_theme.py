@@ -1,10 +1,12 @@
 """Plots follow the theme of the page they stand in: JupyterLab's, live, else the surface around them, else the system's.
 
 A figure is drawn for a light page, on no ground of its own. In the browser the colours of its frame (not those of the data,
-which mean something) are exchanged for a dark page, and back.
+which mean something, but for two bands too dark to be seen) are exchanged for a dark page, and back.
 """
 
 from typing import TYPE_CHECKING
+
+from astrofuse_lab.widgets.colours import BAND_COLOURS, BAND_ON_DARK
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure
@@ -20,6 +22,8 @@ ON_DARK = {
     WEAK: "#343a43", "#f4f4f4": "#20252b", HATCHING: "#5b636e",
     # lines and bars beside the data
     FAINT: "#9aa2ad", "#9a9a9a": "#7d8590", "#b4b4b4": "#7d8590",
+    # the only colours of data among them: bands that a dark page would swallow
+    **{BAND_COLOURS[band]: dark for band, dark in BAND_ON_DARK.items()},
 }  # fmt: skip
 """The same on a dark page; white becomes the page's own surface, and text that stands on coloured cells stays as it is."""
 TAG = "astrofuse-theme"

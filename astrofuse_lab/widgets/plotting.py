@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 M = TypeVar("M")
 ACCENT = "#0072B2"
+NARROWEST = 240  # px: below this the labels of an axis run into one another
 TOOLS = ("pan", "wheel_zoom", "box_zoom", "save", "reset")
 STYLE: dict[str, Any] = {"toolbar": "above", "default_tools": [], "tools": list(TOOLS), "active_tools": ["box_zoom"], "fontsize": {"title": "10pt"}, "show_grid": True, "gridstyle": {"grid_line_color": GRID}}
 
@@ -106,11 +107,18 @@ def _plain(figure: "figure") -> None:
         axis.axis_label_text_font_style = "normal"
     for bar in figure.select({"type": ColorBar}):
         bar.title_text_font_style = "normal"
+    _fit(figure)
     follow_theme(figure)
 
 
+def _fit(figure: "figure") -> None:
+    """Have a figure give way where the page is narrower than it; not where the user made it responsive in a way of their own."""
+    if figure.width and figure.sizing_mode in (None, "fixed"):
+        figure.update(sizing_mode="stretch_width", max_width=figure.width, min_width=min(NARROWEST, figure.width))
+
+
 PLAIN = hook(_plain)
-"""Axis labels upright, as journals print them; colours of the page around it."""
+"""Axis labels upright, as journals print them; no wider than the page, and in its colours."""
 
 
 def stretches(bad: NDArray[np.bool_]) -> list[tuple[int, int]]:

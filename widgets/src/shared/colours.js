@@ -35,6 +35,8 @@ export function bandColour(band, index = 0) {
   return letter ? BAND_COLOURS[letter] : CLASS_COLOURS[index % 8];
 }
 
+export const BAND_ON_DARK = { r: "#d62b10", y: "#f2e6e0" }; // on a dark page; put there by style.css
+
 const VIRIDIS = [[68, 1, 84], [72, 40, 120], [62, 74, 137], [49, 104, 142], [38, 130, 142], [31, 158, 137], [53, 183, 121], [110, 206, 88], [181, 222, 43], [253, 231, 37]];
 const NEGATIVE = [47, 127, 216];
 const POSITIVE = [232, 101, 10];
