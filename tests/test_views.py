@@ -5,14 +5,17 @@ import time
 
 import numpy as np
 import pytest
+from answering import Answering
 from browser import chromium
 from conftest import make_toy_samples
 from host import Host
 
 import astrofuse_lab as af
+from astrofuse_lab import outlines, regions
 from astrofuse_lab.errors import ArchiveError, StorageError
+from astrofuse_lab.surveys import health
 from astrofuse_lab.surveys.practice.image import PracticeImage
-from astrofuse_lab.widgets import fetch_facts
+from astrofuse_lab.widgets import fetch_aladin, fetch_facts
 from astrofuse_lab.widgets.base import STATIC, Selection
 from astrofuse_lab.widgets.header import HeaderWidget
 
@@ -534,3 +537,64 @@ def test_head_of_the_workbench(stage, tmp_path):
     key(host, "c")
     assert "import astrofuse_lab as af" in host.text()
     stage.shot(host, "head-code")
+
+
+def test_fetch_coverage_by_moc(stage, tmp_path, monkeypatch):
+    """A survey with a MOC is drawn by it, to the cell; one whose MOC cannot be got stays rough, and that is said."""
+    monkeypatch.setenv("ASTROFUSE_CACHE", str(tmp_path))
+    rng = np.random.default_rng(3)
+    cells = np.unique(np.concatenate([np.arange(200, 330), rng.integers(0, 768, 60)]))
+    text = " ".join(["3/", *map(str, cells), "8/", *map(str, rng.integers(0, 12 * 4**8, 4000))])
+    server = Answering()
+    server.routes["/query"] = lambda asked: text.encode() if "SDSS" in asked.query["ID"] else (503, b"maintenance", "text/plain")
+    monkeypatch.setattr(outlines.SERVER, "url", server.url + "/query")
+    monkeypatch.setattr(outlines.SERVER, "mirrors", ())
+    health.forget()
+    ra, dec = rng.uniform(0, 360, 3000), np.degrees(np.arcsin(rng.uniform(-1, 1, 3000)))
+    ra[:3], dec[:3] = (0.0, 359.999999, 90.0), (90.0, -90.0, 41.8103148957)  # poles, and where belt and caps meet
+    targets = af.Targets.from_table({"object_id": [f"t{i}" for i in range(3000)], "ra": ra, "dec": dec})
+    widget = af.FetchWidget(targets, surveys=["hips/sdss", "hips/panstarrs", "practice/table"])
+    host = stage.show(widget)
+    assert widget.wait_for_outlines()
+    host.settle()
+    out = int((~regions.region_of(text).contains(targets.ra, targets.dec)).sum())
+    assert 0 < out < 3000
+    said = host.text()
+    assert f"hips/sdss: {out} of 3000 targets lie outside what it saw" in said
+    assert "Rough shade for hips/panstarrs: the exact coverage cannot be got (HTTP 503" in said and "seen by the ticked surveys, some of them roughly" in said
+    assert "pip install ipyaladin" in said
+    stage.shot(host, "fetch-moc")
+    host.page.locator("input[data-name='hips/panstarrs']").uncheck()
+    host.settle()
+    assert "Rough shade" not in host.text() and "seen by the ticked surveys," not in host.text()
+    server.close()
+    health.forget()
+
+
+def test_fetch_with_a_survey_of_a_very_long_name(stage):
+    long = "someone/" + "a-table-with-a-name-that-says-everything-about-it-" * 4
+    widget = af.FetchWidget(surveys=["practice/table"])
+    row = {**widget.catalogue[0], "name": long, "simulated": False}
+    host = stage.show(widget)
+    widget.catalogue, widget.surveys = [*widget.catalogue, row], ["practice/table", long]
+    one = {"modality": "table", "found": 3, "empty": 0, "failed": 1, "pending": 0, "done": 4, "total": 4, "state": "done"}
+    widget.counts = [{"survey": name, **one} for name in ("practice/table", long)]
+    widget.plan = {"rows": [{"survey": long, "targets": 4, "cached": 0, "requests": 4, "seconds": 1.0, "bytes": 1e6, "basis": "assumed"}], "requests": 4, "seconds": 1.0, "bytes": 1e6, "large": False, "asked": False}
+    host.settle()
+    table = host.page.locator(".af-progress-table")
+    assert table.bounding_box()["width"] <= host.page.locator(".af-across").bounding_box()["width"] + 1
+    name = table.get_by_title(long)
+    assert name.evaluate("(e) => e.scrollWidth > e.clientWidth && getComputedStyle(e).textOverflow") == "ellipsis"
+    assert table.locator("tbody td.af-num").last.is_visible()
+    stage.shot(host, "fetch-long-name")
+
+
+def test_fetch_says_why_aladin_lite_is_not_shown(stage, monkeypatch):
+    monkeypatch.setattr(fetch_aladin, "installed", lambda: "0.8.1")
+    host = stage.show(af.FetchWidget(surveys=["practice/table"]))
+    host.settle()
+    assert "Aladin Lite cannot be shown: this page holds no other widgets" in host.text()
+    host.page.get_by_role("button", name="sky plot").click()
+    host.settle()
+    assert host.widget.sky_by == "plot" and "cannot be shown" not in host.text() and host.page.locator("canvas.af-sky").is_visible()
+    stage.shot(host, "fetch-aladin-hindered")

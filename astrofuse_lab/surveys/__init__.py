@@ -197,7 +197,8 @@ def list_surveys() -> "Table":
     Returns
     -------
     astropy Table
-        One row a survey: name, modality, gives (class, pixel scale or wavelengths), bands, coverage, release, citation,
+        One row a survey: name, modality, gives (class, pixel scale or wavelengths), bands, coverage (with the MOC that
+        has it exactly, where one is published: `outlines.outline` gets it), release, citation,
         licence, extra (an optional package it needs), simulated.
     """
     from astropy.table import Table
@@ -208,13 +209,19 @@ def list_surveys() -> "Table":
         "modality": [KIND_OF[s.gives] for s in surveys],
         "gives": [_gives(s) for s in surveys],
         "bands": [" ".join(s.bands) for s in surveys],
-        "coverage": [getattr(s, "coverage", Coverage()).words for s in surveys],
+        "coverage": [_seen(s) for s in surveys],
         "release": [s.release for s in surveys],
         "citation": [s.citation for s in surveys],
         "licence": [s.licence for s in surveys],
         "extra": [getattr(s, "extra", "") for s in surveys],
         "simulated": [s.simulated for s in surveys],
     })  # fmt: skip
+
+
+def _seen(survey: Survey) -> str:
+    """Its sky in words, and by which MOC it is known exactly."""
+    coverage = getattr(survey, "coverage", Coverage())
+    return f"{coverage.words}; exactly: MOC {coverage.moc}" if coverage.moc and not coverage.words.startswith("all sky") else coverage.words
 
 
 def _gives(survey: Survey) -> str:

@@ -9,9 +9,9 @@ import traitlets as t
 
 from astrofuse_lab.errors import AstroFuseError, InputError
 from astrofuse_lab.widgets import fetch_facts
-from astrofuse_lab.widgets.base import Base, Selection, from_bits
+from astrofuse_lab.widgets.base import Selection, from_bits
 from astrofuse_lab.widgets.fetch_code import Settings, code_of
-from astrofuse_lab.widgets.wire import array
+from astrofuse_lab.widgets.fetch_sky import SkyOfTargets
 
 if TYPE_CHECKING:
     from astrofuse_lab.found import Found
@@ -32,7 +32,7 @@ LOOKED = 500
 """Targets, evenly spread, among which a first product is looked for while a fetch runs: they come in any order."""
 
 
-class FetchWidget(Base):
+class FetchWidget(SkyOfTargets):
     """From targets to samples by hand.
 
     Parameters
@@ -74,7 +74,6 @@ class FetchWidget(Base):
     pixels = t.Int(64, min=8, max=1024).tag(sync=True)
     scale = t.Float(0.262).tag(sync=True)
     kept = t.Int(0).tag(sync=True)
-    sky = t.Dict().tag(sync=True)
     plan = t.Dict().tag(sync=True)
     counts: Any = t.List().tag(sync=True)
     problems: Any = t.List().tag(sync=True)
@@ -102,6 +101,7 @@ class FetchWidget(Base):
         self.observe(self._settings_changed, [*self._of_targets, *shapes, "pixels", "scale"])
         self.observe(self._plan_outdated, [*self._of_targets, *shapes])
         self.observe(self._uploaded, "upload")
+        self._begin_sky()
         self._settings_changed()
         if targets is not None:
             self._show_targets()
@@ -214,8 +214,8 @@ class FetchWidget(Base):
             status = self.found.status
             states = np.asarray(status["state"]).reshape(len(self.targets), -1) if len(status) else np.empty((len(self.targets), 0))
             seen = (states == "found").sum(1)
-        sky = {"n": len(self.targets), "ids": "\n".join(self.targets.ids[:5000]).encode(), "ra": array(self.targets.ra, "float64"), "dec": array(self.targets.dec, "float64"), "found": array(seen, "int32")}
-        self._update(sky=sky, notes=list(self.targets.notes[:20]), status="")
+        self._put_on_sky(self.targets, seen)
+        self._update(notes=list(self.targets.notes[:20]), status="")
 
     # ---- fetching ------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ def survey_rows() -> list[dict[str, Any]]:
     """One row a survey for the picker: what it gives, which sky it saw, whom it asks, what a target must have."""
     from importlib.util import find_spec
 
+    from astrofuse_lab.outlines import moc_of
     from astrofuse_lab.surveys import get, names
     from astrofuse_lab.surveys.archive import Coverage
 
@@ -32,7 +33,7 @@ def survey_rows() -> list[dict[str, Any]]:
         rows.append({
             "name": survey.name, "modality": KIND_OF[survey.gives], "bands": " ".join(survey.bands), "release": survey.release, "citation": survey.citation,
             "licence": survey.licence, "simulated": bool(survey.simulated), "host": str(getattr(survey, "host", "")), "coverage": seen.words,
-            "dec": [float(v) for v in seen.dec], "latitude": float(seen.latitude), "needs": list(getattr(survey, "needs", ("position",))),
+            "dec": [float(v) for v in seen.dec], "latitude": float(seen.latitude), "moc": moc_of(survey), "needs": list(getattr(survey, "needs", ("position",))),
             "extra": extra if extra and find_spec(extra.replace("-", "_")) is None else "",
         })  # fmt: skip
     return rows

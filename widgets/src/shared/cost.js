@@ -17,7 +17,7 @@ export function costs(model, life) {
     const plan = model.get("plan");
     if (!plan?.rows?.length) return put(node);
     const off = !model.get("live") || model.get("busy");
-    const body = plan.rows.map((r) => h("tr", {}, h("th", { scope: "row" }, r.survey), [r.targets, r.cached, r.requests].map((v) => h("td", { class: `af-num${v ? "" : " af-none"}` }, v.toLocaleString("en"))), h("td", { class: "af-num" }, span(r.seconds)), h("td", { class: "af-num" }, size(r.bytes)), h("td", { class: "af-caption" }, r.basis)));
+    const body = plan.rows.map((r) => h("tr", {}, h("th", { scope: "row" }, h("div", { class: "af-cut", title: r.survey }, r.survey)), [r.targets, r.cached, r.requests].map((v) => h("td", { class: `af-num${v ? "" : " af-none"}` }, v.toLocaleString("en"))), h("td", { class: "af-num" }, span(r.seconds)), h("td", { class: "af-num" }, size(r.bytes)), h("td", { class: "af-caption" }, r.basis)));
     const heads = ["survey", "targets", "in the cache", "requests", "time", "to come", ""];
     const said = h("p", {}, h("strong", {}, plan.asked ? "This is a large fetch: " : "Estimate: "), `${plan.requests ? `at least ${plan.requests.toLocaleString("en")} requests` : "no request to any archive"}, about ${span(plan.seconds)}, about ${size(plan.bytes)}. What the cache has is not asked again; Stop and Continue work at any time.`);
     const asks = plan.asked ? h("div", { class: "af-row" }, button("Fetch all the same", () => act(model, "fetch", { sure: true }), { class: "af-button primary", disabled: off }), button("Not now", () => tell(model, { plan: {} }), { disabled: off })) : null;

@@ -28,7 +28,7 @@ function row(model, one, chosen, off, lights) {
   const release = /^\d+$/.test(one.release) ? `release ${one.release}` : one.release;
   const more = [one.bands && `bands ${one.bands}`, release, ...one.needs.map((n) => NEEDS[n])].filter(Boolean).join(", ");
   return h("div", { class: "af-survey" },
-    h("label", { class: "af-row" }, h("input", { type: "checkbox", "data-name": one.name, checked: chosen.has(one.name), disabled: off, onchange: tick }), one.name,
+    h("label", { class: "af-row" }, h("input", { type: "checkbox", "data-name": one.name, checked: chosen.has(one.name), disabled: off, onchange: tick }), h("span", { class: "af-cut", title: one.name }, one.name),
       one.simulated ? h("span", { class: "af-badge" }, "practice sky") : null, lamp(lights, one.host), h("span", { class: "af-caption" }, more)),
     h("div", { class: "af-caption af-indent" }, one.coverage, one.extra ? h("strong", {}, `; pip install "astrofuse-lab[${one.extra}]" first`) : null),
     h("details", { class: "af-caption af-indent" }, h("summary", { "aria-label": `How to cite ${one.name}` }, "cite, licence"), h("p", {}, one.citation || "no citation stated"), h("p", {}, `Licence: ${one.licence || "not stated"}`)));

@@ -1,18 +1,19 @@
 // Targets on the sky, on a canvas: which part the chosen surveys saw, the region asked for, a lasso.
 import { number } from "./columns.js";
 import { h, put, sized } from "./dom.js";
+import { holds } from "./healpix.js";
 import { ticks } from "./plot.js";
 import { aitoff, circlePoints, galacticLatitude, galacticPlane, middle, tangent } from "./projection.js";
 
 const WIDE = 25; // deg: above this the whole sky is shown
 const HEIGHT = 280;
-const BLOCK = 4; // px: coverage is painted in such squares
+const [FINE, COARSE, MANY] = [2, 4, 6]; // px: coverage is painted in such squares; fine ones by MOCs, of so many surveys at most
 const SOME = "#56B4E9";
 const ALL = "#009E73";
 const CHOSEN = "#E69F00";
 
-/** Whether a survey saw a direction, by its limits. @param {{dec: number[], latitude: number}} survey */
-export const covers = (survey, ra, dec) => dec >= survey.dec[0] && dec <= survey.dec[1] && (!survey.latitude || Math.abs(galacticLatitude(ra, dec)) >= survey.latitude);
+/** Whether a survey saw a direction: by its MOC where it is known, else by its limits. @param {{dec: number[], latitude: number, outline?: any}} survey */
+export const covers = (survey, ra, dec) => survey.outline ? holds(survey.outline, ra, dec) : dec >= survey.dec[0] && dec <= survey.dec[1] && (!survey.latitude || Math.abs(galacticLatitude(ra, dec)) >= survey.latitude);
 
 function inside(polygon, x, y) {
   let odd = false;
@@ -22,6 +23,10 @@ function inside(polygon, x, y) {
   }
   return odd;
 }
+
+/** Whether nothing is rough about a survey's coverage. */
+const exact = (survey) => survey.outline || (survey.dec[0] <= -90 && survey.dec[1] >= 90 && !survey.latitude && !survey.moc);
+const how = (surveys) => surveys.map((s) => `${s.name}: ${s.outline ? `${number(s.outline.area, 3)} deg², by its MOC` : exact(s) ? "all sky, as it states" : "roughly, by the declination and galactic latitude that it states"}`).slice(0, 12).join("\n");
 
 const range = (low, high, count) => Array.from({ length: count + 1 }, (_, i) => low + ((high - low) * i) / count);
 const degrees = (v) => `${number(v, 6).replace("-", "−")}°`;
@@ -89,19 +94,20 @@ export function skyView({ state, select, circle }) {
   function coverage(pen, accent) {
     const { surveys, sky } = now;
     if (!surveys.length) return;
-    const key = JSON.stringify([width, now.whole, now.center, accent, surveys.map((s) => [s.dec, s.latitude])]);
+    const key = JSON.stringify([width, now.whole, now.center, accent, surveys.map((s) => [s.dec, s.latitude, s.outline && [s.moc, s.outline.order, s.outline.ranges.length]])]);
     if (key !== paint.key) {
       const layer = document.createElement("canvas");
       [layer.width, layer.height] = [width, HEIGHT];
       const brush = layer.getContext("2d");
       brush.fillStyle = accent;
-      for (let x = 0; x < width; x += BLOCK)
-        for (let y = 0; y < HEIGHT; y += BLOCK) {
-          const at = sky.from(x + BLOCK / 2, y + BLOCK / 2);
+      const block = surveys.length <= MANY && surveys.some((s) => s.outline) ? FINE : COARSE;
+      for (let x = 0; x < width; x += block)
+        for (let y = 0; y < HEIGHT; y += block) {
+          const at = sky.from(x + block / 2, y + block / 2);
           const share = at ? surveys.filter((s) => covers(s, at[0], at[1])).length / surveys.length : 0;
           if (!share) continue;
           brush.globalAlpha = 0.04 + 0.22 * share;
-          brush.fillRect(x, y, BLOCK, BLOCK);
+          brush.fillRect(x, y, block, block);
         }
       paint = { data: layer, key };
     }
@@ -184,7 +190,7 @@ export function skyView({ state, select, circle }) {
     const words = now.whole ? "whole sky, Aitoff" : `around RA ${degrees(now.center.ra)}, Dec ${degrees(now.center.dec)}`;
     canvas.setAttribute("aria-label", `${now.n} targets on the sky, ${words}. Drag to ${drawing() ? "draw a region" : "select targets"}.`);
     put(caption, `${now.n ? `${now.n} targets, ` : ""}${words}`, key.map(([fill, say, list]) => h("span", { class: "af-check" }, h("i", { class: "af-dot", style: { background: fill } }), `${say} ${list.length}`)),
-      now.surveys.length ? h("span", { class: "af-check", title: "by the declination and galactic latitude that each survey states; roughly" }, h("i", { class: "af-swatch" }), "seen by the ticked surveys, roughly") : null,
+      now.surveys.length ? h("span", { class: "af-check", title: how(now.surveys) }, h("i", { class: "af-swatch" }), `seen by the ticked surveys${now.surveys.every(exact) ? "" : now.surveys.some((s) => s.outline) ? ", some of them roughly" : ", roughly"}`) : null,
       h("span", { class: "af-check" }, h("i", { class: "af-dash" }), "galactic plane"));
   }
 

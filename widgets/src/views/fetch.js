@@ -1,14 +1,13 @@
 // Fetch: targets, surveys, progress by survey, what was found and what failed, then align.
-import { lines, unpack } from "../shared/arrays.js";
 import { STATE_COLOURS, icon, label } from "../shared/colours.js";
 import { number } from "../shared/columns.js";
 import { costs, firstProducts } from "../shared/cost.js";
 import { button, choice, field, h, once, put } from "../shared/dom.js";
 import { blank, frame } from "../shared/frame.js";
 import { KEYS } from "../shared/keys.js";
-import { act, readSelection, tell, writeSelection } from "../shared/link.js";
+import { act, tell, writeSelection } from "../shared/link.js";
 import { lamp, lightsOf, picker } from "../shared/picker.js";
-import { covers, skyView } from "../shared/sky.js";
+import { skyBlock } from "../shared/sky_block.js";
 
 const MODES = [["region", "a region"], ["lines", "names or positions"], ["file", "a file"], ["given", "those given"]];
 const STATES = ["found", "empty", "failed", "pending"];
@@ -47,67 +46,6 @@ function fileForm(model) {
 }
 
 const FORMS = { region: regionForm, lines: linesForm, file: fileForm };
-
-/** The circle asked for, where its centre is plain degrees. */
-function regionOf(model) {
-  const match = model.get("mode") === "region" && model.get("center").trim().match(/^([\d.]+)[\s,]+([-+]?[\d.]+)$/);
-  if (!match || !(model.get("circle") > 0) || Number(match[1]) > 360 || Math.abs(Number(match[2])) > 90) return null;
-  return { ra: Number(match[1]), dec: Number(match[2]), radius: Math.min(90, model.get("circle")) };
-}
-
-/** The ticked surveys that look at positions. */
-const looking = (model) => {
-  const chosen = new Set(model.get("surveys"));
-  return model.get("catalogue").filter((c) => chosen.has(c.name) && c.needs.includes("position"));
-};
-
-/** Which ticked surveys did not look where targets lie, in words. */
-function uncovered(state, surveys) {
-  return surveys.flatMap((one) => {
-    let out = 0;
-    for (let i = 0; i < state.n; i++) if (Number.isFinite(state.ra[i]) && !covers(one, state.ra[i], state.dec[i])) out++;
-    return out ? [h("div", {}, `${one.name}: ${out === state.n ? "no target lies" : `${out} of ${state.n} targets lie outside`}${out === state.n ? " inside" : ""} what it saw (${one.coverage})`)] : [];
-  });
-}
-
-function skyBlock(model, life) {
-  let state = { n: 0, ra: [], dec: [], found: [], ids: [] };
-  const bar = h("div", { class: "af-row" });
-  const words = h("div", { class: "af-caption af-notes" });
-  const sky = skyView({
-    state: () => ({ ...state, asked: (model.get("counts") || []).length || 1, mask: readSelection(model, state.n), surveys: looking(model), region: regionOf(model) }),
-    select: (inside, how) => {
-      const mask = how === "new" ? new Uint8Array(state.n) : readSelection(model, state.n);
-      for (const i of inside) mask[i] = how === "remove" ? 0 : 1;
-      writeSelection(model, mask);
-    },
-    circle: (ra, dec, radius) => {
-      sky.ui.region = false;
-      tell(model, { mode: "region", center: `${ra.toFixed(4)} ${dec < 0 ? "" : "+"}${dec.toFixed(4)}`, circle: Number(radius.toPrecision(4)) });
-    },
-  });
-  const tool = (text, name) => h("button", { type: "button", class: "af-chip", "aria-pressed": String(sky.ui[name]), onclick: () => { sky.ui[name] = !sky.ui[name]; draw(); } }, text);
-  const draw = () => {
-    const off = !model.get("live") || model.get("busy");
-    const chosen = readSelection(model, state.n).reduce((sum, v) => sum + v, 0);
-    const part = chosen && chosen < state.n;
-    put(bar, tool("whole sky", "whole"), state.n ? tool("draw a region", "region") : null, chosen ? h("span", { class: "af-caption" }, `${chosen} selected`) : h("span", { class: "af-caption" }, sky.ui.region || !state.n ? "Drag on the sky to draw a region." : "Drag on the sky to select targets."),
-      part ? [button(`Keep these ${chosen}`, () => act(model, "keep"), { disabled: off }), button("Leave them out", () => act(model, "drop"), { disabled: off })] : null,
-      chosen ? button("Clear", () => writeSelection(model, new Uint8Array(0)), { class: "af-link" }) : null);
-    put(words, (model.get("notes") || []).map((n) => h("div", {}, n)), uncovered(state, looking(model)));
-    sky.draw();
-  };
-  const read = () => {
-    const packed = model.get("sky") || {};
-    state = packed.n ? { ...unpack(packed), ids: lines(packed.ids) } : { n: 0, ra: [], dec: [], found: [], ids: [] };
-    draw();
-  };
-  life.on("change:sky", once(read));
-  life.on("change:notes change:selected change:surveys change:counts change:busy change:live change:mode change:center change:circle", once(draw));
-  life.push(sky.end);
-  read();
-  return { node: h("div", { class: "af-stackv" }, bar, sky.node, words), draw };
-}
 
 function targets(model, life) {
   const form = h("div", { class: "af-stackv" });
@@ -188,7 +126,7 @@ function progress(model, life) {
       const host = hosts.get(r.survey);
       const [light, words] = lights.get(host) || ["", ""];
       const live = running && words && light !== "good" ? h("tr", { class: "af-said" }, h("td", { colspan: heads.length }, `${host}: ${words}`)) : null;
-      return [h("tr", {}, h("th", { scope: "row" }, icon(r.modality, 14), " ", r.survey, lamp(lights, host)), h("td", { class: "af-wide" }, bar(r)), h("td", { class: "af-num" }, `${r.done}/${r.total}`), (running ? ["failed"] : STATES).map((state) => h("td", { class: `af-num${r[state] ? "" : " af-none"}`, title: MEANING[state] }, r[state]))),
+      return [h("tr", {}, h("th", { scope: "row" }, h("span", { class: "af-named" }, icon(r.modality, 14), h("span", { class: "af-cut", title: r.survey }, r.survey), lamp(lights, host))), h("td", { class: "af-wide" }, bar(r)), h("td", { class: "af-num" }, `${r.done}/${r.total}`), (running ? ["failed"] : STATES).map((state) => h("td", { class: `af-num${r[state] ? "" : " af-none"}`, title: MEANING[state] }, r[state]))),
         live || failures(problems.filter((p) => p[1] === r.survey), heads.length)];
     });
     return put(node, h("table", { class: "af-values af-progress-table" }, h("thead", {}, h("tr", {}, heads.map((t, i) => h("th", { class: i > 1 ? "af-num" : "", title: MEANING[t] || null }, t, MEANING[t] ? h("i", { class: "af-dot after", style: { background: STATE_COLOURS[t] } }) : null)))), h("tbody", {}, body)));
