@@ -195,6 +195,8 @@ def test_the_photometry_of_the_nearest_object_only(services):
     assert curve.flux[0] == pytest.approx(3640e6 * 10 ** (-0.4 * 15), rel=1e-6) and curve.flux_err[0] / curve.flux[0] == pytest.approx(0.02 * 0.4 * np.log(10), rel=1e-6)
     assert len(answer(survey, Targets([HERE]), time=(59000.5, 59010.0))[1]["here"].time) == 1
     assert answer(survey, Targets([HERE]), bands=("B",))[1] == {}
+    with pytest.raises(ArchiveError, match="target here: the answer lacks the columns Name"):
+        answer(af.surveys.cone(f"{services.url}/cone", gives="light_curve", id_column="Name"), Targets([HERE]))
     with pytest.raises(ArchiveError, match="zero_point has no band V"):
         answer(af.surveys.cone(f"{services.url}/cone", gives="light_curve", zero_point={"B": 4260.0}), Targets([HERE]))
 

@@ -56,6 +56,13 @@ def test_a_superevent_is_a_row(server):
     assert row.provenance.query.endswith("/superevents/S190425z/")
 
 
+def test_times_that_are_none_are_refused():
+    for time in ("-inf", "1e999", "nan"):
+        raw = Raw("gracedb/table", ("t",), json.dumps({**SUPEREVENT, "t_end": time}).encode(), "")
+        with pytest.raises(ArchiveError, match=r"gracedb/table, target t: .*its times are"):
+            list(gracedb.ROWS["gracedb/table"].read(raw))
+
+
 def test_names_are_quoted_and_the_archives_own_words_come_through(server):
     server.routes["/superevents/*"] = (503, b'{"detail": "throttled, back in a minute"}', "application/json")
     with pytest.raises(ArchiveError, match=r"gracedb/table, target ../../x: HTTP 503.*back in a minute") as caught:

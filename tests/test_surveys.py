@@ -9,6 +9,7 @@ import pytest
 from astrofuse_lab import surveys
 from astrofuse_lab.errors import ArchiveError, InputError, UnknownNameError
 from astrofuse_lab.modalities import KIND_OF
+from astrofuse_lab.surveys import formats
 from astrofuse_lab.surveys.survey import Ask, Raw, Survey
 from astrofuse_lab.surveys.template import TemplateTable
 from astrofuse_lab.targets import Target, Targets
@@ -113,3 +114,11 @@ def test_the_template_passes_on_what_went_wrong(template):
 def test_the_template_refuses_other_answers(content):
     with pytest.raises(ArchiveError, match="template/table, target t"):
         list(TemplateTable(url="http://127.0.0.1").read(Raw("template/table", ("t",), content, "")))
+
+
+def test_numbers_that_are_none_are_missing():
+    """From CSV and JSON alike: no infinity comes of a text, however it is written."""
+    (_, row), = TemplateTable(url="http://127.0.0.1").read(Raw("template/table", ("t",), b"name,ra,dec,mag\nT 17,10.5,inf,1e999\n", ""))
+    assert row.values == {"name": "T 17", "ra": 10.5, "dec": None, "mag": None}
+    value = formats.json_value(b'{"a": [1e999, -1e400, Infinity, NaN, 1e-400, 1.5, ' + b"9" * 400 + b'.0]}', "s")
+    assert value == {"a": [None, None, None, None, 0.0, 1.5, None]}

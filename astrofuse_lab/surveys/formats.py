@@ -41,6 +41,7 @@ OPENERS: tuple[tuple[bytes, Callable[[Any], Any]], ...] = (
 COUNTS = re.compile(rb"(Z?NAXIS|TFIELDS) *= *\+?(\d{4,})(?!\d|\.)")
 CARD = 80  # bytes of a line in a FITS header
 MOST_AXES = 999  # also of columns (FITS 4.0, sections 4.4.1 and 7.3.1)
+VAST = re.compile(rb"[eE]\+?\d{3}|\d{309}")  # what a float may not hold
 STATUS = re.compile(rb"<INFO\b(?=[^>]*QUERY_STATUS)[^>]*value=[\"'](\w+)", re.IGNORECASE)
 
 
@@ -149,12 +150,19 @@ def csv_table(
 
 
 def json_value(content: bytes, survey: str, target: str | None = None, kind: type | tuple[type, ...] = (dict, list)) -> Any:
-    """A JSON document whose outermost value is of this kind; NaN and infinities become None."""
+    """A JSON document whose outermost value is of this kind; NaN, infinities and numbers that are too large for one (``1e999``) become None."""
     with reading(survey, "JSON document", target):
-        value = json.loads(unpacked(content, survey, target).decode("utf-8-sig"), parse_constant=lambda _: None)
+        content = unpacked(content, survey, target)
+        # astronomically large numbers are rare, and a function of ours for each number is slow
+        value = json.loads(content.decode("utf-8-sig"), parse_constant=lambda _: None, parse_float=_finite if VAST.search(content) else None)
         if not isinstance(value, kind):
             raise TypeError(f"it is a {type(value).__name__}")
         return value
+
+
+def _finite(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
 
 
 def fits_hdus(content: bytes, survey: str, target: str | None = None) -> "HDUList":

@@ -6,6 +6,7 @@ https://emfollow.docs.ligo.org/userguide/content.html (names of the sky map file
 Files of a superevent: a JSON object, file name (``name``, ``name,version``) to address.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -63,6 +64,8 @@ def values_of(event: dict[str, Any]) -> dict[str, float | int | str | bool | Non
     if not isinstance(preferred, dict) or not isinstance(labels, list):
         raise TypeError("preferred_event_data or labels are of another kind")
     times = {name: float(event[name]) for name in ("t_start", "t_0", "t_end")}
+    if not all(math.isfinite(time) for time in times.values()):
+        raise ValueError(f"its times are {times}")
     return {
         "superevent_id": str(event["superevent_id"]), "gw_id": _text(event.get("gw_id")), "category": _text(event.get("category")),
         "created": _text(event.get("created")), "labels": " ".join(str(one) for one in labels[:200]), **times, "mjd": messages.mjd_of_gps(times["t_0"]),

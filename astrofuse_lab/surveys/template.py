@@ -18,7 +18,7 @@ from dataclasses import KW_ONLY, dataclass
 
 from astrofuse_lab.errors import ArchiveError
 from astrofuse_lab.modalities import Modality, TableRow
-from astrofuse_lab.surveys import transport
+from astrofuse_lab.surveys import formats, transport
 from astrofuse_lab.surveys.archive import Archive
 from astrofuse_lab.surveys.survey import Ask, Raw, provenance_of
 from astrofuse_lab.targets import Targets
@@ -58,7 +58,7 @@ class TemplateTable(Archive):
                 raise ValueError(f"the columns are {rows.fieldnames}")
             for row in rows:
                 # empty means missing: None, never a number
-                numbers = {key: float(row[key]) if row[key] else None for key in ("ra", "dec", "mag")}
+                numbers = {key: formats.number(row[key] or None) for key in ("ra", "dec", "mag")}
                 yield raw.target_ids[0], TableRow({"name": row["name"], **numbers}, UNITS, ROLES, provenance_of(self, raw))
                 return
         except (ValueError, TypeError, csv.Error) as error:

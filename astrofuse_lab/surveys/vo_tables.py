@@ -270,7 +270,8 @@ class VoCone(VoCatalogue):
         said = cone_error(raw.content)
         if said:
             raise ArchiveError(self.name, said, target)
-        table = formats.votable(raw.content, self.name, [c for c, _ in self.columns.values()], target)
+        needed = [*(c for c, _ in self.columns.values()), *([self.id_column] if self.id_column else [])]
+        table = formats.votable(raw.content, self.name, needed, target)
         if not len(table):
             return
         columns = described(table)
