@@ -142,6 +142,17 @@ def test_the_way_of_accelerators_gives_the_same(monkeypatch):
     assert here.mask.any(axis=1).sum() > 3
 
 
+def test_numbers_that_float32_does_not_hold_are_no_measurements():
+    one = lines()
+    flux, ivar = one.flux.copy(), one.ivar.copy()
+    flux[:300:3], flux[300:600:3], ivar[600:900:3], ivar[900:1200:3], ivar[1500:] = 1e300, -np.inf, 1e300, 1e-320, 2e38
+    got = spectra.resample([replace(one, flux=flux, ivar=ivar)], GRID)
+    assert np.isfinite(got.flux).all() and np.isfinite(got.ivar).all() and (got.ivar[got.mask] > 0).all()
+    np.testing.assert_allclose(got.flux[0, 50:-2], spectra.resample([one], GRID).flux[0, 50:-2], rtol=0.3)
+    for a, b in zip(got, spectra.resample([replace(one, flux=flux, ivar=ivar)], GRID, device="cpu:0"), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
 AXES = st.tuples(st.floats(3000, 6000), st.floats(1.001, 3), st.booleans(), st.integers(2, 60))
 GRIDS = st.one_of(
     st.builds(LogGrid, st.floats(2500, 5000), st.floats(5001, 9000), st.floats(1e-3, 0.2)), st.builds(LinearGrid, st.floats(2500, 5000), st.floats(5001, 9000), st.floats(5, 900))

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 from numba import njit
+
+HUGE, TINY = 3e38, 1e-37
+"""What float32 holds: fluxes beyond are no measurement, an ivar below tells nothing."""
 
 
 def _compiled(function: Any) -> Any:
@@ -42,7 +44,7 @@ def overlap(border: Any, out: Any, flux: Any, ivar: Any, mask: Any, least: float
             high = min(source, target)
             length = high - low
             f, v = flux[i], ivar[i]
-            if length > 0 and mask[i] and v > 0 and v < np.inf and abs(f) < np.inf:
+            if length > 0 and mask[i] and TINY < v < HUGE and abs(f) < HUGE:
                 total += length * f
                 spread += length * length / v
                 covered += length
@@ -52,7 +54,7 @@ def overlap(border: Any, out: Any, flux: Any, ivar: Any, mask: Any, least: float
             if target > source:
                 continue
         if covered > 0 and covered >= least * (out[k + 1] - out[k]) * (1 - 1e-12):
-            new_flux[k], new_ivar[k], new_mask[k] = total / covered, covered * covered / spread, True
+            new_flux[k], new_ivar[k], new_mask[k] = total / covered, min(covered * covered / spread, HUGE), True
         else:
             new_flux[k], new_ivar[k], new_mask[k] = 0.0, 0.0, False
         total = spread = covered = 0.0

@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from astrofuse_lab.alignment.spectra_compiled import HUGE, TINY
+
 Arrays = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]
 
 
@@ -20,7 +22,7 @@ def resampled(
     border = np.stack([np.pad(one, (0, length + 1 - len(one)), mode="edge") for one in borders])
     values, variance, good = (np.zeros((len(flux), length)) for _ in range(3))
     for i, (f, v, m) in enumerate(zip(flux, ivar, mask, strict=True)):
-        fine = m & np.isfinite(f) & np.isfinite(v) & (v > 0)
+        fine = m & (np.abs(f) < HUGE) & (v > TINY) & (v < HUGE)  # comparisons with NaN are False
         good[i, : len(f)] = fine
         values[i, : len(f)] = np.where(fine, f, 0.0)
         variance[i, : len(f)] = np.where(fine, 1 / np.where(fine, v, 1.0), 0.0)
@@ -28,7 +30,7 @@ def resampled(
     total, spread, covered = (v.cpu().numpy() for v in got)
     real = (covered > 0) & (covered >= least * np.diff(out) * (1 - 1e-12))
     safe = np.where(real, covered, 1.0)
-    inverse = np.where(real, safe**2 / np.where(real, spread, 1.0), 0.0)
+    inverse = np.where(real, np.minimum(safe**2 / np.where(real, spread, 1.0), HUGE), 0.0)
     return np.where(real, total / safe, 0.0).astype(np.float32), inverse.astype(np.float32), real
 
 
