@@ -15,6 +15,16 @@ TABLES = {
 """Where the table ``STEPS`` of each kind stands: name to `Step`."""
 
 
+MEASURED = " measured"
+"""Under this name `about` gathers what steps measured, to become columns; no column of an archive is called so."""
+
+
+def measured(about: Mapping[str, Any], name: str, value: float, unit: str = "") -> None:
+    """Keep a number that a step found for the set's table: a column `name`, which is no input."""
+    if isinstance(about, dict):
+        about.setdefault(MEASURED, {})[name] = (value, unit)
+
+
 class Step(NamedTuple):
     """One treatment.
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.modalities import Modality
@@ -47,10 +48,10 @@ class Again:
         """What is known of an object: all its columns."""
         return self.samples.columns_of(position)
 
-    def replaced(self, data: Mapping[str, ModalityData], notes: Sequence[str]) -> SampleSet:
-        """The set with these modalities in the place of those that were taken."""
+    def replaced(self, data: Mapping[str, ModalityData], notes: Sequence[str], columns: Mapping[str, tuple[NDArray[Any], str]]) -> SampleSet:
+        """The set with these modalities in the place of those that were taken, and what steps measured as columns."""
         old = self.samples
         kept = {name: old.data_of(name) for name, spec in old.modalities.items() if name not in self.surveys and spec.kind != "table"}
         shown = (*old.card.notes, *notes[:NOTES_SHOWN], *([f"and {len(notes) - NOTES_SHOWN} products more that could not be used"] if len(notes) > NOTES_SHOWN else []))
         card: Card = replace(old.card, notes=shown)
-        return old.with_data({**kept, **data}, card)
+        return old.with_data({**kept, **data}, card, columns)

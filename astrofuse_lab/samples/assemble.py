@@ -100,7 +100,7 @@ def align(
 
         again = Again(found, [k for k, g in (("image", image), ("spectrum", spectrum), ("light_curve", light_curve)) if g is not None] + list(plans))
         assembly = _Assembly(again, image, spectrum, light_curve, progress, plans, again.about)
-        return again.replaced(assembly.gather(), assembly.notes)
+        return again.replaced(assembly.gather(), assembly.notes, assembly.measured)
     return _Assembly(found, image, spectrum, light_curve, progress, plans).run()
 
 
@@ -123,6 +123,7 @@ class _Assembly:
         self.time = np.full(n, np.nan)
         self.notes: list[str] = []
         self.plans, self.about = plans, about or self._about
+        self.measured: dict[str, tuple[NDArray[np.float64], str]] = {}
         self.progress = _Progress(progress, n * len(found.surveys))
 
     def note(self, survey: str, position: int, message: str) -> None:
@@ -189,7 +190,10 @@ class _Assembly:
             raise AlignmentError(f"a {type(product).__name__} is no modality of a sample set ({', '.join(KINDS)}). Leave its survey out of the fetch that is aligned.")
         plan = self.plans.get(KIND_OF[type(product)])
         if plan:
-            product = _steps.treated(product, plan, self.about(position))
+            known = dict(self.about(position))
+            product = _steps.treated(product, plan, known)
+            for name, (value, unit) in known.get(_steps.MEASURED, {}).items():
+                self.measured.setdefault(name, (np.full(len(self.ids), np.nan), unit))[0][position] = value
         self._collector(survey, product).add(survey, position, product)
         if isinstance(product, Image) and product.time is not None:
             self.time[position] = product.time
@@ -216,7 +220,7 @@ class _Assembly:
         by_table = {s: next(r.provenance for r in rows if r is not None) for s, rows in self.rows.items()}
         sources |= by_table
         table = ModalitySpec("table", "table", provenance=merged(by_table)) if by_table else None
-        whole = SampleSet(columns, data, roles, units, Card(), table)
+        whole = SampleSet(columns, data, roles, units, Card(), table).with_data(data, columns=self.measured)
         seen = np.any([whole.present(name) for name in whole.modalities], axis=0) if whole.modalities else np.zeros(len(self.ids), dtype=bool)
         if not seen.any():
             raise AlignmentError(f"nothing is left to align of {len(self.ids)} targets in {', '.join(self.found.surveys) or 'no survey'}. {_short(self.notes, 5)} found.status says what was found.")

@@ -159,7 +159,7 @@ class ImageCollector:
         if np.isfinite(psf).any():
             fields["psf_fwhm"] = psf
         shape = (len(planes), self.grid.size, self.grid.size)
-        spec = ModalitySpec(self.name, "image", tuple(channel_names(order)), shape, self.unit, scale=self.grid.scale, provenance=merged(self.sources))
+        spec = ModalitySpec(self.name, "image", tuple(channel_names(order)), shape, self.unit, scale=self.grid.scale, angle=self.grid.angle, provenance=merged(self.sources))
         return {self.name: ModalityData(spec, fields, np.asarray(fields["mask"].any(axis=(1, 2, 3))))}
 
 

@@ -262,9 +262,14 @@ class SampleSet:
         fields = whole.read(self._rows)
         return ModalityData(whole.spec, fields, fields.pop("present"))
 
-    def with_data(self, data: Mapping[str, ModalityData], card: Card | None = None) -> "SampleSet":
-        """A set of the same objects and columns with other modalities."""
-        return SampleSet(self._columns.take(self._rows), data, self._roles, self._units, card or self.card, self._table_spec)
+    def with_data(self, data: Mapping[str, ModalityData], card: Card | None = None, columns: Mapping[str, tuple[NDArray[Any], str]] | None = None) -> "SampleSet":
+        """A set of the same objects and columns with other modalities, and `columns` more (numbers, NaN where missing, and unit) that are no inputs."""
+        table, roles, units = self._columns.take(self._rows), dict(self._roles), dict(self._units)
+        for name, (values, unit) in (columns or {}).items():
+            table = table.drop_columns(name) if name in table.column_names else table
+            table = table.append_column(name, pa.array(values, mask=~np.isfinite(values)))
+            roles[name], units[name] = "other", unit
+        return SampleSet(table, data, roles, units, card or self.card, self._table_spec)
 
     def _sample(self, position: int) -> Sample:
         columns = self.columns_of(position)
@@ -283,7 +288,8 @@ class SampleSet:
         if spec.kind == "image":
             from astrofuse_lab.alignment.grids import PixelGrid
 
-            wcs = PixelGrid(spec.shape[-1], spec.scale).wcs(columns["ra"], columns["dec"]) if spec.oriented and spec.scale and columns.get("ra") is not None else {}
+            placed = spec.oriented and spec.scale and columns.get("ra") is not None
+            wcs = PixelGrid(spec.shape[-1], spec.scale, spec.angle).wcs(columns["ra"], columns["dec"]) if placed else {}
             return Image(
                 got["flux"][0], got["mask"][0], spec.channels, wcs, spec.scale, got["ivar"][0] if "ivar" in got else None,
                 tuple(map(float, got["psf_fwhm"][0])) if "psf_fwhm" in got else None, unit=spec.unit, provenance=spec.provenance,

@@ -25,6 +25,8 @@ class ModalitySpec:
     unit : str
     scale : float
         arcsec per pixel (images).
+    angle : float
+        Position angle of the images' y axis, deg, north through east.
     clock : str
         Time scale (light curves).
     axis, axis_unit : str
@@ -40,6 +42,7 @@ class ModalitySpec:
     shape: tuple[int, ...] = ()
     unit: str = ""
     scale: float = 0.0
+    angle: float = 0.0
     clock: str = ""
     axis: str = ""
     axis_unit: str = ""
