@@ -20,17 +20,17 @@ from astrofuse_lab.errors import AlignmentError
 
 Floats = NDArray[np.float64]
 
-AROUND = 12.0
+AROUND = 24.0
 """Sources, on average, in the box in which the local density is counted."""
 PRIOR = 2.0
-"""So many sources of the mean density are added to each box."""
+"""So many matches of shifted positions are added to those counted and those expected."""
 SHIFTS = 8
 FAR = 6.0
 """Radii by which positions are shifted: beyond the counterparts, near enough for the same density."""
 SAMPLE = 100_000
 """So many left rows are shifted at most."""
 BINS = 40
-FEWEST = 25
+FEWEST = 40
 """Pairs in a bin of score."""
 
 
@@ -128,7 +128,8 @@ def areas(left: Positions, right: Positions, radius: float | None, sigma: float 
 
 
 def local_density(left: Positions, right: Positions, every: Links, circle: Floats, usable: NDArray[np.bool_]) -> Floats:
-    """Sources per deg2 around each left row, without those that could be its match: in boxes that hold about `AROUND`, drawn a little to their mean.
+    """Sources per deg2 around each left row, without those that could be its match: in boxes that hold about `AROUND`,
+    drawn to their mean as far as their scatter is Poisson noise (gamma prior by moments).
 
     At the edge of a survey a box is partly empty, and the density too low by up to a half.
     """
@@ -142,7 +143,14 @@ def local_density(left: Positions, right: Positions, every: Links, circle: Float
     own = np.bincount(every.left, minlength=len(left.ra))[usable]
     number, area = np.maximum(number - own, 0), np.maximum(area - circle[usable], area / 2)
     mean = number.sum() / area.sum()
-    made[usable] = (number + PRIOR) / (area + PRIOR / mean) if mean > 0 else 0.0
+    if not mean > 0:
+        made[usable] = 0.0
+        return made
+    # counts that scatter by more than Poisson's law show a structure; only so far are they believed
+    expected = mean * area
+    structure = (np.sum((number - expected) ** 2) - number.sum()) / np.sum(expected**2)
+    weight = 1 / np.clip(structure, 1e-3, 1.0)
+    made[usable] = (number + weight) / (area + weight / mean)
     return made
 
 

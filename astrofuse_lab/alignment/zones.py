@@ -76,6 +76,7 @@ def within(ra: Any, dec: Any, other_ra: Any, other_dec: Any, radius: Any) -> Pai
     Pairs
     """
     own_ra, own_dec, lon, lat = (np.asarray(v, dtype=np.float64).ravel() for v in (ra, dec, other_ra, other_dec))
+    own_ra, lon = _turned(own_ra), _turned(lon)
     parts = list(_chunks(own_ra, own_dec, lon, lat, np.asarray(radius, dtype=np.float64)))
     if not parts:
         nothing = np.zeros(0, dtype=np.int64)
@@ -101,7 +102,7 @@ def counts(ra: Floats, dec: Floats, other_ra: Floats, other_dec: Floats, width: 
         deg2; what reaches over a pole is not counted.
     """
     strip = height / 3
-    there, here = _sorted(other_ra, other_dec, strip), _sorted(ra, dec, strip)
+    there, here = _sorted(_turned(other_ra), other_dec, strip), _sorted(_turned(ra), dec, strip)
     at, lat = here.key >> 32, dec[here.row]
     step = np.clip(width / 2 / np.maximum(np.cos(np.radians(lat)), 1e-9), 0, 180)
     total, area = np.zeros(len(ra), dtype=np.int64), np.zeros(len(ra))
@@ -167,9 +168,13 @@ def _finite(ra: Floats, dec: Floats) -> Integers | None:
     return None if fine.all() else np.flatnonzero(fine)
 
 
+def _turned(ra: Floats) -> Floats:
+    """Right ascension from 0 up to 360 deg, NaN as it is."""
+    with np.errstate(invalid="ignore"):
+        return ra % 360 if len(ra) and not (ra.min() >= 0 and ra.max() < 360) else ra
+
+
 def _sorted(ra: Floats, dec: Floats, strip: float) -> Sorted:
-    if len(ra) and (ra.min() < 0 or ra.max() >= 360):
-        ra = ra % 360
     key = ((dec + 90) * (1 / strip)).astype(np.int64)
     key <<= 32
     # what is a hair below zero becomes 360 by rounding

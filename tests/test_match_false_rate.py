@@ -1,0 +1,105 @@
+"""The estimated false-match rate beside the true one of simulated catalogues."""
+
+import os
+
+import numpy as np
+import pytest
+
+from astrofuse_lab.alignment import match, match_false_rate, position_errors
+from astrofuse_lab.alignment.match import Positions
+from astrofuse_lab.errors import AlignmentError
+
+SKIES = 30 if os.environ.get("ASTROFUSE_PROVE") == "1" else 12
+
+
+def simulated(seed, how="nearest", n=1500, field=0.25, share=0.6, error=0.4, radius=2.0, others=4000, slope=False, sigma=None, place=(359.9, 2.0)):
+    """A field with counterparts of some of its objects and many sources that are none; estimates, and which matches are false."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.uniform(0, field, (2, n))
+    has = np.flatnonzero(rng.random(n) < share)
+    own = rng.uniform(0.5, 1.5, n) * error if sigma else np.full(n, error)
+    cx, cy = x[has] + rng.normal(0, 1, len(has)) * own[has] / 3600, y[has] + rng.normal(0, 1, len(has)) * own[has] / 3600
+    along = rng.random(others)
+    ox, oy = (np.sqrt(along) if slope else along) * field, rng.uniform(0, field, others)
+    left = Positions((place[0] + x) % 360, place[1] + y, position_errors.circular(own) if sigma else None)
+    right = Positions((place[0] + np.concatenate([cx, ox])) % 360, place[1] + np.concatenate([cy, oy]))
+    limit = {"sigma": sigma} if sigma else {"radius": radius}
+    every = match.candidates(left, right, **limit)
+    found = match.chosen(every, how)
+    partner = np.full(n, -1)
+    partner[has] = np.arange(len(has))
+    return match_false_rate.false_rate(left, right, every, found, how, **limit), partner[found.left] != found.right
+
+
+CASES = {
+    "nearest": {}, "mutual": {"how": "mutual"}, "all": {"how": "all"}, "sigma": {"sigma": 3.5, "others": 20000},
+    "crowded": {"others": 30000}, "crowded mutual": {"others": 30000, "how": "mutual"}, "uneven": {"others": 20000, "slope": True},
+    "few": {"n": 50, "others": 4000}, "nothing true": {"share": 0.0, "others": 15000}, "all true": {"share": 1.0, "others": 15000},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_true_rate_lies_within_the_stated_error(case):
+    pulls, chance = [], []
+    for seed in range(SKIES):
+        told, false = simulated(seed, **CASES[case])
+        pulls.append((told.rate - false.mean()) / told.error)
+        chance.append((told.pair.mean(), told.rate))
+        assert np.all((told.pair >= 0) & (told.pair <= 1)) and np.all((told.chance >= 0) & (told.chance <= 1))
+    # pulls of unit width around zero; the mean of n scatters by 1 / sqrt(n)
+    assert abs(np.mean(pulls)) < 3.5 / np.sqrt(SKIES)
+    assert 0.4 < np.sqrt(np.mean(np.square(pulls))) < 1.7
+    np.testing.assert_allclose(*np.transpose(chance), rtol=0.02, atol=1e-6)
+
+
+def test_the_rates_of_pairs_say_how_often_they_are_false():
+    told, false = (np.concatenate(v) for v in zip(*((t.pair, f) for t, f in (simulated(s, others=30000) for s in range(SKIES))), strict=True))
+    # few pairs lie between clear and hopeless, so that bins of 40 are coarse there
+    for low, high, within in ((0.0, 0.15, 0.02), (0.15, 0.5, 0.06), (0.5, 0.8, 0.2), (0.8, 1.0, 0.07)):
+        there = (told >= low) & (told < high)
+        assert there.sum() > 100
+        assert false[there].mean() == pytest.approx(told[there].mean(), abs=within)
+
+
+def test_density_follows_the_sky():
+    """Twice as many sources on one side: their neighbours are twice as likely to be chance."""
+    rng = np.random.default_rng(0)
+    ra, dec = rng.uniform(10, 11, 20000), rng.uniform(-1, 1, 20000)
+    keep = (dec > 0) | (rng.random(20000) < 0.25)
+    right = Positions(ra[keep], dec[keep])
+    left = Positions(rng.uniform(10.1, 10.9, 2000), rng.uniform(-0.9, 0.9, 2000))
+    every = match.candidates(left, right, 20.0)
+    circle = match_false_rate.areas(left, right, 20.0, None)
+    got = match_false_rate.local_density(left, right, every, circle, np.ones(2000, dtype=bool))
+    assert np.mean(got[left.dec > 0.1]) == pytest.approx(10000, rel=0.12)
+    assert np.mean(got[left.dec < -0.1]) == pytest.approx(2500, rel=0.35)  # drawn to the mean
+
+
+def test_clustered_sources_are_noted():
+    """Companions at some distance of each object: shifted positions do not see them, the boxes do, or the reverse."""
+    rng = np.random.default_rng(0)
+    ra, dec = rng.uniform(10, 12, 300), rng.uniform(-1, 1, 300)
+    cloud = np.repeat(np.stack([ra, dec]), 30, axis=1) + rng.normal(0, 60 / 3600, (2, 9000))
+    left, right = Positions(ra, dec), Positions(*cloud)
+    every = match.candidates(left, right, 3.0)
+    told = match_false_rate.false_rate(left, right, every, match.chosen(every, "nearest"), "nearest", 3.0)
+    true = len(match.chosen(every, "nearest").left)  # all are chance
+    assert told.rate * true == pytest.approx(true, abs=4 * told.error * true + 0.3 * true)
+
+
+def test_limits_and_emptiness():
+    one, none = Positions(np.array([1.0, np.nan]), np.array([2.0, 0.0])), Positions(np.zeros(0), np.zeros(0))
+    every = match.candidates(one, none, 1.0)
+    assert np.isnan(match_false_rate.false_rate(one, none, every, every, "nearest", 1.0).rate)
+    every = match.candidates(one, one, 0.0)
+    with pytest.raises(AlignmentError, match="a limit above zero"):
+        match_false_rate.false_rate(one, one, every, every, "nearest", 0.0)
+    alone = match.candidates(one, one, 1.0)
+    assert match_false_rate.false_rate(one, one, alone, alone, "nearest", 1.0).rate == pytest.approx(0, abs=1e-6)
+
+
+def test_shifted_positions_are_where_they_should_be():
+    ra, dec = np.array([0.0, 123.0, 359.9999, 20.0]), np.array([0.0, 45.0, -10.0, 89.99])
+    for angle in (0.0, 90.0, 225.0):
+        lon, lat = match_false_rate.moved(ra, dec, np.full(4, 0.02), angle)
+        np.testing.assert_allclose(match.separation(ra, dec, lon, lat), 72.0, rtol=1e-6)
