@@ -8,6 +8,7 @@ from astropy import units as u
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import astrofuse_lab as af
 from astrofuse_lab.alignment import continuum, extinction, resolution, sky_lines, spectra, spectrum_cleaning, spectrum_frames, steps
 from astrofuse_lab.alignment.spectrum_steps import STEPS
 from astrofuse_lab.errors import AlignmentError
@@ -242,6 +243,28 @@ def test_equal_width_changes_nothing_and_gaps_are_refused():
     gap = replace(one, wavelength=np.where(one.wavelength > 6000, one.wavelength + 500, one.wavelength))
     with pytest.raises(AlignmentError, match=r"lambda has a gap near 5[0-9.]+ Angstrom"):
         run("match_lsf", gap, resolution=400.0)
+
+
+def test_sets_keep_the_width_and_what_steps_measured():
+    class Made:
+        surveys = ("mine/spectrum",)
+        targets = af.Targets.from_table({"id": ["a", "b", "c"], "ra": [1.0, 2.0, 3.0], "dec": [0.0] * 3})
+
+        def get(self, survey, object_id):
+            return {"a": made(seed=1), "b": replace(made(seed=2), lsf_sigma=None), "c": replace(made(seed=3, start=4500.0), lsf_sigma=np.full(2000, 1.9))}[object_id]
+
+    grid = af.LogGrid(4000, 9000, 2e-4)
+    samples = af.align(Made(), spectrum=grid, steps={"spectrum": ["cosmic_rays"]}, progress=False)
+    width = samples.arrays("spectrum")["lsf_sigma"]
+    assert np.all(width[0] == 1.5) and np.isnan(width[1]).all() and np.isnan(width[2, grid.wavelength < 4490]).all() and np.allclose(width[2, grid.wavelength > 4510], 1.9)
+    assert samples.column("spectrum_cosmic_ray_pixels").tolist() == [0, 0, 0]
+    even = af.align(samples, steps={"spectrum": [("match_lsf", {"fwhm": 1.9 * resolution.FWHM}), ("divide_continuum", {"low": 3.0})]}, progress=False)
+    assert even.present("spectrum").tolist() == [True, False, True] and any("b: spectrum left out: lsf_sigma is missing" in note for note in even.card.notes)
+    got = even.arrays("spectrum")
+    assert np.allclose(got["lsf_sigma"][[0, 2]][:, grid.wavelength > 4510], 1.9)
+    assert even.column("spectrum_continuum")[0] == pytest.approx(np.median(samples.arrays("spectrum")["flux"][0]), rel=0.05)
+    assert np.ma.getmaskarray(even.column("spectrum_continuum")).tolist() == [False, True, False]
+    assert np.median(got["flux"][0][got["mask"][0]]) == pytest.approx(1, abs=0.02)
 
 
 # continuum ----------------------------------------------------------------------------------------

@@ -123,6 +123,23 @@ def resample(spectra: Sequence[Spectrum], grid: WavelengthGrid, least: float = 0
     return got
 
 
+def width_on(spectrum: Spectrum, grid: WavelengthGrid) -> NDArray[np.float32]:
+    """The width of the line-spread function at the pixels of a grid, ångström, interpolated; NaN outside the spectrum, and everywhere if it is not known.
+
+    It is that of the optics, as it was: the width of a pixel is not in it, neither before nor after.
+    """
+    if spectrum.lsf_sigma is None:
+        return np.full(len(grid), np.nan, np.float32)
+    known = np.isfinite(spectrum.lsf_sigma) & (spectrum.lsf_sigma > 0)
+    if not known.any():
+        return np.full(len(grid), np.nan, np.float32)
+    wave, width = np.asarray(spectrum.wavelength, dtype=np.float64)[known], spectrum.lsf_sigma[known]
+    order = np.argsort(wave)
+    half = np.diff(grid.edges) / 2
+    inside = (grid.wavelength >= wave[order[0]] - half) & (grid.wavelength <= wave[order[-1]] + half)
+    return np.where(inside, np.interp(grid.wavelength, wave[order], width[order]), np.nan).astype(np.float32)
+
+
 def edges(wavelength: Floats) -> NDArray[np.float64]:
     """Pixel borders halfway between the centres; the outer ones as far out as the next is in."""
     middle = (wavelength[1:] + wavelength[:-1]) / 2

@@ -8,7 +8,7 @@ import numpy as np
 
 from astrofuse_lab.alignment import continuum, extinction, sky_lines, spectra, spectrum_cleaning, spectrum_frames
 from astrofuse_lab.alignment import resolution as lsf
-from astrofuse_lab.alignment.steps import Step
+from astrofuse_lab.alignment.steps import Step, measured
 from astrofuse_lab.errors import AlignmentError
 from astrofuse_lab.modalities import SPECTRUM_UNIT, Spectrum
 from astrofuse_lab.surveys.spectrum_units import air, vacuum
@@ -104,6 +104,7 @@ def solar_frame(spectrum: Spectrum, about: About, place: Any, time: Any, kind: s
     when = spectrum.time if time is None else number("an MJD", time, about)
     ra, dec = (number(f"{name} in deg", name, about) for name in ("ra", "dec"))
     velocity = spectrum_frames.solar_velocity(ra, dec, float(when), place, kind)  # type: ignore[arg-type]
+    measured(about, "spectrum_solar_velocity", velocity, "km / s")
     return spectrum_frames.towards_sun(spectrum, velocity)
 
 
@@ -122,6 +123,8 @@ def divide_continuum(spectrum: Spectrum, about: About, method: str, order: int, 
     """See `continuum.normalised`, which also gives what was divided by."""
     one = _ascending(spectrum)
     got = continuum.normalised(one.wavelength, one.flux, one.ivar, one.mask, method, order, window, low, high)
+    # the level is gone from the flux, and is worth a column
+    measured(about, "spectrum_continuum", float(np.median(got.continuum[got.mask])), one.unit)
     return replace(one, flux=got.flux, ivar=got.ivar, mask=got.mask, unit="")
 
 
@@ -139,7 +142,9 @@ def mask_bad(spectrum: Spectrum, about: About, ranges: Sequence[Sequence[float]]
 def cosmic_rays(spectrum: Spectrum, about: About, threshold: float, widest: int, window: int) -> Spectrum:
     """See `spectrum_cleaning.cosmic_rays`."""
     one = _ascending(spectrum)
-    return _without(one, spectrum_cleaning.cosmic_rays(one.flux, one.ivar, one.mask, threshold, widest, window))
+    hit = spectrum_cleaning.cosmic_rays(one.flux, one.ivar, one.mask, threshold, widest, window)
+    measured(about, "spectrum_cosmic_ray_pixels", float(hit.sum()))
+    return _without(one, hit)
 
 
 def median_filter(spectrum: Spectrum, about: About, width: int) -> Spectrum:

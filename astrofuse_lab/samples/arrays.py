@@ -12,13 +12,13 @@ from astrofuse_lab.samples.specification import ModalitySpec
 
 FIELDS: dict[str, tuple[str, ...]] = {
     "image": ("flux", "mask", "ivar", "psf_fwhm"),
-    "spectrum": ("lambda", "flux", "ivar", "mask"),
+    "spectrum": ("lambda", "flux", "ivar", "mask", "lsf_sigma"),
     "light_curve": ("offsets", "time", "flux", "flux_err", "band", "mask", "limit"),
     "series": ("axis", "values", "mask"),
     "text": ("offsets", "utf8"),
 }
 """Arrays of each kind; one file ``<modality>.<field>.npy`` each. `band` holds indices into `channels`."""
-OPTIONAL = {"ivar", "psf_fwhm", "limit"}
+OPTIONAL = {"ivar", "psf_fwhm", "limit", "lsf_sigma"}
 SHARED = {"lambda", "axis"}
 """Fields that all objects share: one axis, not one row an object."""
 KIND_OF_NUMBER = {"mask": "b", "limit": "b", "offsets": "iu", "band": "iu", "utf8": "u"}

@@ -177,6 +177,7 @@ class SpectrumCollector:
     unit: str = ""
     sources: dict[str, Provenance] = field(default_factory=dict)
     arrays: dict[str, spectra.Resampled] = field(default_factory=dict)
+    widths: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     waiting: list[tuple[str, int, Spectrum]] = field(default_factory=list)
 
     def add(self, survey: str, position: int, spectrum: Spectrum) -> None:
@@ -202,6 +203,9 @@ class SpectrumCollector:
         whole = self.arrays.setdefault(survey, spectra.Resampled(np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, bool)))
         for target, part in zip(whole, got, strict=True):
             target[rows] = part
+        for row, (*_, one) in zip(rows, self.waiting, strict=True):
+            if one.lsf_sigma is not None:
+                self.widths.setdefault(survey, np.full(shape, np.nan, np.float32))[row] = spectra.width_on(one, self.grid)
         for row, mask in zip(rows, got.mask, strict=True):
             if not mask.any():
                 self.note(survey, int(row), f"lambda and the grid, {self.grid.start:g} to {self.grid.stop:g} Angstrom, have no good pixel in common.")
@@ -216,6 +220,8 @@ class SpectrumCollector:
             name = survey if survey.startswith("spectrum_") else "spectrum" if len(self.arrays) == 1 else f"spectrum_{slug(survey, list(self.arrays))}"
             spec = ModalitySpec(name, "spectrum", (), (len(self.grid),), self.unit, provenance=self.sources[survey])
             fields: dict[str, NDArray[Any]] = {"lambda": self.grid.wavelength, "flux": got.flux, "ivar": got.ivar, "mask": got.mask}
+            if survey in self.widths:
+                fields["lsf_sigma"] = self.widths[survey]
             out[name] = ModalityData(spec, fields, np.asarray(got.mask.any(axis=1)))
         return out
 

@@ -295,7 +295,8 @@ class SampleSet:
                 tuple(map(float, got["psf_fwhm"][0])) if "psf_fwhm" in got else None, unit=spec.unit, provenance=spec.provenance,
             )  # fmt: skip
         if spec.kind == "spectrum":
-            return Spectrum(got["lambda"], got["flux"][0], got["ivar"][0], got["mask"][0], unit=spec.unit, provenance=spec.provenance)
+            width = got["lsf_sigma"][0] if "lsf_sigma" in got and np.isfinite(got["lsf_sigma"][0]).any() else None
+            return Spectrum(got["lambda"], got["flux"][0], got["ivar"][0], got["mask"][0], width, unit=spec.unit, provenance=spec.provenance)
         if spec.kind == "series":
             return Series(got["axis"], got["values"][0], got["mask"][0], spec.channels, spec.axis, spec.axis_unit, spec.unit, spec.provenance)
         if spec.kind == "text":
