@@ -26,7 +26,8 @@ def recipe(name="late_fusion"):
     from astrofuse_lab.recipes.catalogue import get_recipe
 
     # a checkpoint after every batch of 16: the most moments at which a kill can hit one
-    return get_recipe(name).change(schedule=af.Part.of("end_to_end", batch_size=16, checkpoint_seconds=0.0, epoch_dropout=0.2))
+    augment = [af.Part("turn"), af.Part("noise"), af.Part.of("epoch_dropout", share=0.2), af.Part.of("crop", pixels=1)]
+    return get_recipe(name).change(schedule=af.Part.of("end_to_end", batch_size=16, checkpoint_seconds=0.0), augment=augment)
 
 
 def go(samples, out=None, name="late_fusion", **more):

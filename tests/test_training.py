@@ -158,23 +158,24 @@ def test_streaming_from_disk_gives_the_same_batches(toy_samples, tmp_path):
 
 
 def test_turned_images_are_the_eight_symmetries():
-    from astrofuse_lab.training.feed import _dihedral
+    from astrofuse_lab.alignment.augmented_images import dihedral
 
     image = torch.arange(9.0).view(1, 1, 3, 3).expand(8, 1, 3, 3)
-    got = {tuple(t.flatten().tolist()) for t in _dihedral(image, torch.arange(8))}
+    got = {tuple(t.flatten().tolist()) for t in dihedral(image, torch.arange(8))}
     expected = {tuple(torch.rot90(one, k).flatten().tolist()) for k in range(4) for one in (image[0, 0], image[0, 0].T)}
     assert got == expected and len(got) == 8
 
 
 def test_epoch_dropout_keeps_the_last_epoch_and_adds_none(toy_samples):
+    from astrofuse_lab.alignment.augmentation import chosen
     from astrofuse_lab.samples.preparation import Preparation
-    from astrofuse_lab.training.feed import Feed, varied
+    from astrofuse_lab.training.feed import Feed
 
     preparation = Preparation.fit(toy_samples, ("light_curve",))
-    feed = Feed(preparation, toy_samples, np.arange(60), torch.device("cpu"))
+    feed = Feed(preparation, toy_samples, np.arange(60), torch.device("cpu"), augment=chosen(["turn", ("epoch_dropout", {"share": 0.9})]))
     batch = feed.batch(np.flatnonzero(toy_samples.present("light_curve")))
     before = batch.masks["light_curve"]
-    after = varied(batch, feed, True, 0.9, torch.Generator().manual_seed(0)).masks["light_curve"]
+    after = feed.varied(batch, [0]).masks["light_curve"]
     assert not (after & ~before).any() and after.sum() < 0.8 * before.sum()
     def last(mask):
         return [int(row.nonzero().max()) for row in mask]
@@ -348,7 +349,7 @@ def test_folds_test_every_group_once(toy_samples):
 def test_lists_name_what_there_is():
     recipes, parts = af.list_recipes(), af.list_parts()
     assert {"late_fusion", "cross_attention"} <= set(recipes["name"])
-    assert {"encoder", "fusion", "decision", "head", "objective", "schedule"} == set(parts["role"])
+    assert {"augmentation", "encoder", "fusion", "decision", "head", "objective", "schedule"} == set(parts["role"])
     assert all(len(str(what)) > 10 for what in parts["what"])
 
 

@@ -282,17 +282,31 @@ def predict(processes: Processes, at: Any, wavelength: Any, reach: float | None 
     back = np.where(own.any(2), np.where(own, p.level[:, None, :], 0.0).sum(2) / np.maximum(own.sum(2), 1), 0.0)
     far = p.length if reach is None else np.full(len(p.time), float(reach))
     for i in np.flatnonzero(p.mask.any(1)):
-        good = p.mask[i]
-        t, w, f, e = (torch.from_numpy(v[i][good])[None] for v in (p.time, p.wavelength, p.flux, p.error))
-        stack = _Stack(t, f, e, w, torch.ones_like(t, dtype=torch.bool), p.nu, p.band_length)
-        theta = torch.tensor([[2 * math.log(p.amplitude[i]), math.log(p.length[i])]], dtype=torch.float64)
-        _, factor, weights = stack.likelihood(theta)
-        new, place = torch.from_numpy(np.tile(moments[i], len(bands)))[None], torch.from_numpy(np.repeat(bands, shape[2]))[None]
-        in_time, between = _squares(new, t, place, w, p.band_length)
-        cross = p.amplitude[i] ** 2 * matern(torch.sqrt(in_time / p.length[i] ** 2 + between), p.nu)
-        mean[i] = (cross @ weights[..., None])[0, :, 0].numpy().reshape(shape[1:]) + back[i][:, None]
-        solved = torch.linalg.solve_triangular(factor, cross.transpose(1, 2), upper=False)
-        variance[i] = (p.amplitude[i] ** 2 - (solved**2).sum(1)[0]).clamp_min(0).numpy().reshape(shape[1:])
+        made = _read_off(p, i, np.tile(moments[i], len(bands)), np.repeat(bands, shape[2]))
+        mean[i], variance[i] = (v.reshape(shape[1:]) for v in made)
+        mean[i] += back[i][:, None]
         away = np.abs(moments[i][None, :, None] - p.time[i][None, None, :])
         mask[i] = np.where(source[i][:, None, :], away, np.inf).min(2) <= far[i]
     return mean, variance, mask & np.isfinite(moments)[:, None, :]
+
+
+def predict_at(processes: Processes, at: Any, wavelength: Any) -> tuple[Numbers, Numbers]:
+    """Mean and variance at a time and wavelength each, without the level that was taken out: arrays of (object, moment)."""
+    moments, place = (np.asarray(v, dtype=np.float64) for v in (at, wavelength))
+    mean, variance = np.zeros(moments.shape), np.zeros(moments.shape)
+    for i in np.flatnonzero(processes.mask.any(1)):
+        mean[i], variance[i] = _read_off(processes, i, moments[i], place[i])
+    return mean, variance
+
+
+def _read_off(p: Processes, i: Any, at: Numbers, wavelength: Numbers) -> tuple[Numbers, Numbers]:
+    """One object's process at moments (Rasmussen & Williams 2006, equations 2.25 and 2.26)."""
+    good = p.mask[i]
+    t, w, f, e = (torch.from_numpy(v[i][good])[None] for v in (p.time, p.wavelength, p.flux, p.error))
+    stack = _Stack(t, f, e, w, torch.ones_like(t, dtype=torch.bool), p.nu, p.band_length)
+    theta = torch.tensor([[2 * math.log(p.amplitude[i]), math.log(p.length[i])]], dtype=torch.float64)
+    _, factor, weights = stack.likelihood(theta)
+    in_time, between = _squares(torch.from_numpy(at)[None], t, torch.from_numpy(wavelength)[None], w, p.band_length)
+    cross = p.amplitude[i] ** 2 * matern(torch.sqrt(in_time / p.length[i] ** 2 + between), p.nu)
+    solved = torch.linalg.solve_triangular(factor, cross.transpose(1, 2), upper=False)
+    return (cross @ weights[..., None])[0, :, 0].numpy(), (p.amplitude[i] ** 2 - (solved**2).sum(1)[0]).clamp_min(0).numpy()

@@ -82,6 +82,9 @@ class Recipe:
     inputs : mapping of modality name or kind to Part
         How a modality's numbers are scaled before its encoder, where not by the default of its kind;
         see `astrofuse_lab.samples.preparation`.
+    augment : sequence of Part
+        How training samples are varied, batch by batch; see `astrofuse_lab.alignment.augmentation`. By default images are
+        turned: what an object is does not depend on its position angle. ``()``: nothing is.
     width : int
         Width of the tokens and of the fused vector.
     source, fidelity, departures, reported, data
@@ -104,6 +107,7 @@ class Recipe:
     departures: tuple[str, ...] = ()
     reported: Mapping[str, float] = field(default_factory=dict)
     data: tuple[str, ...] = ()
+    augment: tuple[Part, ...] = (Part("turn"),)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -119,9 +123,11 @@ class Recipe:
         for name in ("encoders", "inputs"):
             for key, part in getattr(self, name).items():
                 self._check_part(f"{name}[{key!r}]", part)
+        if isinstance(self.augment, Part | str) or not all(isinstance(part, Part) for part in self.augment):
+            raise InputError(f"recipe {self.name!r}: augment={self.augment!r} is no sequence of Parts; write augment=(Part('turn'), Part.of('noise', share=0.3)).")
         for name in ("encoders", "inputs", "reported"):  # recipes share what they are made of, so nobody may alter it
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
-        for name in ("departures", "data"):
+        for name in ("departures", "data", "augment"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     def _check_part(self, what: str, part: Any, optional: bool = False) -> None:
@@ -168,6 +174,8 @@ class Recipe:
         values = dict(data)
         for name in ("encoders", "inputs"):
             values[name] = {key: _part(f"{name}[{key!r}]", value) for key, value in data.get(name, {}).items()}
+        if "augment" in data:
+            values["augment"] = tuple(_part(f"augment[{i}]", value) for i, value in enumerate(data["augment"]))
         for name in PARTS:
             if name in data:
                 values[name] = None if data[name] is None else _part(name, data[name])

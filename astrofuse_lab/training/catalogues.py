@@ -3,6 +3,7 @@
 import inspect
 from typing import TYPE_CHECKING
 
+from astrofuse_lab.alignment.augmentation import AUGMENTATIONS
 from astrofuse_lab.models.build import PARTS, options_of
 from astrofuse_lab.recipes.catalogue import RECIPES
 from astrofuse_lab.training.objectives import OBJECTIVES
@@ -36,6 +37,7 @@ def list_parts() -> "Table":
         rows.append(_row("objective", name, make, {p.name: p.default for p in inspect.signature(make).parameters.values()}))
     for name, schedule in SCHEDULES.items():
         rows.append(_row("schedule", name, type(schedule), vars(schedule)))
+    rows += [{**_row("augmentation", name, one.run, dict(one.options)), "what": one.says} for name, one in AUGMENTATIONS.items()]
     return Table(rows=rows)
 
 

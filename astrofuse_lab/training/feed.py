@@ -1,14 +1,16 @@
-"""Batches for training: prepared once and kept where they fit, else prepared ahead of use."""
+"""Batches for training: prepared once and kept where they fit, else prepared ahead of use; training's are augmented on the way."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 import psutil
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from astrofuse_lab.alignment import augmentation
+from astrofuse_lab.alignment.scene import Scene, Seen
 from astrofuse_lab.samples.preparation import Batch, Preparation
 from astrofuse_lab.samples.sample_set import SampleSet
 
@@ -16,6 +18,9 @@ RAGGED = ("light_curve", "text")
 MEMORY_SHARE = 0.25
 """Of the free memory, for prepared samples."""
 MOST_MEMORY = 4 * 1024**3
+Columns = dict[str, NDArray[np.float64]]
+One = TypeVar("One")
+Other = TypeVar("Other")
 
 
 def trimmed(batch: Batch, kinds: Mapping[str, str]) -> Batch:
@@ -27,6 +32,16 @@ def trimmed(batch: Batch, kinds: Mapping[str, str]) -> Batch:
             length = int(used[-1]) + 1 if len(used) else 1
             values[name], masks[name] = values[name][:, :length], masks[name][:, :length]
     return Batch(values, masks, batch.present)
+
+
+class _Given:
+    """Arrays in the place of a set that would be read."""
+
+    def __init__(self, arrays: Mapping[str, dict[str, NDArray[Any]]]) -> None:
+        self.given = arrays
+
+    def arrays(self, name: str, positions: object = None) -> dict[str, NDArray[Any]]:
+        return self.given[name]
 
 
 class Feed:
@@ -41,12 +56,20 @@ class Feed:
     device : torch.device
     memory : int, optional
         Bytes that prepared samples may take; None: a quarter of what is free, 4 GiB at most.
+    augment : sequence of augmentation.Chosen
+        How training batches are varied.
     """
 
-    def __init__(self, preparation: Preparation, samples: SampleSet, positions: NDArray[np.int64], device: torch.device, memory: int | None = None) -> None:
+    def __init__(
+        self, preparation: Preparation, samples: SampleSet, positions: NDArray[np.int64], device: torch.device, memory: int | None = None,
+        augment: Sequence[augmentation.Chosen] = (),
+    ) -> None:  # fmt: skip
         self.preparation, self.samples, self.positions, self.device = preparation, samples, positions, device
         self.kinds = {name: scaling.kind for name, scaling in preparation.scalings.items()}
-        self.turnable = {name for name, spec in samples.modalities.items() if spec.kind == "image"}
+        concern = [one for one in augment if set(one.what.follows) & set(self.kinds.values())]
+        self.fast, self.slow = [one for one in concern if one.what.fast], [one for one in concern if not one.what.fast]
+        wanted = augmentation.columns_of(self.slow)
+        self.columns: Columns = {name: np.ma.filled(samples.column(name).astype(np.float64), np.nan)[positions] for name in wanted}
         limit = min(MOST_MEMORY, int(psutil.virtual_memory().available * MEMORY_SHARE)) if memory is None else memory
         self.kept: Batch | None = None
         if self._estimate() <= limit:
@@ -58,60 +81,71 @@ class Feed:
         return sum(t.nbytes for part in batch for t in part.values()) * len(self.positions) // max(1, len(some))
 
     def batch(self, index: NDArray[np.int64]) -> Batch:
-        """One batch, on the device."""
+        """One batch, on the device, as it was observed."""
         if self.kept is not None:
             return trimmed(self.kept.take(torch.from_numpy(index).to(self.device)), self.kinds)
         return trimmed(self.preparation.batch(self.samples, self.positions[index]), self.kinds).to(self.device)
 
     def batches(self, indices: Iterable[NDArray[np.int64]]) -> Iterator[Batch]:
-        """Batches in order; where they come from disk, the next is prepared while one is used."""
+        """Batches in order, as they were observed; where they come from disk, the next is prepared while one is used."""
         if self.kept is not None:
             yield from map(self.batch, indices)
             return
-        pool = ThreadPoolExecutor(1)
-        try:
-            ahead = None
-            for index in indices:
-                following = pool.submit(self.batch, index)
-                if ahead is not None:
-                    yield ahead.result()
-                ahead = following
+        yield from _ahead(self.batch, indices)
+
+    def training(self, indices: Sequence[NDArray[np.int64]], seeds: Sequence[Sequence[int]]) -> Iterator[tuple[Batch, Columns]]:
+        """Batches in order, augmented; the same seed gives the same batch, whatever came before it.
+
+        Yields
+        ------
+        Batch, columns
+            With the columns that augmentations read, as they are afterwards.
+        """
+        if not self.slow:
+            for batch, seed in zip(self.batches(indices), seeds, strict=True):
+                yield self.varied(batch, seed), {}
+            return
+        for (batch, columns), seed in zip(_ahead(self._augmented, zip(indices, seeds, strict=True)), seeds, strict=True):
+            yield self.varied(batch, seed), columns
+
+    def _augmented(self, what: tuple[NDArray[np.int64], Sequence[int]]) -> tuple[Batch, Columns]:
+        """One batch augmented before its preparation, with errors and labels."""
+        index, seed = what
+        held = {name: self.samples.arrays(name, self.positions[index]) for name in self.kinds}
+        specs = self.samples.modalities
+        # axes that all objects share, and who is there, are no augmentation's business
+        scene = Scene(
+            {name: Seen(kind, tuple(specs[name].channels), held[name]) for name, kind in self.kinds.items()}, {n: v[index] for n, v in self.columns.items()}
+        )
+        scene = augmentation.run(scene, self.slow, seed)
+        given: Any = _Given({name: seen.arrays for name, seen in scene.modalities.items()})
+        return trimmed(self.preparation.batch(given), self.kinds).to(self.device), scene.columns
+
+    def varied(self, batch: Batch, seed: Sequence[int]) -> Batch:
+        """A prepared batch after the augmentations that need no more than that."""
+        if not self.fast:
+            return batch
+        values, masks = dict(batch.values), dict(batch.masks)
+        luck = torch.Generator().manual_seed(int(np.random.default_rng([*seed, 1]).integers(2**62)))
+        for one in self.fast:
+            assert one.what.fast is not None
+            for name in batch.values:
+                if self.kinds[name] in one.what.follows:
+                    values[name], masks[name] = one.what.fast(values[name], masks[name], luck, **one.options)
+        return Batch(values, masks, batch.present)
+
+
+def _ahead(make: Callable[[One], Other], of: Iterable[One]) -> Iterator[Other]:
+    """What is made of each, in order; the next is made while one is used."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        ahead = None
+        for one in of:
+            following = pool.submit(make, one)
             if ahead is not None:
                 yield ahead.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def varied(batch: Batch, feed: "Feed", turn: bool, epoch_dropout: float, generator: torch.Generator) -> Batch:
-    """A batch as the same objects might as well have been observed.
-
-    Parameters
-    ----------
-    batch : Batch
-    feed : Feed
-        Knows the kind of each modality, and whether an image's orientation means anything.
-    turn : bool
-        Turn each image without orientation by a random quarter and mirror it at random, with its mask.
-    epoch_dropout : float
-        Mask epochs of light curves, in each sample a share drawn between 0 and this; the last epoch stays.
-    generator : torch.Generator
-    """
-    values, masks = dict(batch.values), dict(batch.masks)
-    for name in batch.values:
-        if turn and name in feed.turnable:
-            way = torch.randint(0, 8, (len(batch),), generator=generator).to(values[name].device)
-            values[name], masks[name] = _dihedral(values[name], way), _dihedral(masks[name], way)
-        if epoch_dropout and feed.kinds[name] == "light_curve":
-            share = torch.rand(len(batch), 1, generator=generator) * epoch_dropout
-            keep = (torch.rand(masks[name].shape, generator=generator) >= share).to(masks[name].device)
-            last = masks[name] & (masks[name].flip(1).cumsum(1).flip(1) == 1)
-            masks[name] = masks[name] & (keep | last)
-    return Batch(values, masks, batch.present)
-
-
-def _dihedral(image: Tensor, way: Tensor) -> Tensor:
-    """One of the eight symmetries of the square per sample: bit 0 mirrors x, bit 1 mirrors y, bit 2 swaps x and y."""
-    pick = lambda bit: (way >> bit & 1).bool().view(-1, *[1] * (image.ndim - 1))  # noqa: E731
-    image = torch.where(pick(0), image.flip(-1), image)
-    image = torch.where(pick(1), image.flip(-2), image)
-    return torch.where(pick(2), image.transpose(-1, -2), image) if image.shape[-1] == image.shape[-2] else image
+            ahead = following
+        if ahead is not None:
+            yield ahead.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -85,7 +85,7 @@ class Objective:
         return total
 
 
-def make_objective(part: Part, task: str, codes: NDArray[Any], outputs: int) -> Objective:
+def make_objective(part: Part, task: str, codes: NDArray[Any], outputs: int, balanced: bool = False) -> Objective:
     """The objective of a recipe for a task.
 
     Parameters
@@ -96,6 +96,8 @@ def make_objective(part: Part, task: str, codes: NDArray[Any], outputs: int) -> 
     codes : array
         Training targets.
     outputs : int
+    balanced : bool
+        Classes are drawn equally often already: by default they then weigh alike.
 
     Raises
     ------
@@ -109,7 +111,7 @@ def make_objective(part: Part, task: str, codes: NDArray[Any], outputs: int) -> 
     if suits != task:
         raise InputError(f"objective {name!r} is for {suits}, the target needs {task}. Use recipe.change(objective=Part('auto')).")
     options = dict(part.options)
-    balance = options.pop("class_weights", "balanced")
+    balance = options.pop("class_weights", "none" if balanced else "balanced")
     if balance not in ("balanced", "none"):
         raise InputError(f"class_weights={balance!r}: choose 'balanced' or 'none'.")
     try:

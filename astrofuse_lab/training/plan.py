@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from astrofuse_lab.errors import InputError, RunError
+from astrofuse_lab.alignment.augmentation import Chosen, chosen, columns_of
+from astrofuse_lab.alignment.bands import wavelengths
+from astrofuse_lab.errors import AlignmentError, InputError, RunError
 from astrofuse_lab.recipes.catalogue import get_recipe
 from astrofuse_lab.recipes.schema import Recipe
 from astrofuse_lab.samples.preparation import Preparation
@@ -32,6 +34,8 @@ class Plan:
     parts : Parts
     split : Split
         The ids of `parts`.
+    augment : tuple of Chosen
+        How training batches are varied.
     schedule : Schedule
         With its epochs decided.
     seed : int
@@ -45,6 +49,7 @@ class Plan:
     modalities: tuple[str, ...]
     parts: Parts
     split: Split
+    augment: tuple[Chosen, ...]
     schedule: Schedule
     seed: int
     fingerprint: dict[str, Any]
@@ -65,6 +70,8 @@ def make_plan(
     for name in names:
         recipe.encoder_for(name, samples.spec(name).kind)
     schedule = make_schedule(recipe.schedule, epochs)
+    augment = chosen(recipe.augment, {name: samples.spec(name).kind for name in names})
+    _check_columns(augment, samples, names)
     if split is not None and not isinstance(split, Split):
         raise InputError(f"split={type(split).__name__}: samples.split(test=0.2) makes one, or af.Split(train_ids, test_ids).")
     problem = pose(samples if split is None else samples.select([*split.train, *split.validation]), target, names, recipe.head.name)
@@ -81,7 +88,20 @@ def make_plan(
         "split": {side: _digest(getattr(whole, side)) for side in ("train", "validation", "test")},
         "samples": {"ids": _digest(ids.tolist()), "layout": [[m, *map(str, samples.spec(m).layout())] for m in names], "target": _digest(values.tolist())},
     }  # fmt: skip
-    return Plan(recipe, samples, problem, names, parts, whole, schedule, int(seed), json.loads(json.dumps(fingerprint)))
+    return Plan(recipe, samples, problem, names, parts, whole, augment, schedule, int(seed), json.loads(json.dumps(fingerprint)))
+
+
+def _check_columns(augment: Sequence[Chosen], samples: SampleSet, names: Sequence[str]) -> None:
+    """Raise InputError unless augmentations find the columns they need, and know the bands."""
+    for name in columns_of(augment):
+        if samples.column(name).dtype.kind not in "fi":
+            raise InputError(f"augment: column {name!r} holds no numbers, so no augmentation can change it.")
+    for one in augment:
+        for name in names if one.what.whole else ():
+            try:
+                wavelengths(samples.spec(name).channels)
+            except AlignmentError as error:
+                raise InputError(f"augmentation {one.name!r}, {name!r}: {error}") from error
 
 
 def choose_modalities(samples: SampleSet, modalities: Sequence[str] | None) -> tuple[str, ...]:

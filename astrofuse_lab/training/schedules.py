@@ -36,10 +36,9 @@ class Schedule:
         Largest norm of the gradient.
     validation : float
         Share of the training groups that is held out where the split names no validation part.
-    turn : bool
-        Turn images by quarters and mirror them at random: what an object is does not depend on its position angle.
-    epoch_dropout : float
-        Mask up to this share of the epochs of a light curve at random, never the last.
+    sampler : {"shuffled", "balanced"}
+        ``shuffled``: each training sample once in a pass. ``balanced``: as many draws, with repetition, each class as often as
+        any other; the objective then weighs all alike.
     checkpoint_seconds : float
         A checkpoint is due this long after the last one; looked at after each batch.
     """
@@ -54,8 +53,7 @@ class Schedule:
     average: float = 0.95
     clip: float = 1.0
     validation: float = 0.15
-    turn: bool = True
-    epoch_dropout: float = 0.0
+    sampler: str = "shuffled"
     checkpoint_seconds: float = 5.0
 
     def epochs_for(self, samples: int) -> int:
@@ -85,6 +83,7 @@ class Schedule:
         return torch.optim.AdamW([p for p in parts if p["params"]], lr=self.learning_rate, betas=(0.9, 0.99), foreach=True)
 
 
+SAMPLERS = ("shuffled", "balanced")
 SCHEDULES: dict[str, Schedule] = {"end_to_end": Schedule()}
 """All parts trained together, from the first step to the last."""
 
@@ -112,11 +111,13 @@ def make_schedule(part: Part, epochs: int | None = None) -> Schedule:
 
 
 def _check(options: dict[str, Any]) -> None:
+    if options["sampler"] not in SAMPLERS:
+        raise InputError(f"sampler={options['sampler']!r}: choose 'shuffled' or 'balanced'.")
     for name in ("epochs", "batch_size", "steps"):
         value = options[name]
         if value is not None and (isinstance(value, bool) or int(value) != value or value < 1):
             raise InputError(f"{name}={value!r}: a whole number, 1 or more.")
-    for name, low, high in (("learning_rate", 0, 10), ("clip", 0, math.inf), ("validation", 0, 0.9), ("average", 0, 1), ("warmup", 0, 1), ("patience", 0, math.inf), ("epoch_dropout", 0, 1)):
+    for name, low, high in (("learning_rate", 0, 10), ("clip", 0, math.inf), ("validation", 0, 0.9), ("average", 0, 1), ("warmup", 0, 1), ("patience", 0, math.inf)):
         value = options[name]
         if not (low <= value < high) or (value == 0 and name in ("learning_rate", "clip", "validation")):
             raise InputError(f"{name}={value!r}: a number between {low} and {high}.")

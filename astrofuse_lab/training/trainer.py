@@ -16,7 +16,7 @@ from astrofuse_lab.errors import TrainingError
 from astrofuse_lab.models.build import build, layouts_of
 from astrofuse_lab.training.checkpoints import Snapshot, load_optimiser, optimiser_tensors, prefixed, under
 from astrofuse_lab.training.devices import forked
-from astrofuse_lab.training.feed import Feed, varied
+from astrofuse_lab.training.feed import Columns, Feed
 from astrofuse_lab.training.metrics import metric_named, value
 from astrofuse_lab.training.objectives import make_objective
 from astrofuse_lab.training.plan import Plan
@@ -40,6 +40,27 @@ class _Outputs(nn.Module):
         return prediction.values, dict(prediction.per_modality)
 
 
+def balanced_order(codes: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:
+    """As many samples as there are, each class as often as any other: its samples in turns, shuffled anew at each turn.
+
+    Parameters
+    ----------
+    codes : int array, (sample,)
+        Class of each; values of a regression are drawn evenly from their fifths.
+    rng : Generator
+    """
+    if codes.dtype.kind == "f":
+        codes = np.searchsorted(np.quantile(codes, [0.2, 0.4, 0.6, 0.8]), codes)
+    classes = rng.permutation(np.unique(codes))
+    drawn = []
+    for place, code in enumerate(classes):
+        own = np.flatnonzero(codes == code)
+        wanted = (len(codes) - place + len(classes) - 1) // len(classes)
+        turns = [rng.permutation(own) for _ in range(-(-wanted // len(own)))]
+        drawn.append(np.concatenate([np.zeros(0, dtype=np.int64), *turns])[:wanted])
+    return rng.permutation(np.concatenate(drawn))
+
+
 class Trainer:
     """One training.
 
@@ -57,13 +78,15 @@ class Trainer:
         train, validation = plan.parts.train, plan.parts.validation
         self.n_train, self.n_validation = len(train), len(validation)
         used = np.concatenate([train, validation])
-        self.feed = Feed(self.preparation, plan.samples, used, fabric.device)
+        self.feed = Feed(self.preparation, plan.samples, used, fabric.device, augment=plan.augment)
         codes = plan.problem.encode(plan.samples)[0][used]
         self.truth = codes
         if plan.problem.task == "regression":
             codes = ((codes - plan.problem.centre) / plan.problem.width).astype(np.float32)
         self.target = torch.from_numpy(codes).to(fabric.device)
-        self.objective = make_objective(plan.recipe.objective, plan.problem.task, codes[: self.n_train], plan.problem.outputs)
+        self.codes = codes[: self.n_train]
+        balanced = plan.problem.task == "classification" and plan.schedule.sampler == "balanced"
+        self.objective = make_objective(plan.recipe.objective, plan.problem.task, self.codes, plan.problem.outputs, balanced)
         self.metric, self._measure = metric_named(plan.problem.task)
         with forked(fabric.device):
             torch.manual_seed(self._seed(0))
@@ -87,7 +110,8 @@ class Trainer:
 
     def _order(self) -> list[NDArray[np.int64]]:
         """The batches of this epoch, as indices of training samples."""
-        order = np.random.default_rng([self.plan.seed, 1, self.state["epoch"]]).permutation(self.n_train)
+        rng = np.random.default_rng([self.plan.seed, 1, self.state["epoch"]])
+        order = rng.permutation(self.n_train) if self.schedule.sampler == "shuffled" else balanced_order(self.codes, rng)
         size = self.schedule.batch_size
         return [order[b : b + size] for b in range(0, self.n_train, size)]
 
@@ -154,10 +178,11 @@ class Trainer:
         self.model.train()
         todo = self._order()[self.state["batch"] :]
         shares = [self._share(index) for index in todo]
+        seeds = [(self.plan.seed, 3, self.state["step"] + ahead, self.fabric.global_rank) for ahead in range(len(todo))]
         with forked(self.fabric.device):
             self._begin_random()
-            for index, share, batch in zip(todo, shares, self.feed.batches(shares), strict=True):
-                self._step(index, share, batch)
+            for index, share, (batch, columns) in zip(todo, shares, self.feed.training(shares, seeds), strict=True):
+                self._step(index, batch, self._target(share, columns))
                 self._keep_random()
                 if self.state["batch"] < math.ceil(self.n_train / self.schedule.batch_size):
                     self._keep_if_due(keep)
@@ -172,14 +197,18 @@ class Trainer:
             return index
         return np.resize(index, max(len(index), world))[self.fabric.global_rank :: world]
 
-    def _step(self, index: NDArray[np.int64], share: NDArray[np.int64], batch: Any) -> None:
+    def _target(self, share: NDArray[np.int64], columns: Columns) -> Tensor:
+        """What the batch is to give: a column that an augmentation changed is the target as it is now."""
+        problem = self.plan.problem
+        if problem.task != "regression" or problem.target not in columns:
+            return self.target[torch.from_numpy(share).to(self.target.device)]
+        return torch.from_numpy(((columns[problem.target] - problem.centre) / problem.width).astype(np.float32)).to(self.target.device)
+
+    def _step(self, index: NDArray[np.int64], batch: Any, target: Tensor) -> None:
         state, schedule = self.state, self.schedule
         total = (schedule.epochs or 1) * schedule.steps_per_epoch(self.n_train)
         for group in self.optimiser.param_groups:
             group["lr"] = schedule.rate(state["step"], total)
-        luck = torch.Generator().manual_seed(self._seed(3, state["step"], self.fabric.global_rank))
-        batch = varied(batch, self.feed, schedule.turn, schedule.epoch_dropout, luck)
-        target = self.target[torch.from_numpy(share).to(self.target.device)]
         weights = self.objective.weights(target)
         # of the whole batch, so that several processes together take the step that one would
         weight = float(self.objective.weights(self.target[torch.from_numpy(index).to(self.target.device)]).sum())
@@ -264,6 +293,15 @@ class Trainer:
         if self.best:
             self.averaged.load_state_dict(self.best)
         self.averaged.requires_grad_(True).eval()
-        run = Run(self.plan.recipe, self.plan.problem, self.preparation, self.averaged, self.plan.split, self.state["history"], {"residual_width": 0.0}, snapshot=snapshot)
+        run = Run(
+            self.plan.recipe,
+            self.plan.problem,
+            self.preparation,
+            self.averaged,
+            self.plan.split,
+            self.state["history"],
+            {"residual_width": 0.0},
+            snapshot=snapshot,
+        )
         run.record = make_record(run, self.plan, self.state, self.fabric)
         return run
