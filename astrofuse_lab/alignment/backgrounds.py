@@ -114,7 +114,14 @@ def _mesh(plane: Floats, good: Bools, box: int, sigma: float) -> Floats:
     if np.isnan(levels).all():
         return np.full(plane.shape, float(median_of(plane.reshape(-1), clipped(plane.reshape(-1), good.reshape(-1), sigma))))
     nearest = distance_transform_edt(np.isnan(levels), return_distances=False, return_indices=True)
-    levels = median_filter(levels[tuple(nearest)], size=3, mode="nearest")
+    levels = levels[tuple(nearest)]
+    levels = _wider(median_filter(_wider(levels), size=3, mode="nearest")[tuple(slice(1, -1) if n > 1 else slice(None) for n in levels.shape)])
     middles = [(e[:-1] + e[1:] - 1) / 2 for e in edges]
+    middles = [np.concatenate([[2 * m[0] - m[1]], m, [2 * m[-1] - m[-2]]]) if len(m) > 1 else m for m in middles]
     at = [np.interp(np.arange(n), m, np.arange(len(m))) if len(m) > 1 else np.zeros(n) for n, m in zip(plane.shape, middles, strict=True)]
-    return np.asarray(map_coordinates(levels, np.meshgrid(*at, indexing="ij"), order=min(3, rows - 1, columns - 1), mode="nearest"), dtype=np.float64)
+    return np.asarray(map_coordinates(levels, np.meshgrid(*at, indexing="ij"), order=min(3, *(n - 1 for n in levels.shape)), mode="nearest"), dtype=np.float64)
+
+
+def _wider(levels: Floats) -> Floats:
+    """A box more on either side, straight on, so that a slope goes on to the edge."""
+    return np.pad(levels, [(1, 1) if n > 1 else (0, 0) for n in levels.shape], mode="reflect", reflect_type="odd")

@@ -49,9 +49,9 @@ def factors(image: Image, zero_point: Any = None, beam: Any = None) -> list[floa
     without = beamless(unit)
     try:
         if without:
-            return [float((u.Unit(without) * (pixel / one).to(u.dimensionless_unscaled)).to(u.uJy)) for one in _beams(image, beam)]
+            return [float((u.Unit(without) * (pixel / one).to(u.dimensionless_unscaled)).to_value(u.uJy)) for one in _beams(image, beam)]
         if per_solid_angle(unit):
-            return [float((u.Unit(unit) * pixel).to(u.uJy))] * n
+            return [float((u.Unit(unit) * pixel).to_value(u.uJy))] * n
         return [float(u.Unit(unit).to(u.uJy))] * n
     except (ValueError, TypeError) as error:
         raise AlignmentError(f"unit {unit!r} is no flux density ({error}). Give zero_point=, the AB magnitude of a pixel value of one, if it counts something.") from error
