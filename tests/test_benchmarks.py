@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "benchmarks"
-NAMES = sorted(p.stem for p in FOLDER.glob("*.py") if p.stem not in ("reporting", "prove"))
+NAMES = sorted(p.stem for p in FOLDER.glob("*.py") if p.stem not in ("reporting", "prove") and not p.stem.startswith("align_"))
+PARTS = sorted(p.stem for p in FOLDER.glob("align_*.py"))
 FIELDS = ["work", "peer", "equal", "error", "tolerance", "seconds", "peer_seconds", "ratio", "goal", "machine"]
 
 
@@ -46,7 +47,13 @@ def test_pairs_are_run_in_turns_and_the_first_is_not_counted(bench):
 
 
 def test_there_is_one_for_each_claim():
-    assert {"import_time", "practice_sky", "ztf_alerts"} <= set(NAMES)
+    assert {"align", "import_time", "practice_sky", "ztf_alerts"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_part_of_aligning_gives_lines(name):
+    text = (FOLDER / f"{name}.py").read_text()
+    assert "def lines(quick: bool) -> Iterator[Line]:" in text and "interleaved(" in text
 
 
 @pytest.mark.parametrize("name", NAMES)
