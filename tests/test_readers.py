@@ -66,6 +66,29 @@ KNOWN = {
     "sharp-flares": Known(
         8874, {"table": 8874}, {"is_flaring": {True: 381, False: 8493}}, "NOAA_AR", ("NOAA", "T_REC", "time", "Lat", "Long", "QUALITY", "Flare"), ("NOAA_AR", "4.3%"),
     ),
+    "rubin-alerts": Known(
+        174, {"image": 174, "forced_photometry": 86, "light_curve": 174, "table": 174}, {"label": {"SSO": 41, "AGN": 49, "star": 9}, "is_sso": {True: 41, False: 133}},
+        "group", ("ss", "d_ss", "o_", "dia", "d_ra", "d_dec", "d_x", "d_y", "d_visit", "d_mid", "d_time", "gaia", "legacy", "src", "n_", "stream", "label", "time"),
+        ("o_nDiaSources", "pre-public"),
+    ),
+    "braai-alerts": Known(
+        20, {"image": 20, "table": 20}, {}, "objectId", ("drb", "rb", "jd", "ra", "dec", "candid", "n_prv", "n_fp", "time"), ("each row", "machine scores", "sentinel"),
+    ),
+    "gw-alerts": Known(
+        304, {"image": 23, "table": 304, "text": 254}, {"classification": {"BBH": 283, "NSBH": 12, "BNS": 9}},
+        None, ("p_", "has_", "gwskynet2", "class", "alert_class", "sugwg_m", "sugwg_z", "n_gcn", "outcome", "map_p", "gps"), ("selection", "none of them was retracted"),
+    ),
+    "astroalertbench": Known(
+        15, {"table": 15}, {"target_class": {"VS": 3, "SN": 2, "AGN": 4, "bogus": 3, "asteroid": 3}}, None, ("stamp_prob", "firstmjd", "target"),
+        ("another network", "Claude Opus 4.7", "60.60%", "8.41%"),
+    ),
+    "ztf-sources": Known(5449, {"light_curve": 5305}, {}, None, ("",), ("No labels",)),
+    "ztf-features": Known(123, {"table": 123}, {}, None, ("ra", "dec"), ("No labels",)),
+    "scope-predictions": Known(100, {"table": 100}, {}, None, ("ra", "dec", "field", "ccd", "quad", "filter"), ("not labels",)),
+    "lamost-stars": Known(
+        176, {"spectrum": 176, "table": 176}, {"label": {"F": 46, "A": 40, "K": 38, "G": 34, "M": 18}}, None, ("ra", "dec", "teff", "logg", "feh", "rv", "z", "snr"), ("circular",),
+    ),
+    "sdss-galaxies-10": Known(10, {"image": 10, "spectrum": 10, "table": 10}, {"subclass": {"STARFORMING": 3}}, None, ("z", "ra", "dec", "sn_"), ("Measure nothing on it",)),
 }  # fmt: skip
 MIRRORED = {e.name: e for e in ENTRIES if e.folder and e.name != "ztf-alerts"}
 
@@ -229,3 +252,89 @@ def test_spectra_are_where_the_file_says(load, mirror):
         wave, flux = (np.asarray(raw.column(c)[row].as_py()) for c in ("wave", "flux"))
         np.testing.assert_allclose(got["lambda"][got["mask"][i]], wave[np.isfinite(flux)])
         np.testing.assert_allclose(got["flux"][i][got["mask"][i]], flux[np.isfinite(flux)], rtol=1e-6)
+
+
+@pytest.mark.real
+def test_the_published_networks_give_the_published_scores(load, mirror):
+    """GWSkyNet-Multi II (Raza et al. 2025): 20 networks of 9, 8, 8 and 4 units on the columns of the set."""
+    samples = load("gw-alerts")
+    has = samples.present("image") & ~np.ma.getmaskarray(samples.column("map_vol90_mpc3"))
+    some = samples.take(has)
+    values = {n: some.column(n).data.astype(float) for n in ("map_vol90_mpc3", "map_area90_deg2", "H1", "L1", "V1", "distmean_mpc", "diststd_mpc", "log_bsn", "log_bci")}
+    for name in ("map_vol90_mpc3", "map_area90_deg2", "distmean_mpc", "diststd_mpc"):
+        values[name] = np.log10(values[name])
+    values["log_bsn"] = np.minimum(values["log_bsn"], 100)
+    x = np.stack(list(values.values()), axis=1) / np.array([13.864, 4.542, 1, 1, 1, 4.3588, 4.3588, 100, 47.103])
+    with np.load(mirror / "gw_alerts" / "gwskynet_multi2_weights.npz") as w:
+        hidden = np.maximum(np.einsum("oi,nij->noj", x, w["w0"]) + w["b0"][:, None], 0)
+        hidden = np.maximum(np.einsum("noi,nij->noj", hidden, w["w1"]) + w["b1"][:, None], 0)
+        logits = np.einsum("noi,nij->noj", hidden, w["w2"]) + w["b2"][:, None]
+    scores = 100 * np.exp(logits - logits.max(-1, keepdims=True))
+    scores = (scores / (np.exp(logits - logits.max(-1, keepdims=True))).sum(-1, keepdims=True)).mean(0)
+    told = np.stack([some.column(f"gwskynet2_{c}").data for c in ("Glitch", "BBH", "NSBH", "BNS")], axis=1)
+    assert len(some) == 22 and np.abs(scores - told).max() < 0.2
+    assert int((some.column("gwskynet2_class") == some.column("alert_class")).sum()) == 18
+
+
+@pytest.mark.real
+def test_sky_maps_keep_their_probability(load):
+    samples = load("gw-alerts")
+    density = samples.arrays("image", np.flatnonzero(samples.present("image")))["flux"][:, 0].astype(float)
+    area = np.radians(2) ** 2 * np.cos(np.radians(np.arange(90) * 2 - 89))
+    total = (density * area[:, None]).sum(axis=(1, 2))
+    # the largest of 2 x 2 is more than the mean: most for the smallest maps
+    assert (total > 0.98).all() and (total < 1.6).all()
+
+
+@pytest.mark.real
+def test_the_original_network_gives_the_score_of_the_packet(load, mirror):
+    """braai d6_m7 on stamps divided by the norm of each row; rows with a sentinel are zero, as the card says."""
+    import torch
+    from torch.nn import functional as F
+
+    samples = load("braai-alerts")
+    arrays = samples.arrays("image")
+    stamps = arrays["flux"].astype(np.float64)
+    assert samples.column("sentinel_pixels").data[[6, 16]].tolist() == [2149, 1695] and samples.column("sentinel_pixels").sum() == 3844
+    for i in (6, 16):
+        stamps[i, 1][~arrays["mask"][i, 1].all(axis=1)] = 0
+    stamps = stamps.transpose(0, 2, 3, 1)  # as Keras has them: the "last axis" of each stamp is x
+    norm = np.sqrt((stamps**2).sum(axis=2, keepdims=True))
+    x = torch.from_numpy(stamps / np.where(norm == 0, 1, norm)).permute(0, 3, 1, 2)
+    with np.load(mirror / "braai" / "d6_m7.weights.npz") as raw:
+        w = {name: torch.from_numpy(raw[name].astype(np.float64)) for name in raw.files}
+    for name, pool in (("conv1", 0), ("conv2", 2), ("conv3", 0), ("conv4", 4)):
+        x = F.relu(F.conv2d(x, w[f"{name}.kernel"].permute(3, 2, 0, 1), w[f"{name}.bias"]))
+        x = F.max_pool2d(x, pool) if pool else x
+    x = x.permute(0, 2, 3, 1).flatten(1)
+    score = torch.sigmoid(F.relu(x @ w["fc_1.kernel"] + w["fc_1.bias"]) @ w["fc_out.kernel"] + w["fc_out.bias"])[:, 0]
+    np.testing.assert_allclose(score.numpy(), samples.column("drb").data, atol=1e-6)
+
+
+@pytest.mark.real
+def test_asteroids_of_rubin_have_no_object(load):
+    samples = load("rubin-alerts")
+    sso = samples.column("is_sso").data
+    assert np.ma.getmaskarray(samples.column("o_nDiaSources"))[sso].all() and (samples.column("diaObjectId").data[sso] == 0).all()
+    assert len(set(samples.column("group")[sso])) == 41
+
+
+@pytest.mark.real
+def test_the_leaderboard_is_complete(load, mirror):
+    from astrofuse_lab.samples.readers.astroalertbench import leaderboard
+
+    load("astroalertbench")
+    runs = leaderboard(mirror / "astroalertbench")
+    assert len(runs) == 13 and len(set(runs["model"])) == 8 and list(runs["rank"]) == list(range(1, 14))
+    assert (np.diff(runs["acc_5class_pct"]) < 0).all()
+
+
+@pytest.mark.real
+def test_galaxies_show_their_redshift(load):
+    """H-alpha stands where the catalogue's redshift puts it, in the star-forming ones."""
+    samples = load("sdss-galaxies-10")
+    for i in np.flatnonzero(samples.column("subclass").filled("") == "STARFORMING"):
+        one = samples[int(i)]
+        wave = one["spectrum"].wavelength / (1 + one.columns["z"])
+        near = (wave > 6500) & (wave < 6640)
+        assert abs(wave[near][one["spectrum"].flux[near].argmax()] - 6564.6) < 4

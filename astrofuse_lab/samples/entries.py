@@ -147,4 +147,90 @@ ENTRIES = (
             "sharp_flares.parquet": "4244ead35cdd56fe1ab19e9956380476bac41a9f17b03ce6ea23815159608334",
         },
     ),
+    Entry(
+        "rubin-alerts", "Alerts of the Rubin Observatory: stamps, difference light curves, forced photometry and packet fields",
+        ("image", "forced_photometry", "light_curve", "table"), 174, 4.5, "Apache-2.0 repositories; Rubin alerts are world-public",
+        "Ivezic et al. 2019, ApJ 873, 111; Moller et al. 2021, MNRAS 501, 3272", False,
+        "astrofuse_lab.samples.readers.rubin_alerts", "ztf_alerts",
+        {
+            "rubin_alerts.parquet": "0eb7f592335298d865d6b4e5847a87240d09af04742aab9de4e0dd9e1f187a56",
+            "rubin_cutouts.h5": "dedb55a43ac5714efa25d7f20b45004981907de1647e24c8466c37f994907fa1",
+            "rubin_lightcurves.parquet": "96d80b3df333010bf1e2cc1265dc42daff50e3f60dccb2a84cd3f3f67442b7c0",
+        },
+    ),
+    Entry(
+        "braai-alerts", "Twenty ZTF alerts with the score of the original real/bogus network",
+        ("image", "table"), 20, 1.2, "MIT repositories; ZTF public alerts",
+        "Duev et al. 2019, MNRAS 489, 3582", False,
+        "astrofuse_lab.samples.readers.braai_alerts", "braai",
+        {
+            "ztf_alerts_cutouts.npz": "27687e67fa9e62231f190ec480866eb88851a393961d29d808ca9b78a62e316b",
+            "ztf_alerts_meta.json": "e224296fcf145243defc45df2b3aeb1028b0389c05d5b371f8472fbe65f7428c",
+        },
+    ),
+    Entry(
+        "gw-alerts", "Gravitational-wave alerts of O3 and O4: scalars, 23 sky maps, subjects of circulars",
+        ("image", "table", "text"), 304, 24.8, "mixed; GraceDB public alerts; GWSkyNet-Multi: MIT",
+        "GraceDB (LIGO, Virgo, KAGRA); Raza et al. 2025, arXiv:2502.00297; Singer & Price 2016, PRD 93, 024013", False,
+        "astrofuse_lab.samples.readers.gw_alerts", "gw_alerts",
+        {
+            "alerts.parquet": "ff135f1672bfeb8d54fc2253cbac9254c76a82189b27c3bb7f579504ade23c02",
+            "o3_bayestar_skymaps.parquet": "43b7ef55b5b08c97adf37a3b531f1437ce30894382ee944498be9721e892745d",
+        },
+    ),
+    Entry(
+        "astroalertbench", "Fifteen alerts of AstroAlertBench, metadata; its leaderboard",
+        ("table",), 15, 0.01, "MIT repository; ZTF public alerts",
+        "Chen et al. 2026, arXiv:2605.05573", False,
+        "astrofuse_lab.samples.readers.astroalertbench", "astroalertbench",
+        {
+            "fixture15.csv": "b2f770a4b022a3b440476dc6860c2d4550a0ad7716a29004394e5b28505e03eb",
+            "leaderboard.csv": "2915e33c0063469ff0967a5d14a1b1cbe0da79afb84de3a8f6351a75766308dd",
+        },
+    ),
+    Entry(
+        "ztf-sources", "ZTF DR5 light curves of one quadrant, unlabelled",
+        ("light_curve",), 5449, 2.1, "MIT repositories; ZTF public data release",
+        "Bellm et al. 2019, PASP 131, 018002; Masci et al. 2019, PASP 131, 018003", False,
+        "astrofuse_lab.samples.readers.ztf_sources", "scope",
+        {
+            "ztf_000250_zg_c01_q1_dr5.parquet": "7b4620c0eaa4fccc99f118b9badb6e600cd4fff665a77c6fa8f8418ca52224d6",
+        },
+    ),
+    Entry(
+        "ztf-features", "Statistics, periods and Fourier features of 123 ZTF sources",
+        ("table",), 123, 0.07, "MIT repositories; ZTF public",
+        "Coughlin et al. 2021, MNRAS 505, 2954; van Roestel et al. 2021, AJ 161, 267", False,
+        "astrofuse_lab.samples.readers.ztf_features", "scope",
+        {
+            "ztf_source_features_331_2_3_7.h5": "24996f12c1e45947321d63131780514eb1379dcfc5ce54a9bdc5fa1133342a5f",
+        },
+    ),
+    Entry(
+        "scope-predictions", "SCoPe's scores of 100 ZTF sources in 44 classes, by two classifiers",
+        ("table",), 100, 0.05, "MIT repository",
+        "Healy et al. 2024, ApJS 272, 14; van Roestel et al. 2021, AJ 161, 267", False,
+        "astrofuse_lab.samples.readers.scope_predictions", "scope",
+        {
+            "field_296_100rows.csv": "eb467d74562ac415234318621938fdb8eaef57a1473e6d85c290a4f910a5f465",
+        },
+    ),
+    Entry(
+        "lamost-stars", "LAMOST spectra and magnitudes of 176 stars, A to M",
+        ("spectrum", "table"), 176, 6.2, "MIT repository; cite LAMOST",
+        "Cui et al. 2012, RAA 12, 1197; Luo et al. 2015, RAA 15, 1095", False,
+        "astrofuse_lab.samples.readers.lamost_stars", "lamost_sample",
+        {
+            "lamost_176.parquet": "e74c109cb79222b34b6a3799d5b8b6ba5d7e54199a0d99694ac4a14b174436a2",
+        },
+    ),
+    Entry(
+        "sdss-galaxies-10", "Ten SDSS galaxies with picture, spectrum, photometry and redshift",
+        ("image", "spectrum", "table"), 10, 10.2, "no repository licence; SDSS public, images CC BY",
+        "SDSS Collaboration 2025, arXiv:2507.07093; York et al. 2000, AJ 120, 1579", False,
+        "astrofuse_lab.samples.readers.sdss_galaxies", "sdss_fixture",
+        {
+            "sdss10.parquet": "2b62ecc86258713cb4078f9d636618b4532dd96b4e782223ea6023cf6c8dbc9a",
+        },
+    ),
 )  # fmt: skip

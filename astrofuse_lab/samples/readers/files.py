@@ -163,7 +163,7 @@ def number(file: Path, table: pa.Table, name: str) -> NDArray[np.float64]:
     column = table.column(name)
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         raise SampleSetError(f"{file}: column {name!r} must hold numbers, not {column.type}.")
-    return np.asarray(column.cast(pa.float64()).fill_null(float("nan")))
+    return np.asarray(column.cast(pa.float64(), safe=False).fill_null(float("nan")))
 
 
 def flag(file: Path, table: pa.Table, name: str) -> NDArray[np.bool_]:
