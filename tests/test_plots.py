@@ -249,15 +249,16 @@ def test_colours_on_dark_are_legible():
         assert all((light(ON_DARK.get(band, band)) + 0.05) / (light(ground) + 0.05) > 3 for ground in ("#111111", "#212121"))
 
 
-def test_no_plot_is_wider_than_its_page(sample, run, tested):
+def test_plots_side_by_side_are_no_wider_than_their_page(sample, run, tested):
     from astrofuse_lab.widgets.hosting import width_of
 
-    for plot, wide in ((af.plot.spectrum(sample), 640), (af.plot.confusion(run, tested), 520), (af.plot.learning_curve(run), 760), (af.plot.coverage(tested), 560)):
+    for plot, wide in ((af.plot.learning_curve(run), 760), (af.plot.coverage(tested), 560), (af.plot.confusion(run, tested) + af.plot.calibration(run, tested), 980)):
         drawn = hv.render(plot, backend="bokeh")
-        assert width_of(drawn) == wide
+        assert width_of(drawn) == wide and drawn.sizing_mode == "stretch_width"
         for one in figures(plot):
             assert one.sizing_mode == "stretch_width" and one.max_width == one.width and 0 < one.min_width <= 240
-    both = hv.render(af.plot.image(sample) + af.plot.spectrum(sample), backend="bokeh")
-    assert both.sizing_mode == "stretch_width" and width_of(both) == 330 + 640
-    own = figure(af.plot.spectrum(sample).opts(width=900))  # what the user says holds
-    assert own.max_width == 900
+    for plot in (af.plot.spectrum(sample), af.plot.light_curve(sample), af.plot.image(sample), af.plot.confusion(run, tested)):
+        alone = figure(plot)
+        assert alone.sizing_mode == "fixed" and alone.width <= 592  # what a notebook's cell has of 1024 px beside the file browser
+    wide = hv.render(af.plot.image(sample) + af.plot.spectrum(sample).opts(width=900), backend="bokeh")  # what the user says holds
+    assert width_of(wide) == 330 + 900

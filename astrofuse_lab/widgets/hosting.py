@@ -116,11 +116,16 @@ class Figure(pn.custom.JSComponent):
 
     def __init__(self, element: Any, **params: Any) -> None:
         from bokeh.embed import json_item
+        from bokeh.models import Plot
         from holoviews import renderer
+
+        from astrofuse_lab.widgets.plotting import fit
 
         self.element = element
         drawn = renderer("bokeh").get_plot(element).state
         wide = width_of(drawn)
+        for figure in drawn.select({"type": Plot}):
+            fit(figure)
         # a plot that gives way has no width of its own, and a box that wraps would give it none
         styles = {"flex": f"0 1 {wide}px", "min-width": "0", **params.pop("styles", {})}
         super().__init__(item=json.dumps(json_item(drawn)), styles=styles, **{"sizing_mode": "stretch_width", "max_width": wide, **params})

@@ -182,7 +182,7 @@ def _against_truth(hv: Any, run: "Run", samples: "SampleSet", truth: NDArray[Any
 # ---- comparison ----------------------------------------------------------------------------------------------------
 
 
-def comparison(table: "Table", metric: str | None = None, *, width: int = 640) -> Any:
+def comparison(table: "Table", metric: str | None = None, *, width: int = 580) -> Any:
     """The table of ``af.compare`` as bars with intervals; chance is a dashed line.
 
     Parameters

@@ -26,7 +26,7 @@ DETECTION = 3.0
 # ---- spectrum ------------------------------------------------------------------------------------------------------
 
 
-def spectrum(sample: Any, redshift: float | None = None, *, modality: str | None = None, lines: bool = True, width: int = 640, height: int = 300) -> Any:
+def spectrum(sample: Any, redshift: float | None = None, *, modality: str | None = None, lines: bool = True, width: int = 580, height: int = 300) -> Any:
     """Flux against wavelength with its one-sigma band; masked pixels are hatched gaps, lines are marked at the redshift.
 
     Parameters
@@ -115,7 +115,7 @@ def _rest_axis(z: float) -> Any:
 
 
 def light_curve(
-    sample: Any, *, modality: str | None = None, magnitudes: bool = False, period: float | None = None, width: int = 640, height: int = 300,
+    sample: Any, *, modality: str | None = None, magnitudes: bool = False, period: float | None = None, width: int = 580, height: int = 300,
 ) -> Any:  # fmt: skip
     """Brightness against time, a colour a band, with error bars; limits are triangles, masked epochs faint crosses.
 

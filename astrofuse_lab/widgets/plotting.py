@@ -107,18 +107,20 @@ def _plain(figure: "figure") -> None:
         axis.axis_label_text_font_style = "normal"
     for bar in figure.select({"type": ColorBar}):
         bar.title_text_font_style = "normal"
-    _fit(figure)
     follow_theme(figure)
 
 
-def _fit(figure: "figure") -> None:
+def fit(figure: "figure") -> None:
     """Have a figure give way where the page is narrower than it; not where the user made it responsive in a way of their own."""
     if figure.width and figure.sizing_mode in (None, "fixed"):
         figure.update(sizing_mode="stretch_width", max_width=figure.width, min_width=min(NARROWEST, figure.width))
 
 
-PLAIN = hook(_plain)
-"""Axis labels upright, as journals print them; no wider than the page, and in its colours."""
+def PLAIN(plot: Any, _element: Any) -> None:
+    """Axis labels upright, as journals print them, and colours of the page; side by side no wider than the page."""
+    _plain(plot.state)
+    if plot.subplot:  # alone it would share a notebook's line with the space on its left and right
+        fit(plot.state)
 
 
 def stretches(bad: NDArray[np.bool_]) -> list[tuple[int, int]]:
