@@ -549,6 +549,7 @@ def test_fetch_coverage_by_moc(stage, tmp_path, monkeypatch):
     server.routes["/query"] = lambda asked: text.encode() if "SDSS" in asked.query["ID"] else (503, b"maintenance", "text/plain")
     monkeypatch.setattr(outlines.SERVER, "url", server.url + "/query")
     monkeypatch.setattr(outlines.SERVER, "mirrors", ())
+    monkeypatch.setattr(fetch_aladin, "installed", str)
     health.forget()
     ra, dec = rng.uniform(0, 360, 3000), np.degrees(np.arcsin(rng.uniform(-1, 1, 3000)))
     ra[:3], dec[:3] = (0.0, 359.999999, 90.0), (90.0, -90.0, 41.8103148957)  # poles, and where belt and caps meet

@@ -55,7 +55,7 @@ def sky_choice(wanted: str, version: str, hindered: str) -> tuple[str, str]:
         How to get the other one, or why it is not shown; empty where a button says so.
     """
     if not version:
-        return "plot", "pip install ipyaladin, then a restart of the kernel, shows Aladin Lite here; your browser loads it (GPL or LGPL) from the network."
+        return "plot", "Aladin Lite instead: pip install ipyaladin, restart the kernel (needs the network)."
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST:
         return "plot", f"ipyaladin {version} is too old to show Aladin Lite here: pip install -U ipyaladin, then restart the kernel."
     if wanted == "plot":

@@ -69,6 +69,7 @@ export function skyBlock(model, life) {
   let outlines = {};
   const bar = h("div", { class: "af-row" });
   const words = h("div", { class: "af-caption af-notes" });
+  const other = h("div", { class: "af-caption" });
   /** The ticked surveys that look at positions, with what they saw. */
   const looking = () => {
     const chosen = new Set(model.get("surveys"));
@@ -107,7 +108,8 @@ export function skyBlock(model, life) {
       part ? [button(`Keep these ${chosen}`, () => act(model, "keep"), { disabled: off }), button("Leave them out", () => act(model, "drop"), { disabled: off })] : null,
       chosen ? button("Clear", () => writeSelection(model, new Uint8Array(0)), { class: "af-link" }) : null);
     const surveys = looking();
-    put(words, (model.get("notes") || []).map((n) => h("div", {}, n)), uncovered(state, surveys), rough(surveys), model.get("sky_words") ? h("div", {}, model.get("sky_words")) : null);
+    put(words, (model.get("notes") || []).map((n) => h("div", {}, n)), uncovered(state, surveys), rough(surveys));
+    put(other, model.get("sky_words"));
     sky.node.hidden = photo;
     if (!photo) sky.draw();
   };
@@ -126,5 +128,5 @@ export function skyBlock(model, life) {
   life.push(sky.end);
   read();
   cover();
-  return { node: h("div", { class: "af-stackv" }, bar, sky.node, aladin, words), draw };
+  return { node: h("div", { class: "af-stackv" }, bar, sky.node, aladin, other, words), draw };
 }
