@@ -167,7 +167,7 @@ def _area(x: Any, y: Any, row: int, column: int, k: int) -> float:
     j0, i0, j1, i1 = j - 1, i - 1, j + lower, i + lower
     ux, uy = x[j1, i1] - x[j0, i0], y[j1, i1] - y[j0, i0]
     vx, vy = x[j1, i0] - x[j0, i1], y[j1, i0] - y[j0, i1]
-    return abs(ux * vy - uy * vx) / 2 / (span * span)
+    return float(abs(ux * vy - uy * vx) / 2 / (span * span))
 
 
 @compiled

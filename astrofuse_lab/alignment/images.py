@@ -95,8 +95,31 @@ def resample(images: Sequence[Image], grid: PixelGrid, ra: Any, dec: Any, method
     return out
 
 
-def check(image: Image) -> None:
-    """Raise AlignmentError, naming the field, if an image cannot be resampled."""
+def as_they_are(images: Sequence[Image], grid: PixelGrid) -> Resampled:
+    """Images that lie on the grid already, or nobody knows where.
+
+    Raises
+    ------
+    AlignmentError
+        If one has another number of pixels.
+    """
+    out = _empty(images, grid)
+    for i, image in enumerate(images):
+        if image.flux.shape[1:] != (grid.size, grid.size):
+            raise AlignmentError(f"flux has {image.flux.shape[2]} x {image.flux.shape[1]} pixels, the others {grid.size} x {grid.size}, and without a wcs they cannot be resampled.")
+        with np.errstate(over="ignore", invalid="ignore"):
+            flux = np.asarray(image.flux).astype(np.float32)
+        out.mask[i] = image.mask & np.isfinite(flux)
+        if out.ivar is not None:
+            variance = np.empty(flux.shape, np.float32)
+            _variance(image.ivar, out.mask[i], variance)
+            out.ivar[i] = np.where(out.mask[i], np.asarray(image.ivar), 0)
+        out.flux[i] = np.where(out.mask[i], flux, 0)
+    return out
+
+
+def check(image: Image, placed: bool = True) -> None:
+    """Raise AlignmentError, naming the field, if an image cannot be resampled; `placed`: it needs a WCS."""
     if image.flux.ndim != 3 or len(image.bands) != len(image.flux):
         raise AlignmentError(f"flux has shape {image.flux.shape} for the bands {', '.join(image.bands)}; (band, y, x) is expected.")
     for name, array in (("mask", image.mask), ("ivar", image.ivar)):
@@ -107,7 +130,8 @@ def check(image: Image) -> None:
     if not (image.mask & np.isfinite(image.flux)).any():
         raise AlignmentError("flux has no good pixel.")
     _countable(image.unit)
-    check_wcs(image.wcs, (image.flux.shape[1], image.flux.shape[2]))
+    if placed:
+        check_wcs(image.wcs, (image.flux.shape[1], image.flux.shape[2]))
 
 
 def _countable(unit: str) -> None:

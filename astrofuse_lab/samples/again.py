@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrofuse_lab.alignment.grids import PixelGrid
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.modalities import Modality
 from astrofuse_lab.samples.arrays import ModalityData
@@ -25,13 +26,23 @@ class Again:
     samples : SampleSet
     kinds : sequence of str
         Whose modalities are taken; the others are left as they are.
+
+    Attributes
+    ----------
+    grid : PixelGrid or None
+        Of its images: what they stay on where no other is asked for.
+    unplaced : bool
+        None of its images has a place on the sky.
     """
 
     def __init__(self, samples: SampleSet, kinds: Sequence[str]) -> None:
         self.samples = samples
         self.surveys = tuple(name for name, spec in samples.modalities.items() if spec.kind in kinds and spec.kind != "table")
+        specs = [spec for spec in samples.modalities.values() if spec.kind == "image" and "image" in kinds]
+        self.unplaced = bool(specs) and not any(spec.oriented for spec in specs)
+        self.grid = PixelGrid(specs[0].shape[-1], specs[0].scale or 1.0, specs[0].angle) if specs else None
         has = samples.table.colnames
-        if "image" in kinds and not {"ra", "dec"} <= set(has):
+        if "image" in kinds and not self.unplaced and not {"ra", "dec"} <= set(has):
             raise InputError(f"images are aligned about positions, and this set has no columns ra and dec; it has {', '.join(has)}.")
         lon, lat = (np.ma.filled(samples.column(name).astype(float), np.nan) if name in has else np.full(len(samples), np.nan) for name in ("ra", "dec"))
         # who has no position on the sky has no image on it either; any will do

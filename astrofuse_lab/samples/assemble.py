@@ -114,7 +114,7 @@ class _Assembly:
         self.found, self.ids = found, found.targets.ids
         n, ra, dec = len(self.ids), found.targets.ra, found.targets.dec
         self.collectors: dict[str, Collector] = {
-            "image": ImageCollector(n, ra, dec, self.note, image),
+            "image": ImageCollector(n, ra, dec, self.note, image or getattr(found, "grid", None), unplaced=image is None and getattr(found, "unplaced", False)),
             "spectrum": SpectrumCollector(n, self.note, spectrum),
             "light_curve": LightCurveCollector(n, self.note, curve or TimeGrid()),
             "text": TextCollector(n, self.note),

@@ -92,10 +92,12 @@ class ImageCollector:
     planes: dict[tuple[str, str], Plane] = field(default_factory=dict)
     waiting: dict[Any, list[tuple[str, int, Image]]] = field(default_factory=dict)
     has_ivar: bool = True
+    unplaced: bool = False
+    """Images without a place on the sky, of a set that is aligned again: they keep their pixels."""
 
     def add(self, survey: str, position: int, image: Image) -> None:
         """Take one; AlignmentError names the field that cannot be used."""
-        images.check(image)
+        images.check(image, placed=not self.unplaced)
         self.unit = self.unit or image.unit
         image = self._in_unit(image)
         self.grid = self.grid or PixelGrid(min(image.flux.shape[1:]), image.scale)
@@ -115,7 +117,8 @@ class ImageCollector:
         assert self.grid is not None
         rows = np.array([position for _, position, _ in batch])
         try:
-            got = images.resample([image for *_, image in batch], self.grid, self.ra[rows], self.dec[rows])
+            products = [image for *_, image in batch]
+            got = images.as_they_are(products, self.grid) if self.unplaced else images.resample(products, self.grid, self.ra[rows], self.dec[rows])
         except AlignmentError as error:
             if len(batch) == 1:
                 self.note(batch[0][0], int(rows[0]), str(error))
@@ -159,7 +162,7 @@ class ImageCollector:
         if np.isfinite(psf).any():
             fields["psf_fwhm"] = psf
         shape = (len(planes), self.grid.size, self.grid.size)
-        spec = ModalitySpec(self.name, "image", tuple(channel_names(order)), shape, self.unit, scale=self.grid.scale, angle=self.grid.angle, provenance=merged(self.sources))
+        spec = ModalitySpec(self.name, "image", tuple(channel_names(order)), shape, self.unit, scale=self.grid.scale, angle=self.grid.angle, oriented=not self.unplaced, provenance=merged(self.sources))
         return {self.name: ModalityData(spec, fields, np.asarray(fields["mask"].any(axis=(1, 2, 3))))}
 
 
