@@ -64,6 +64,22 @@ def test_every_benchmark_takes_quick_and_json_and_reports_by_lines(name):
     assert "from reporting import" in text and ".print()" in text
 
 
+def test_every_part_of_align_has_rows(bench, monkeypatch, capsys, tmp_path):
+    align, reporting = bench("align"), bench("reporting")
+    assert [f"align_{part}" for part in align.PARTS] == PARTS and "align_images" in PARTS
+    made = reporting.Line("a", "b", True, 0.0, 1e-3, 1.0, 50.0, 40.0)
+    asked = []
+    for part in PARTS:
+        monkeypatch.setattr(bench(part), "lines", lambda quick, part=part: asked.append((part, quick)) or iter([made]))
+    monkeypatch.setattr(reporting, "RESULTS", tmp_path)
+    assert align.main(["images", "--quick", "--json"]) == 0 and asked == [("align_images", True)]
+    assert json.loads(capsys.readouterr().out)["ratio"] == 50.0 and not list(tmp_path.iterdir())
+    assert align.main([]) == 0
+    assert "goal 40x" in capsys.readouterr().out and len(json.loads((tmp_path / "align.json").read_text())["lines"]) == len(PARTS)
+    monkeypatch.setattr(bench("align_images"), "lines", lambda quick: iter([reporting.Line("a", "b", False, 1.0, 1e-3, 1.0, 50.0, 40.0)]))
+    assert align.main(["images", "--quick"]) == 1 and "NOT EQUAL" in capsys.readouterr().out
+
+
 def test_json_alone_is_printed_when_asked_for():
     # its exit status says whether the machine at hand was quick enough, which is none of this test's business
     done = subprocess.run([sys.executable, "benchmarks/import_time.py", "--quick", "--json"], cwd=ROOT, capture_output=True, text=True, check=False)

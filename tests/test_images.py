@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 from astropy.io.fits import Header
 from astropy.wcs import WCS
+from astropy.wcs.utils import pixel_to_pixel
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from reproject import reproject_exact, reproject_interp
 
 from astrofuse_lab.alignment import images
+from astrofuse_lab.alignment.distortion import distorted, undistorted
 from astrofuse_lab.alignment.grids import PixelGrid
+from astrofuse_lab.alignment.projection import closed_form, pixel_map
 from astrofuse_lab.alignment.weights import overlaps
 from astrofuse_lab.errors import AlignmentError, InputError
 from astrofuse_lab.modalities import Image
@@ -230,3 +235,192 @@ def test_flux_per_beam_without_a_beam_is_refused(unit):
     for call in (lambda: images.check(image), lambda: images.resample([image], PixelGrid(48, 0.4), [RA], [DEC])):
         with pytest.raises(AlignmentError, match=r"unit is .*eam.*BMAJ and BMIN"):
             call()
+
+
+# ---- projections, distortions, frames -------------------------------------------------------------------------------------
+
+SIP = {"A_ORDER": 3, "B_ORDER": 2, "A_2_0": 2e-5, "A_0_2": -1e-6, "A_1_2": 1e-9, "A_0_3": -1e-9, "B_1_1": 1e-5, "B_0_2": -1e-5}
+FRAMES = {
+    "ICRS": {"RADESYS": "ICRS"}, "FK5": {"RADESYS": "FK5", "EQUINOX": 1990.0}, "old": {"EQUINOX": 2000.0}, "FK4": {"RADESYS": "FK4", "EQUINOX": 1950.0}, "galactic": {},
+}  # fmt: skip
+
+
+def header(projection="TAN", frame="ICRS", sip=False, **more):
+    """Far from the reference point, where a distortion is large."""
+    from astropy.coordinates import SkyCoord
+
+    place = SkyCoord(RA, DEC, unit="deg")
+    lon, lat = (place.galactic.l.deg, place.galactic.b.deg) if frame == "galactic" else (RA, DEC)
+    axes = ("GLON-", "GLAT-") if frame == "galactic" else ("RA---", "DEC--")
+    return {
+        "CTYPE1": axes[0] + projection + ("-SIP" if sip else ""), "CTYPE2": axes[1] + projection + ("-SIP" if sip else ""), "CRVAL1": lon + 0.03, "CRVAL2": lat - 0.02,
+        "CRPIX1": 300.3, "CRPIX2": -200.0, "CD1_1": -7e-5, "CD1_2": 2e-5, "CD2_1": 1.9e-5, "CD2_2": 7.1e-5, **FRAMES[frame], **(SIP if sip else {}), **more,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("sip", [False, True])
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("projection", ["TAN", "SIN", "STG", "ARC", "ZEA", "CAR", "MER"])
+@pytest.mark.filterwarnings("ignore")
+def test_every_pixel_lies_where_astropy_has_it(projection, frame, sip):
+    keys, grid = header(projection, frame, sip), PixelGrid(24, 0.8, angle=23.0)
+    x, y = pixel_map([keys], grid, np.array([RA]), np.array([DEC]), np.arange(24) - 11.5)
+    py, px = np.mgrid[:24, :24].astype(float)
+    want = pixel_to_pixel(WCS(Header(grid.wcs(RA, DEC))), WCS(Header(keys)), px, py)
+    # astropy stops its search for the inverse of a distortion at 1e-4 pixels
+    assert max(np.abs(x[0].numpy() - want[0]).max(), np.abs(y[0].numpy() - want[1]).max()) < (2e-4 if sip else 1e-7)
+    assert (closed_form(keys) is not None) == (projection not in ("CAR", "MER") and frame != "FK4")
+
+
+def test_lonpole_and_a_grid_as_wide_as_the_projection():
+    keys, wide = header(LONPOLE=150.0), PixelGrid(40, 4 * 3600.0)
+    for grid in (PixelGrid(24, 0.8), wide):
+        x, _ = pixel_map([keys], grid, np.array([RA]), np.array([DEC]), np.arange(grid.size) - (grid.size - 1) / 2)
+        py, px = np.mgrid[: grid.size, : grid.size].astype(float)
+        want = pixel_to_pixel(WCS(Header(grid.wcs(RA, DEC))), WCS(Header(keys)), px, py)[0]
+        both = np.isfinite(want) & np.isfinite(x[0].numpy())
+        assert both.any() and np.allclose(x[0].numpy()[both], want[both], rtol=1e-9, atol=1e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(-2000, 2000), st.floats(-2000, 2000), st.floats(-3e-6, 3e-6), st.floats(-1e-10, 1e-10))
+def test_a_distortion_and_its_inverse_cancel(u, v, second, third):
+    import torch
+
+    terms = np.zeros((1, 2, 4, 4))
+    terms[0, 0, 2, 0], terms[0, 1, 1, 1], terms[0, 0, 1, 2], terms[0, 1, 0, 3] = second, -second, third, third
+    at = [torch.tensor([[w]], dtype=torch.float64) for w in (u, v)]
+    fu, fv, _ = undistorted(*at, torch.from_numpy(terms))
+    gu, gv = distorted(fu, fv, torch.from_numpy(terms))
+    assert (float(gu), float(gv)) == (pytest.approx(u, abs=1e-6), pytest.approx(v, abs=1e-6))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({**SIP, "A_2_0": 0.02}, "no inverse.*folds"), ({"CD1_1": 0.0, "CD1_2": 0.0}, "has no inverse.*matrix"), ({"A_ORDER": 2}, "SIP distortion of orders A 2 and B None"),
+        ({**SIP, "A_0_2": float("nan")}, "SIP coefficient"), ({"CRVAL2": float("nan")}, "wcs is no projection"), ({"CTYPE2": None}, "wcs cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_wcs_without_inverse_names_itself(more, words):
+    from dataclasses import replace
+
+    image = gaussian()
+    image = replace(image, wcs={k: v for k, v in {**image.wcs, **more}.items() if v is not None})
+    with pytest.raises(AlignmentError, match=words):
+        images.check(image)
+        images.resample([image], PixelGrid(8, 1), [RA], [DEC])
+
+
+# ---- grids with an angle --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("angle", [0.0, 37.0, 90.0, 211.5])
+@pytest.mark.parametrize("method", images.METHODS)
+def test_turned_grids_equal_reproject(angle, method):
+    image, grid = gaussian(turn=10.0, east=2.0, north=1.0), PixelGrid(40, 0.3, angle)
+    got = images.resample([image], grid, [RA], [DEC], method=method)
+    want = peer(image, grid, reproject_exact if method == "exact" else reproject_interp)
+    assert got.mask.all() and np.abs(got.flux[0, 0] - want).max() < 1e-5 * want.max()
+
+
+def test_the_angle_is_that_of_the_y_axis_north_through_east():
+    from astropy.coordinates import SkyCoord
+
+    grid = PixelGrid(11, 1.0, 30.0)
+    centre, up = (SkyCoord.from_pixel(5, y, WCS(Header(grid.wcs(RA, DEC)))) for y in (5, 6))
+    assert centre.position_angle(up).deg == pytest.approx(30, abs=1e-6)
+    assert repr(PixelGrid(11, 1.0)) == "PixelGrid(size=11, scale=1.0)" and eval(repr(grid)) == grid
+
+
+# ---- numbers that must not change -----------------------------------------------------------------------------------------
+
+
+def scene(seed, turn, scale, bands=2, n=70, bad=0.02, sip=False):
+    rng = np.random.default_rng(seed)
+    image = gaussian(n=n, scale=scale, turn=turn, bands=("g", "r")[:bands], east=0.2, north=0.1, **({**SIP, "CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP"} if sip else {}))
+    flux, mask = image.flux + rng.normal(0, 1, image.flux.shape), rng.random(image.flux.shape) >= bad
+    from dataclasses import replace
+
+    return replace(image, flux=np.where(mask, flux, np.nan), mask=mask, ivar=rng.uniform(0.5, 2, flux.shape))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**31), st.floats(0, 360), st.sampled_from([0.15, 0.3, 0.45]), st.booleans(), st.booleans())
+def test_compiled_loops_and_tensors_give_the_same(seed, turn, scale, sip, with_ivar):
+    from dataclasses import replace
+
+    image, grid = scene(seed, turn, scale, sip=sip), PixelGrid(17, 0.4, turn / 3)
+    image = image if with_ivar else replace(image, ivar=None)
+    for unit in ("uJy", "MJy / sr"):
+        one = replace(image, unit=unit)
+        for k in (0, 1, 2):
+            fast, slow = (images._empty([one], grid) for _ in range(2))
+            for run, out in ((images._on_processor, fast), (images._on_device, slow)):
+                run([one], grid, np.array([RA]), np.array([DEC]), k, "cpu", out)
+            assert np.array_equal(fast.mask, slow.mask)
+            np.testing.assert_allclose(fast.flux, slow.flux, rtol=1e-5, atol=1e-5)
+            if with_ivar:
+                np.testing.assert_allclose(fast.ivar, slow.ivar, rtol=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0, 360), st.floats(0, 360), st.sampled_from([0.2, 0.3, 0.5]), st.floats(-0.5, 0.5))
+def test_flux_is_conserved_whatever_the_grid(turn, angle, scale, east):
+    image = gaussian(n=round(33 / scale), turn=turn, scale=scale, east=east)
+    got = images.resample([image], PixelGrid(40, 0.4, angle), [RA], [DEC])
+    assert got.flux.sum(dtype=float) == pytest.approx(100, rel=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**31), st.floats(0, 360), st.sampled_from(images.METHODS))
+def test_masks_never_shrink_and_aligning_twice_changes_nothing(seed, turn, method):
+    from dataclasses import replace
+
+    grid = PixelGrid(24, 0.4, 77.0)
+    image = scene(seed, turn, 0.3)
+    once = images.resample([image], grid, [RA], [DEC], method=method)
+    # where a bad pixel's own middle lies, nothing good may come out
+    x, y = pixel_map([image.wcs], grid, np.array([RA]), np.array([DEC]), np.arange(24) - 11.5)
+    nearest = np.clip(np.rint(y[0].numpy()), 0, 69).astype(int), np.clip(np.rint(x[0].numpy()), 0, 69).astype(int)
+    assert not (once.mask[0] & ~image.mask[:, *nearest]).any()
+    again = replace(image, flux=once.flux[0], mask=once.mask[0], ivar=once.ivar[0], wcs=grid.wcs(RA, DEC), scale=0.4)
+    twice = images.resample([again], grid, [RA], [DEC], method=method)
+    assert np.array_equal(twice.mask, once.mask)
+    np.testing.assert_allclose(twice.flux, once.flux, atol=2e-5)
+    np.testing.assert_allclose(twice.ivar, once.ivar, rtol=1e-4)
+
+
+def test_the_order_of_images_is_irrelevant_and_nan_seas_stay_masked():
+    from dataclasses import replace
+
+    batch = [scene(i, 30.0 * i, 0.3) for i in range(9)]
+    batch[4] = replace(batch[4], flux=np.full_like(batch[4].flux, np.nan), mask=np.ones_like(batch[4].mask))
+    grid, order = PixelGrid(20, 0.4), np.random.default_rng(0).permutation(9)
+    one = images.resample(batch, grid, np.full(9, RA), np.full(9, DEC))
+    other = images.resample([batch[i] for i in order], grid, np.full(9, RA), np.full(9, DEC))
+    assert np.array_equal(one.flux[order], other.flux) and np.array_equal(one.mask[order], other.mask)
+    assert not one.mask[4].any() and (one.flux[4] == 0).all() and one.mask[5].any()
+    with pytest.raises(AlignmentError, match="no good pixel"):
+        images.check(batch[4])
+
+
+def test_one_sample_to_a_pixel_is_what_reproject_does():
+    image, grid = gaussian(scale=0.2, n=120, unit="MJy / sr"), PixelGrid(30, 0.5)
+    got = images.resample([image], grid, [RA], [DEC], samples=1)
+    want = peer(image, grid, reproject_interp)
+    assert np.abs(got.flux[0, 0] - want).max() < 1e-6 * want.max()
+    assert np.abs(images.resample([image], grid, [RA], [DEC]).flux[0, 0] - want).max() > 1e-3 * want.max()
+    with pytest.raises(InputError, match="samples=0"):
+        images.resample([image], grid, [RA], [DEC], samples=0)
+
+
+def test_threads_give_the_same(monkeypatch):
+    import torch
+
+    batch = [scene(i, 30.0 * i, 0.3) for i in range(9)]
+    got = []
+    for n in (1, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda n=n: n)
+        got.append(images.resample(batch, PixelGrid(20, 0.4), np.full(9, RA), np.full(9, DEC)))
+    assert all(np.array_equal(a, b) for a, b in zip(*got, strict=True))
