@@ -11,6 +11,8 @@ from astrofuse_lab.errors import AlignmentError
 from astrofuse_lab.modalities import Bools, Floats
 
 METHODS = ("polynomial", "spline", "median")
+BENDS = 1e-2
+"""Weight of a spline's bends beside that of the data, by looking at galaxies, A and M stars: less overshoots in bands that are clipped, more misses the continuum."""
 
 
 class Normalised(NamedTuple):
@@ -91,7 +93,7 @@ def continuum(
         pixels = max(3, round(window / float(np.median(np.diff(wave)))) | 1)
         return running_median(values, good, pixels)
     basis = np.polynomial.legendre.legvander(2 * (wave - wave[0]) / (wave[-1] - wave[0]) - 1, order) if method == "polynomial" else _splines(wave, window)
-    # a little weight on the bends of the spline: enough to cross gaps, too little to be seen where there are data
+    # bends of the spline cost a little: it crosses gaps, and bands that were clipped, without overshooting
     bends = np.diff(np.eye(basis.shape[1]), 2, axis=0) if method == "spline" else np.zeros((1, basis.shape[1]))
     # errors that differ by orders of magnitude would let a few pixels decide
     weight = np.where(good, np.clip(ivar, None, 100 * np.median(ivar[good])), 0.0).astype(np.float64)
@@ -100,7 +102,7 @@ def continuum(
     for _ in range(max(1, rounds)):
         w = weight * kept
         normal = basis.T @ (w[:, None] * basis)
-        normal += bends.T @ bends * (1e-4 * np.trace(normal) / basis.shape[1])
+        normal += bends.T @ bends * (BENDS * np.trace(normal) / basis.shape[1])
         level = basis @ np.linalg.lstsq(normal, basis.T @ (w * values), rcond=1e-12)[0]
         away = values - level
         spread = max(scatter(away[kept]), floor)
