@@ -89,6 +89,12 @@ KNOWN = {
         176, {"spectrum": 176, "table": 176}, {"label": {"F": 46, "A": 40, "K": 38, "G": 34, "M": 18}}, None, ("ra", "dec", "teff", "logg", "feh", "rv", "z", "snr"), ("circular",),
     ),
     "sdss-galaxies-10": Known(10, {"image": 10, "spectrum": 10, "table": 10}, {"subclass": {"STARFORMING": 3}}, None, ("z", "ra", "dec", "sn_"), ("Measure nothing on it",)),
+    "gcn-subjects": Known(
+        40506, {"text": 40506},
+        {"obs_label": {"Optical Observations": 19637, "High Energy Observations": 17489, "Radio Observations": 1368, "Neutrinos": 1170, "Gravitational Wave": 842}},
+        "group", ("",), ("language model",),
+    ),
+    "gw-superevents": Known(80, {"table": 60}, {"outcome": {"kept": 56, "retracted": 24}}, None, ("labels", "group", "pipeline", "instruments", "t_0", "time"), ("ADVNO",)),
 }  # fmt: skip
 MIRRORED = {e.name: e for e in ENTRIES if e.folder and e.name != "ztf-alerts"}
 

@@ -233,4 +233,22 @@ ENTRIES = (
             "sdss10.parquet": "2b62ecc86258713cb4078f9d636618b4532dd96b4e782223ea6023cf6c8dbc9a",
         },
     ),
+    Entry(
+        "gcn-subjects", "Subjects of GCN Circulars 1997-2025, with topics by a language model",
+        ("text",), 40506, 3.4, "no licence file; GCN Circulars hosted by NASA",
+        "GCN Circulars (NASA GCN); github.com/nasa-gcn/circulars-nlp-paper", False,
+        "astrofuse_lab.samples.readers.gcn_subjects", "gw_alerts",
+        {
+            "gcn_subjects.parquet": "e20f0124871d7aa1a4bf2c962df06d4d195333177e8c2f2fc452ee22946b89a1",
+        },
+    ),
+    Entry(
+        "gw-superevents", "All 80 superevents of O3, kept or retracted",
+        ("table",), 80, 0.01, "no licence file; GraceDB public alerts",
+        "GraceDB public alerts (LIGO, Virgo, KAGRA)", False,
+        "astrofuse_lab.samples.readers.gw_superevents", "gw_alerts",
+        {
+            "o3_superevents_80.parquet": "5af4f642aef5b6a0653fefe1672fcd007a8e0b8b00b71ab722ac17135d1d6fa0",
+        },
+    ),
 )  # fmt: skip

@@ -22,6 +22,8 @@ from astrofuse_lab.storage import file_digest
 from astrofuse_lab.surveys import parquet_files
 
 MOST_BYTES = 4 * 1024**3
+MOST_UNPACKED = 1024**3
+"""Of one array in an archive."""
 MOST_ROWS = 5_000_000
 LARGEST_CHUNK = 64 * 1024**2  # bytes, of HDF5
 AGAIN = "Copy it again from the mirror."
@@ -29,7 +31,7 @@ AGAIN = "Copy it again from the mirror."
 
 def version(reader: str) -> str:
     """Of a reader (its ``__file__``) and of what it shares with the others: another reader makes another set of the same files."""
-    return "".join(file_digest(p) for p in (Path(reader), Path(__file__), *(Path(__file__).with_name(n) for n in ("curves.py", "places_on_sky.py"))))
+    return "".join(file_digest(p) for p in (Path(reader), Path(__file__), *(Path(__file__).with_name(n) for n in ("curves.py", "places_on_sky.py", "texts.py"))))
 
 
 @contextmanager
@@ -90,8 +92,10 @@ def npz(file: Path, needed: Mapping[str, tuple[str, int]]) -> dict[str, NDArray[
                 info = archive.getinfo(f"{name}.npy")
             except KeyError:
                 raise SampleSetError(f"{file} has no array {name!r}; is it another file? It has {', '.join(archive.namelist()[:8])}, ...") from None
+            if info.file_size > MOST_UNPACKED:
+                raise SampleSetError(f"{file}: {name!r} unpacks to {info.file_size} bytes; at most {MOST_UNPACKED} are read.")
             with archive.open(info) as member:
-                arrays[name] = _npy(file, name, member.read(min(info.file_size, MOST_BYTES) + 1), kinds, axes)
+                arrays[name] = _npy(file, name, member.read(), kinds, axes)
     return arrays
 
 

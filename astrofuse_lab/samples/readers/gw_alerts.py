@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from astrofuse_lab.errors import SampleSetError
 from astrofuse_lab.provenance import Provenance
 from astrofuse_lab.samples.readers import files
+from astrofuse_lab.samples.readers.texts import text_data
 from astrofuse_lab.samples.sample_set import ModalityData, SampleSet
 from astrofuse_lab.samples.specification import Card, ModalitySpec
 
@@ -75,7 +76,7 @@ def read(folder: Path) -> SampleSet:
         raise SampleSetError(f"{maps_file} has {len(maps)} maps, of which {int(has.sum())} belong to an alert of {ALERTS}. {files.AGAIN}")
     columns = _columns(file, alerts) | _of_maps(maps_file, maps, place, has)
     table = pa.table(columns)
-    data = {"image": _images(maps_file, maps, place, has), "text": _texts(files.texts(file, alerts, "gcn_subjects"))}
+    data = {"image": _images(maps_file, maps, place, has), "text": text_data(files.texts(file, alerts, "gcn_subjects"), _provenance(ALERTS))}
     roles = files.roles_of(table, INPUTS, target=(*TARGETS, *(n for n in table.column_names if n.startswith("gwskynet2_"))))
     card = Card("gw-alerts", "Gravitational-wave alerts: scalars, sky maps and circulars", False, CITATION, LICENCE, NOTES)
     return SampleSet(table, data, roles, {n: u for n, u in UNITS.items() if n in table.column_names}, card, ModalitySpec("table", "table", provenance=_provenance(ALERTS)))
@@ -127,13 +128,3 @@ def _images(file: Path, maps: pa.Table, place: NDArray[np.int64], has: NDArray[n
     spec = ModalitySpec("image", "image", ("probability",), (1, ROWS, COLUMNS), "1 / sr", oriented=False, provenance=_provenance(MAPS))
     mask = np.broadcast_to(has[:, None, None, None], flux.shape).copy()
     return ModalityData(spec, {"flux": flux, "mask": mask}, has.copy())
-
-
-def _texts(texts: NDArray[np.str_]) -> ModalityData:
-    content = [str(text).encode() for text in texts]
-    fields: dict[str, NDArray[Any]] = {
-        "offsets": np.concatenate([[0], np.cumsum([len(c) for c in content])]).astype(np.int64),
-        "utf8": np.frombuffer(b"".join(content), dtype=np.uint8),
-    }  # fmt: skip
-    spec = ModalitySpec("text", "text", provenance=_provenance(ALERTS))
-    return ModalityData(spec, fields, np.asarray(np.diff(fields["offsets"]) > 0, dtype=bool))

@@ -4,7 +4,6 @@ Compiled from the Open Supernova Catalog (Guillochon et al. 2017, ApJ 835, 64), 
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ from astrofuse_lab.errors import SampleSetError
 from astrofuse_lab.provenance import Provenance
 from astrofuse_lab.samples.readers import files
 from astrofuse_lab.samples.readers.curves import from_magnitudes, has_epoch
+from astrofuse_lab.samples.readers.texts import text_data
 from astrofuse_lab.samples.sample_set import ModalityData, SampleSet
 from astrofuse_lab.samples.specification import Card, ModalitySpec
 
@@ -84,7 +84,7 @@ def read(folder: Path) -> SampleSet:
     part = spectra.take(pa.array(np.maximum(chosen, 0)))
     data = {
         "spectrum": spectrum_data(folder / SPECTRA, part, "supernovae", chosen >= 0), "light_curve": _curves(folder / PHOTOMETRY, names),
-        "text": _texts(files.texts(folder / EVENTS, events, "text")),
+        "text": text_data(files.texts(folder / EVENTS, events, "text"), provenance("supernovae", EVENTS)),
     }  # fmt: skip
     columns = _columns(folder / EVENTS, events)
     columns = columns.append_column("spectrum_phase", pc.if_else(pa.array(chosen >= 0), part.column("phase").cast(pa.float64()), pa.scalar(None, pa.float64())))
@@ -170,7 +170,7 @@ def spectrum_data(file: Path, spectra: pa.Table, name: str, present: NDArray[np.
     return ModalityData(spec, {"lambda": WAVELENGTH.copy(), "flux": values, "ivar": ivar, "mask": mask}, np.asarray(mask.any(axis=1)))
 
 
-# ---- light curves and texts ---------------------------------------------------------------------------------------
+# ---- light curves ---------------------------------------------------------------------------------------
 
 
 def _curves(file: Path, names: NDArray[np.str_]) -> ModalityData:
@@ -187,13 +187,3 @@ def _curves(file: Path, names: NDArray[np.str_]) -> ModalityData:
     fields = from_magnitudes(offsets, time, magnitude, error, band, limit, ~corrected, sigma=LIMIT_SIGMA)
     spec = ModalitySpec("light_curve", "light_curve", tuple(map(str, bands)), (), "uJy", clock="UTC", provenance=provenance("supernovae", PHOTOMETRY))
     return ModalityData(spec, fields, has_epoch(fields))
-
-
-def _texts(texts: NDArray[np.str_]) -> ModalityData:
-    content = [str(text).encode() for text in texts]
-    fields: dict[str, NDArray[Any]] = {
-        "offsets": np.concatenate([[0], np.cumsum([len(c) for c in content])]).astype(np.int64),
-        "utf8": np.frombuffer(b"".join(content), dtype=np.uint8),
-    }  # fmt: skip
-    present = np.asarray(np.diff(fields["offsets"]) > 0, dtype=bool)
-    return ModalityData(ModalitySpec("text", "text", provenance=provenance("supernovae", EVENTS)), fields, present)
