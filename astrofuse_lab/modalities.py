@@ -89,7 +89,7 @@ class LightCurve:
     Attributes
     ----------
     time : array, (epoch,)
-        MJD in the time scale `clock`, ascending.
+        MJD on the clock `clock`, ascending: UTC, TAI, TT, TDB ... of the telescope, or BJD_TDB, BJD_TCB of the barycentre.
     flux, flux_err : array, (epoch,)
         Microjansky (or `unit`) and its one-sigma error.
     band : array of str, (epoch,)

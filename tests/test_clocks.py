@@ -136,3 +136,29 @@ def test_what_is_no_magnitude_is_masked():
         magnitudes.softenings(np.array(["g", "W1"]))
     with pytest.raises(AlignmentError, match="'rr'"):
         bands.wavelengths(["g", "rr"])
+
+
+def test_any_clock_becomes_any_other():
+    time = np.linspace(57000, 58000, 50)
+    there = clocks.matched(time, "UTC", "BJD_TDB", 150.0, 20.0)
+    assert np.array_equal(there, clocks.barycentric(time, 150.0, 20.0))
+    assert np.abs(clocks.matched(there, "BJD_TDB", "UTC", 150.0, 20.0) - time).max() * DAY < 2e-5
+    assert np.abs(clocks.matched(clocks.converted(there, "BJD_TDB", "BJD_TCB"), "BJD_TCB", "TAI", 150.0, 20.0) - time - 35 / DAY).max() * DAY < 2.1
+    assert np.array_equal(clocks.matched(time, "UTC", "TT", np.nan, np.nan), clocks.converted(time, "UTC", "TT"))
+
+
+def test_curves_of_a_telescope_and_of_the_barycentre_are_merged_on_one_clock():
+    from astrofuse_lab.modalities import LightCurve
+    from astrofuse_lab.samples.collect import LightCurveCollector
+
+    def curve(time, clock, band):
+        return LightCurve(np.asarray(time), np.ones(len(time)), np.ones(len(time)), np.full(len(time), band), np.ones(len(time), bool), clock=clock)
+
+    time = np.array([58000.0, 58010.0])
+    for first, second in (("BJD_TDB", "UTC"), ("UTC", "BJD_TDB")):
+        made = LightCurveCollector(1, np.array([150.0]), np.array([20.0]), lambda *_: None)
+        made.add("a", 0, curve(time, first, "g"))
+        made.add("b", 0, curve(time, second, "r"))
+        data = made.finish({})["light_curve"]
+        moved = data.fields["time"][data.fields["band"] == 1]
+        assert data.spec.clock == first and np.allclose(moved, clocks.matched(time, second, first, 150.0, 20.0), atol=1e-10) and (np.abs(moved - time) > 1e-3).all()

@@ -104,7 +104,7 @@ def light_curve():
 def test_epoch_photometry_in_microjansky_of_the_ab_system(server):
     server.routes[DATA] = zipped(**{f"EPOCH_PHOTOMETRY__{7}": light_curve()})
     curve = fetched(gaia.CURVE, server, [HERE], radius=2.0)["here"]
-    assert curve.time[0] == 55197 + 1650.0 and curve.clock == "TCB" and list(curve.band) == ["G", "G", "BP", "RP", "G"]
+    assert curve.time[0] == 55197 + 1650.0 and curve.clock == "BJD_TCB" and list(curve.band) == ["G", "G", "BP", "RP", "G"]
     assert curve.flux[1] == pytest.approx(10 ** ((23.9 - (25.8010 - 2.5 * np.log10(1000.0))) / 2.5), rel=1e-5)
     assert list(curve.mask) == [True, True, False, True, False] and curve.flux_err[1] == pytest.approx(curve.flux[1] / 100)
     some = fetched(gaia.CURVE, server, [HERE], radius=2.0, bands=("G",), time=(56890.0, 57000.0))["here"]

@@ -89,7 +89,7 @@ def test_tess_documented_format(mast):
     assert list(got) == ["star"] and [raw.target_ids[0] for raw in raws] == ["star", "nothing"]
     curve = got["star"]
     # BTJD 0 is BJD 2457000; times are dynamical, the gap without a time is no epoch
-    assert curve.clock == "TDB" and curve.time[0] == pytest.approx(1325.0 + 56999.5) and len(curve.time) == 8 and (np.diff(curve.time) > 0).all()
+    assert curve.clock == "BJD_TDB" and curve.time[0] == pytest.approx(1325.0 + 56999.5) and len(curve.time) == 8 and (np.diff(curve.time) > 0).all()
     # each sector has its own level; the spoilt cadence (128, manual exclude) counts in neither
     assert curve.unit == "relative" and curve.flux[[0, 4]] == pytest.approx(1.0) and list(curve.mask) == [True, True, False, True] * 2
     assert curve.flux_err[0] == pytest.approx(0.01) and set(curve.band) == {"TESS"}

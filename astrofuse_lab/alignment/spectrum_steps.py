@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from astrofuse_lab.alignment import continuum, extinction, sky_lines, spectra, spectrum_cleaning, spectrum_frames
+from astrofuse_lab.alignment import continuum, extinction, reconstruction_steps, sky_lines, spectra, spectrum_cleaning, spectrum_frames
 from astrofuse_lab.alignment import resolution as lsf
 from astrofuse_lab.alignment.steps import Step, measured
 from astrofuse_lab.errors import AlignmentError
@@ -183,4 +183,5 @@ STEPS: dict[str, Step] = {
     "cosmic_rays": Step(cosmic_rays, {"threshold": 8.0, "widest": 3, "window": 15}, "bright runs of pixels narrower than a line can be masked (after van Dokkum 2001)"),
     "median_filter": Step(median_filter, {"width": 5}, "running median of the good pixels, with the ivar of a median"),
     "deredden": Step(deredden, {"ebv": "ebv_mw", "r_v": 3.1}, "the Milky Way's dust taken away (Fitzpatrick 1999); before rest_frame"),
+    **reconstruction_steps.SPECTRUM,
 }

@@ -116,7 +116,7 @@ class _Assembly:
         self.collectors: dict[str, Collector] = {
             "image": ImageCollector(n, ra, dec, self.note, image or getattr(found, "grid", None), unplaced=image is None and getattr(found, "unplaced", False)),
             "spectrum": SpectrumCollector(n, self.note, spectrum),
-            "light_curve": LightCurveCollector(n, self.note, curve or TimeGrid()),
+            "light_curve": LightCurveCollector(n, ra, dec, self.note, curve or TimeGrid()),
             "text": TextCollector(n, self.note),
         }
         self.rows: dict[str, list[TableRow | None]] = {}

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from astrofuse_lab.alignment import images, light_curves, spectra
+from astrofuse_lab.alignment import clocks, images, light_curves, spectra
 from astrofuse_lab.alignment.grids import PixelGrid, TimeGrid, WavelengthGrid
 from astrofuse_lab.errors import AlignmentError
 from astrofuse_lab.modalities import Image, LightCurve, Spectrum, Text
@@ -238,9 +238,11 @@ def slug(survey: str, others: Sequence[str]) -> str:
 
 @dataclass
 class LightCurveCollector:
-    """Light curves of all surveys, merged: each survey's bands are bands of one modality."""
+    """Light curves of all surveys, merged: each survey's bands are bands of one modality, on the clock of the first."""
 
     n: int
+    ra: NDArray[np.float64]
+    dec: NDArray[np.float64]
     note: Note
     grid: TimeGrid = field(default_factory=TimeGrid)
     unit: str = ""
@@ -256,7 +258,8 @@ class LightCurveCollector:
         if by != 1.0:
             curve = replace(curve, flux=curve.flux * by, flux_err=curve.flux_err * by, unit=self.unit)
         if curve.clock != self.clock:
-            curve = replace(curve, time=_on_clock(curve, self.clock), clock=self.clock)
+            time = clocks.matched(curve.time, curve.clock, self.clock, self.ra[position], self.dec[position])
+            curve = replace(curve, time=time, clock=self.clock)
         self.sources.setdefault(survey, curve.provenance)
         self.curves.setdefault(survey, []).append((position, curve))
 
@@ -276,16 +279,6 @@ class LightCurveCollector:
         present = np.bincount(np.repeat(np.arange(self.n), np.diff(got.offsets)), weights=got.mask, minlength=self.n) > 0
         spec = ModalitySpec("light_curve", "light_curve", tuple(bands), (), self.unit, clock=self.clock, provenance=merged(self.sources))
         return {"light_curve": ModalityData(spec, got.fields(), present)}
-
-
-def _on_clock(curve: LightCurve, clock: str) -> NDArray[np.float64]:
-    from astropy.time import ScaleValueError, Time
-
-    try:
-        scaled = getattr(Time(np.asarray(curve.time, dtype=np.float64), format="mjd", scale=curve.clock.lower()), clock.lower())
-    except (ScaleValueError, ValueError, AttributeError) as error:
-        raise AlignmentError(f"time is in {curve.clock!r}, which cannot be converted to {clock!r} of the first light curve ({error}).") from error
-    return np.asarray(scaled.mjd, dtype=np.float64)
 
 
 @dataclass

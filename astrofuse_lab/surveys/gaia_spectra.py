@@ -160,7 +160,7 @@ def light_curve(table: "Table", survey: str, target: str, raw: Raw, origin: Any)
             if name in table.colnames:
                 good &= np.array([str(formats.plain(v)).lower() not in ("true", "1") for v in table[name]])[rows]
         flux, error = (np.where(np.isfinite(v), v, 0.0).astype(np.float32) for v in (flux, error))
-        return LightCurve(time[rows], flux, error, band[rows], good, clock="TCB", provenance=origin)
+        return LightCurve(time[rows], flux, error, band[rows], good, clock="BJD_TCB", provenance=origin)
 
 
 COMMON: dict[str, Any] = {"url": URL, "release": "Gaia DR3", "citation": gaia.CITATION, "licence": gaia.TABLE.licence, "batch": 100, "threads": 2}

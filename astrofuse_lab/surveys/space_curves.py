@@ -96,7 +96,7 @@ class SpaceCurve(Archive):
                 raise ValueError(f"it has {len(columns[0])} epochs. Ask for fewer segments or a shorter time")
             time, flux, error, good = columns
             epochs = curves.Epochs(time, flux, error, np.full(len(time), self.bands[0]), good.astype(bool))
-            curve = curves.made(epochs, raw.extra, provenance_of(self, raw), clock="TDB", unit="relative" if relative else "electron / s")
+            curve = curves.made(epochs, raw.extra, provenance_of(self, raw), clock="BJD_TDB", unit="relative" if relative else "electron / s")
         if curve is not None:
             yield target, curve
 
