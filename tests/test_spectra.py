@@ -216,6 +216,17 @@ def test_flux_is_conserved_where_the_grid_holds_the_whole_spectrum(start, by, lo
     assert (got.flux[0].astype(float) * covered).sum() == pytest.approx((flux * np.diff(border)).sum(), rel=1e-6)
 
 
+@settings(max_examples=20, deadline=None)
+@given(many=st.lists(some(), min_size=1, max_size=6), shared=st.lists(st.booleans(), min_size=6, max_size=6), grid=GRIDS, data=st.data())
+def test_the_order_of_objects_does_not_matter(many, shared, grid, data):
+    axis = np.linspace(3500, 7000, 12)
+    many = [Spectrum(axis.copy(), *(np.resize(v, 12) for v in (s.flux, s.ivar, s.mask))) if one else s for s, one in zip(many, shared, strict=False)]
+    order = data.draw(st.permutations(range(len(many))))
+    got, turned = spectra.resample(many, grid), spectra.resample([many[i] for i in order], grid)
+    for a, b in zip(got, turned, strict=True):
+        np.testing.assert_array_equal(a[order], b)
+
+
 def test_part_of_a_lattice_keeps_its_values():
     for grid in (GRID, LinearGrid(4000, 8000, 4.0)):
         wave, n = grid.wavelength[50:150], 100
