@@ -166,6 +166,11 @@ def test_light_curves_of_two_surveys_are_merged():
     np.testing.assert_allclose((59000.0 + np.arange(4) - second.time) * 86400, 69.184, atol=0.01)
 
 
+def test_the_time_of_a_spectrum_is_kept():
+    samples = align(shelf(2, sdss__spectrum=[replace(spectrum("sdss/spectrum"), time=58123.5), spectrum("sdss/spectrum")]))
+    assert samples.column("sdss_time").tolist() == [58123.5, None] and samples.units["sdss_time"] == "d" and samples.roles["sdss_time"] == "other"
+
+
 def test_the_time_grid_chooses_bands_and_epochs():
     samples = align(shelf(1, ztf__light_curve=[curve(n=10)]), light_curve=af.TimeGrid(start=59002, stop=59005, bands=("r", "g")))
     assert samples.spec("light_curve").channels == ("r", "g")

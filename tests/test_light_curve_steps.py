@@ -29,7 +29,7 @@ def curve(n=60, seed=0, bands=("g", "r"), noise=1.0, **change):
 
 
 def step(name, one, **options):
-    return treated(one, planned("light_curve", [(name, options)]), ABOUT)
+    return treated(one, planned("light_curve", [(name, options)]), dict(ABOUT))
 
 
 # ---- outliers and trends ---------------------------------------------------------------------------------------------
@@ -328,3 +328,22 @@ def test_every_step_takes_seas_of_nan_zero_errors_and_any_order(name):
 def test_lengths_that_differ_name_the_field():
     with pytest.raises(AlignmentError, match="band"):
         step("window", replace(curve(), band=np.array(["g"])), event=59050.0)
+
+
+def test_a_set_is_aligned_with_steps_and_keeps_triggers_and_gaps():
+    import astrofuse_lab as af
+
+    samples = af.load_samples("practice", n=40, seed=3)
+    kept = af.align(samples, steps={"light_curve": [("known_by", {"day": 20.0, "sigma": 3.0})]}, progress=False)
+    trigger = kept.column("light_curve_trigger")
+    has = kept.present("light_curve")
+    assert has.sum() > 5 and kept.units["light_curve_trigger"] == "d"
+    for i in np.flatnonzero(has):
+        one, whole = kept.one("light_curve", i), samples.one("light_curve", i)
+        assert one.time.max() <= trigger[i] + 20 and len(one.time) == (whole.time <= trigger[i] + 20).sum()
+    around = af.align(samples, steps={"light_curve": [("window", {"event": "time", "begin": -15, "end": 15})]}, progress=False)
+    gap = around.column("light_curve_gap")
+    assert around.present("light_curve").any() and np.abs(gap.compressed()).max() <= 15
+    again = af.align(kept, steps={"light_curve": [("known_by", {"day": 20.0, "since": "light_curve_trigger"})]}, progress=False)
+    for a, b in zip(kept.arrays("light_curve").values(), again.arrays("light_curve").values(), strict=True):
+        assert np.array_equal(a, b)  # aligning twice changes nothing

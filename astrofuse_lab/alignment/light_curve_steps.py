@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrofuse_lab.alignment import bands, clocks, detrending, gaussian_processes, light_curves, magnitudes, moments, outliers
-from astrofuse_lab.alignment.steps import Step
+from astrofuse_lab.alignment.steps import Step, measured
 from astrofuse_lab.errors import AlignmentError
 from astrofuse_lab.modalities import LightCurve
 
@@ -193,13 +193,21 @@ def gaussian_process(
 def known_by(
     curve: LightCurve, about: About, day: float = 30.0, since: Told = None, sigma: float = 5.0, count: int = 1, before: float | None = None
 ) -> LightCurve:
-    """What was known by a day after the trigger."""
-    return moments.known_by(curve, day, None if since is None else told(about, since, "since"), sigma=sigma, count=count, before=before)
+    """What was known by a day after the trigger; the trigger is kept as a column."""
+    trigger = moments.first_detection(curve, sigma, count) if since is None else told(about, since, "since")
+    got = moments.known_by(curve, day, trigger, before=before)
+    measured(about, "light_curve_trigger", trigger, "d")
+    return got
 
 
 def window(curve: LightCurve, about: About, event: Told = "time", begin: float = -30.0, end: float = 100.0) -> LightCurve:
-    """The epochs around an event."""
-    return moments.window(curve, told(about, event, "event"), begin, end)
+    """The epochs around an event; how far the nearest usable one lies from it is kept as a column."""
+    when = told(about, event, "event")
+    got = moments.window(curve, when, begin, end)
+    one = np.zeros(1, dtype=np.int64)
+    gap = moments.nearest(got.time, np.zeros(len(got.time), dtype=np.int64), np.array([when]), one, mask=moments.usable(got)).gap
+    measured(about, "light_curve_gap", float(gap[0]), "d")
+    return got
 
 
 STEPS: dict[str, Step] = {

@@ -14,7 +14,7 @@ from astrofuse_lab.alignment import match, tables
 from astrofuse_lab.alignment import steps as _steps
 from astrofuse_lab.alignment.grids import LinearGrid, LogGrid, PixelGrid, TimeGrid, WavelengthGrid
 from astrofuse_lab.errors import AlignmentError, AstroFuseError, InputError, UnknownNameError
-from astrofuse_lab.modalities import KIND_OF, KINDS, Image, LightCurve, Modality, TableRow
+from astrofuse_lab.modalities import KIND_OF, KINDS, Image, LightCurve, Modality, Spectrum, TableRow
 from astrofuse_lab.provenance import Provenance, citations
 from astrofuse_lab.samples.arrays import ModalityData
 from astrofuse_lab.samples.collect import Collector, ImageCollector, LightCurveCollector, SpectrumCollector, TextCollector, merged, slug
@@ -168,6 +168,8 @@ class _Assembly:
             row = rows[position]
             for name, value in (row.values if row is not None else {}).items():
                 known.setdefault(name, value)
+        if np.isfinite(self.time[position]):
+            known["time"] = float(self.time[position])
         return known
 
     def _products(self, survey: str) -> Iterator[tuple[int, Modality]]:
@@ -193,12 +195,18 @@ class _Assembly:
             known = dict(self.about(position))
             product = _steps.treated(product, plan, known)
             for name, (value, unit) in known.get(_steps.MEASURED, {}).items():
-                self.measured.setdefault(name, (np.full(len(self.ids), np.nan), unit))[0][position] = value
+                self._measure(name, position, value, unit)
         self._collector(survey, product).add(survey, position, product)
         if isinstance(product, Image) and product.time is not None:
             self.time[position] = product.time
         elif isinstance(product, LightCurve) and np.isnan(self.time[position]):
             self.time[position] = np.min(product.time[product.mask])
+        elif isinstance(product, Spectrum) and product.time is not None:
+            self._measure(f"{slug(survey, self.found.surveys)}_time", position, product.time, "d")
+
+    def _measure(self, name: str, position: int, value: float, unit: str) -> None:
+        """Keep a number for a column of its own."""
+        self.measured.setdefault(name, (np.full(len(self.ids), np.nan), unit))[0][position] = value
 
     def _collector(self, survey: str, product: Modality) -> Collector:
         """The one for this product; images in a unit of their own, such as counts beside microjansky, get another."""
