@@ -206,6 +206,9 @@ class FusionModel(nn.Module):
 
 def _encoder(recipe: Recipe, name: str, layout: InputLayout) -> Encoder:
     part = recipe.encoder_for(name, layout.kind)
+    other = recipe.encoders.get(layout.kind, part)
+    if part.name in ENCODERS and other.name in ENCODERS and ENCODERS[part.name].kind != layout.kind == ENCODERS[other.name].kind:
+        part = other  # a modality called like a kind, shown as another: a light curve as an image
     if part.name in ENCODERS and ENCODERS[part.name].kind != layout.kind:
         able = [n for n, encoder in ENCODERS.items() if encoder.kind == layout.kind]
         raise InputError(f"encoder {part.name!r} reads {ENCODERS[part.name].kind}, but {name!r} is {layout.kind}. For that there is: {', '.join(able)}.")

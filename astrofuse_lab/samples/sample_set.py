@@ -147,7 +147,8 @@ class SampleSet:
 
     def present(self, modality: str) -> NDArray[np.bool_]:
         """Which objects have a modality: bool, (object,)."""
-        if self.spec(modality).kind == "table":
+        self.spec(modality)
+        if modality not in self._data:  # the table, made of columns
             return np.asarray(self._table_arrays(self._rows)["present"], dtype=bool)
         return np.asarray(self._data[modality].present[self._rows], dtype=bool)
 
@@ -184,9 +185,9 @@ class SampleSet:
             The fields of `FIELDS`; ragged kinds with `offsets` of their own; ``present``, (object,), always.
             For a table: ``values`` float64 (object, column) and ``mask``.
         """
-        kind = self.spec(modality).kind
+        self.spec(modality)
         rows = self.rows(positions)
-        if kind == "table":
+        if modality not in self._data:
             return self._table_arrays(rows)
         return self._data[modality].read(rows)
 
@@ -257,7 +258,7 @@ class SampleSet:
     def data_of(self, modality: str) -> ModalityData:
         """The arrays of one modality for the objects of this view, in its order; a table has none of its own."""
         whole = self._data[modality]
-        if np.array_equal(self._rows, np.arange(len(self._columns))):
+        if whole.fields and np.array_equal(self._rows, np.arange(len(self._columns))):
             return whole
         fields = whole.read(self._rows)
         return ModalityData(whole.spec, fields, fields.pop("present"))
@@ -271,6 +272,23 @@ class SampleSet:
             roles[name], units[name] = "other", unit
         return SampleSet(table, data, roles, units, card or self.card, self._table_spec)
 
+    def seen_as(self, data: Mapping[str, ModalityData]) -> "SampleSet":
+        """The same objects with other arrays behind their modalities, of as many rows; nothing is copied."""
+        view = self._view(self._rows)
+        view._data = dict(data)
+        view.__dict__.pop("_specs", None)
+        return view
+
+    def represent(self, modality: str, name: str, **options: Any) -> "SampleSet":
+        """The same objects with one modality shown as another: ``samples.represent("light_curve", "dmdt", edges="scope")``.
+
+        Made anew whenever it is read; ``arrays(modality)`` gives the arrays, ``save(path)`` keeps them. The names and their
+        options are in `astrofuse_lab.alignment.representations.REPRESENTATIONS`.
+        """
+        from astrofuse_lab.samples.represented import represent
+
+        return represent(self, modality, name, options)
+
     def _sample(self, position: int) -> Sample:
         columns = self.columns_of(position)
         parts = {name: self._modality(name, position, columns) for name in self.modalities}
@@ -279,7 +297,7 @@ class SampleSet:
     def _modality(self, name: str, position: int, columns: Mapping[str, Any]) -> Modality | None:
         """One object's modality as its noun of layer 0; None where it has none."""
         spec = self.spec(name)
-        if spec.kind == "table":
+        if name not in self._data:
             values = {n: columns[n] for n in spec.channels}
             return None if all(v is None for v in values.values()) else TableRow(values, {n: self._units.get(n, "") for n in values}, provenance=spec.provenance)
         got = self.arrays(name, [position])
@@ -294,6 +312,8 @@ class SampleSet:
                 got["flux"][0], got["mask"][0], spec.channels, wcs, spec.scale, got["ivar"][0] if "ivar" in got else None,
                 tuple(map(float, got["psf_fwhm"][0])) if "psf_fwhm" in got else None, unit=spec.unit, provenance=spec.provenance,
             )  # fmt: skip
+        if spec.kind == "table":  # one that a representation gives
+            return TableRow({n: float(v) if m else None for n, v, m in zip(spec.channels, got["values"][0], got["mask"][0], strict=True)}, {}, provenance=spec.provenance)
         if spec.kind == "spectrum":
             width = got["lsf_sigma"][0] if "lsf_sigma" in got and np.isfinite(got["lsf_sigma"][0]).any() else None
             return Spectrum(got["lambda"], got["flux"][0], got["ivar"][0], got["mask"][0], width, unit=spec.unit, provenance=spec.provenance)

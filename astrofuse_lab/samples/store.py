@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from astrofuse_lab.errors import SampleSetError
+from astrofuse_lab.errors import InputError, SampleSetError
 from astrofuse_lab.samples.arrays import FIELDS, SHARED, ModalityData
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.samples.specification import Card, ModalitySpec
@@ -64,6 +64,10 @@ def _seal(manifest: dict[str, Any]) -> str:
 def _write_modality(samples: SampleSet, name: str, folder: Path) -> None:
     """All fields side by side, some rows at a time. Plain writes: a full disk under a memory map kills the process."""
     one, rows = samples._data[name], samples.rows()
+    if one.spec.kind not in FIELDS:
+        raise InputError(f"{name!r} is shown as a {one.spec.kind}, which is kept as columns, not as arrays. Save the set that it was made of, or af.SampleSet(...) with these columns as inputs.")
+    if not one.fields:  # made as it is read: here at once
+        one, rows = samples.data_of(name), np.arange(len(samples))
     counts = np.diff(one.fields["offsets"])[rows] if one.ragged else None
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64) if counts is not None else None
     whole = {"offsets": offsets} if offsets is not None else {}

@@ -37,11 +37,14 @@ def trimmed(batch: Batch, kinds: Mapping[str, str]) -> Batch:
 class _Given:
     """Arrays in the place of a set that would be read."""
 
-    def __init__(self, arrays: Mapping[str, dict[str, NDArray[Any]]]) -> None:
-        self.given = arrays
+    def __init__(self, arrays: Mapping[str, dict[str, NDArray[Any]]], columns: Columns) -> None:
+        self.given, self.columns = arrays, columns
 
     def arrays(self, name: str, positions: object = None) -> dict[str, NDArray[Any]]:
         return self.given[name]
+
+    def column(self, name: str) -> Any:
+        return np.ma.masked_invalid(self.columns[name])
 
 
 class Feed:
@@ -66,9 +69,13 @@ class Feed:
     ) -> None:  # fmt: skip
         self.preparation, self.samples, self.positions, self.device = preparation, samples, positions, device
         self.kinds = {name: scaling.kind for name, scaling in preparation.scalings.items()}
-        concern = [one for one in augment if set(one.what.follows) & set(self.kinds.values())]
-        self.fast, self.slow = [one for one in concern if one.what.fast], [one for one in concern if not one.what.fast]
-        wanted = augmentation.columns_of(self.slow)
+        # augmentations vary what was observed, never the picture that a representation makes of it: that is made afterwards
+        self.raw = {name: scaling.given[0] if scaling.shown else scaling.kind for name, scaling in preparation.scalings.items()}
+        self.shown = {name for name, scaling in preparation.scalings.items() if scaling.shown}
+        concern = [one for one in augment if set(one.what.follows) & set(self.raw.values())]
+        late = [bool(one.what.fast) and not any(self.raw[name] in one.what.follows for name in self.shown) for one in concern]
+        self.fast, self.slow = ([one for one, well in zip(concern, late, strict=True) if well is wanted] for wanted in (True, False))
+        wanted = dict.fromkeys([*augmentation.columns_of(self.slow), *(column for name in self.shown for column in preparation.columns(name))])
         self.columns: Columns = {name: np.ma.filled(samples.column(name).astype(np.float64), np.nan)[positions] for name in wanted}
         limit = min(MOST_MEMORY, int(psutil.virtual_memory().available * MEMORY_SHARE)) if memory is None else memory
         self.kept: Batch | None = None
@@ -115,10 +122,10 @@ class Feed:
         specs = self.samples.modalities
         # axes that all objects share, and who is there, are no augmentation's business
         scene = Scene(
-            {name: Seen(kind, tuple(specs[name].channels), held[name]) for name, kind in self.kinds.items()}, {n: v[index] for n, v in self.columns.items()}
+            {name: Seen(kind, tuple(specs[name].channels), held[name]) for name, kind in self.raw.items()}, {n: v[index] for n, v in self.columns.items()}
         )
         scene = augmentation.run(scene, self.slow, seed)
-        given: Any = _Given({name: seen.arrays for name, seen in scene.modalities.items()})
+        given: Any = _Given({name: seen.arrays for name, seen in scene.modalities.items()}, scene.columns)
         return trimmed(self.preparation.batch(given), self.kinds).to(self.device), scene.columns
 
     def varied(self, batch: Batch, seed: Sequence[int]) -> Batch:
@@ -130,7 +137,7 @@ class Feed:
         for one in self.fast:
             assert one.what.fast is not None
             for name in batch.values:
-                if self.kinds[name] in one.what.follows:
+                if self.raw[name] in one.what.follows:
                     values[name], masks[name] = one.what.fast(values[name], masks[name], luck, **one.options)
         return Batch(values, masks, batch.present)
 

@@ -14,6 +14,7 @@ from astrofuse_lab.errors import AlignmentError, InputError, RunError
 from astrofuse_lab.recipes.catalogue import get_recipe
 from astrofuse_lab.recipes.schema import Recipe
 from astrofuse_lab.samples.preparation import Preparation
+from astrofuse_lab.samples.represented import represented
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.samples.split import Split
 from astrofuse_lab.training.problem import Problem, pose, scaled
@@ -67,8 +68,9 @@ def make_plan(
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise InputError(f"seed={seed!r}: a whole number, 0 or more.")
     names = choose_modalities(samples, modalities)
+    seen = represented(samples, recipe.inputs)
     for name in names:
-        recipe.encoder_for(name, samples.spec(name).kind)
+        recipe.encoder_for(name, seen.spec(name).kind)
     schedule = make_schedule(recipe.schedule, epochs)
     augment = chosen(recipe.augment, {name: samples.spec(name).kind for name in names})
     _check_columns(augment, samples, names)

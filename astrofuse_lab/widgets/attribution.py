@@ -83,9 +83,10 @@ class AttributionWidget(Base):
     def __init__(self, run: "Run", samples: "SampleSet", selection: Selection | None = None, **traits: Any) -> None:
         run.preparation.check(samples)  # here, where it can be mended, and not in a job a moment later
         self.run, self.samples = run, samples
+        self.shown = run.preparation.represented(samples)  # as the model sees them: a light curve as its DMDT image, where the run says so
         self.attributions: OrderedDict[tuple[str, str, str], Any] = OrderedDict()
         given = {
-            "columns": columns_payload(samples), "coverage": coverage_payload(samples), "classes": [str(c) for c in run.classes],
+            "columns": columns_payload(samples), "coverage": coverage_payload(self.shown), "classes": [str(c) for c in run.classes],
             "title": f"{run.recipe.name}, {run.target}", "simulated": samples.simulated,
         }  # fmt: skip
         super().__init__(samples.object_ids, selection, **{**given, **traits})
@@ -109,7 +110,7 @@ class AttributionWidget(Base):
     def answer(self, key: str) -> dict[str, Any]:
         """``sample/<position>``, or ``attribution/<position>/<method>/<class, - for the predicted one>``."""
         if not key.startswith("attribution/"):
-            return sample_answer(self.samples, key)
+            return sample_answer(self.shown, key)
         _, position, method, target = key.split("/", 3)
         if not position.isdigit() or int(position) >= len(self.samples):
             raise InputError(f"no sample at position {position!r}; positions are 0 to {len(self.samples) - 1}.")
@@ -125,7 +126,7 @@ class AttributionWidget(Base):
         one = self.samples.take([position])
         goal = None if target == PREDICTED or self.run.task != "classification" else target
         found = self._attributed(one, method, target, goal)
-        long = lengths(self.samples, position)
+        long = lengths(self.shown, position)
         values = {}
         for name in found.modalities:
             real = found.place_mask(name)[0]

@@ -24,12 +24,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from astrofuse_lab.alignment.representations import representation
 from astrofuse_lab.errors import InputError, RunError
 from astrofuse_lab.recipes.schema import Part
 from astrofuse_lab.samples.preparation import images, light_curves, series, spectra, tables, texts
 from astrofuse_lab.samples.preparation.light_curves import ERROR, FIRST_BAND, FLUX, LIMIT, TIME
 from astrofuse_lab.samples.preparation.scaling import Scaling
+from astrofuse_lab.samples.represented import asked, numbers, with_shown
 from astrofuse_lab.samples.sample_set import SampleSet
+from astrofuse_lab.samples.specification import ModalitySpec
 
 __all__ = ["APPLY", "DEFAULTS", "ERROR", "FIRST_BAND", "FIT", "FLUX", "GOOD", "LIMIT", "TIME", "Batch", "Preparation", "Scaling"]
 
@@ -95,24 +98,27 @@ class Preparation:
             Training samples only.
         modalities : sequence of str
         inputs : mapping of modality name or kind to Part
-            Options that differ from `DEFAULTS`, e.g. ``{"text": Part.of("hashed", words=32)}``.
+            Options that differ from `DEFAULTS`, e.g. ``{"text": Part.of("hashed", words=32)}``, or a representation, e.g.
+            ``{"light_curve": Part.of("dmdt", edges="scope")}``, with options of its own and of the scaling that follows.
         """
         scalings = {}
         for name in modalities:
-            spec = samples.spec(name)
-            part = (inputs or {}).get(name) or (inputs or {}).get(spec.kind)
-            options = {**DEFAULTS[spec.kind], **(part.options if part else {})}
+            shown, changed = asked(samples.spec(name), inputs)
+            given = _layout(samples, name) if shown else []
+            seen = with_shown(samples, {name: shown} if shown else {})
+            spec = seen.spec(name)
+            options = {**DEFAULTS[spec.kind], **changed}
             has = np.flatnonzero(samples.present(name))
             if len(has) == 0:
                 raise InputError(f"no training sample has a usable {name!r}. Leave it out: modalities={[m for m in modalities if m != name]}.")
             some = has[:: max(1, len(has) // FIT_ON.get(spec.kind, len(has)))]
-            arrays = samples.arrays(name, some)
+            arrays = seen.arrays(name, some)
             if not GOOD[spec.kind](arrays).any():
                 raise InputError(
                     f"every value of {name!r} is missing or not a number in the training samples. Leave it out: modalities={[m for m in modalities if m != name]}."
                 )
             fitted = FIT[spec.kind](arrays, options) if spec.kind in FIT else {}
-            scalings[name] = Scaling(spec.kind, _layout(samples, name), options, fitted)
+            scalings[name] = Scaling(spec.kind, _layout(seen, name), options, fitted, shown, given)
         return cls(scalings)
 
     @property
@@ -130,22 +136,43 @@ class Preparation:
                 raise RunError(
                     f"the run was trained with {name!r}; these samples have {', '.join(there) or 'no modality'}. Give samples that were aligned the same way."
                 )
-            if _layout(samples, name) != scaling.layout:
+            expected = scaling.given if scaling.shown else scaling.layout
+            if _layout(samples, name) != expected:
                 raise RunError(
-                    f"{name!r} has another layout than the run was trained on: {_layout(samples, name)} here, {scaling.layout} in the run. Align with the same grids, bands and columns."
+                    f"{name!r} has another layout than the run was trained on: {_layout(samples, name)} here, {expected} in the run. Align with the same grids, bands and columns."
                 )
+            lacking = [column for column in self.columns(name) if column not in samples.roles]
+            if lacking:
+                raise RunError(f"the run shows {name!r} as {scaling.shown.name!r} with the column {lacking[0]!r}, which these samples lack." if scaling.shown else "")
 
     def batch(self, samples: SampleSet, positions: Sequence[int] | NDArray[np.int64] | None = None) -> Batch:
         """Tensors of some samples (None: all); only their rows are read from disk."""
         values, masks, present = {}, {}, {}
         for name, scaling in self.scalings.items():
-            arrays = samples.arrays(name, positions)
+            arrays = self._shown(samples, name, positions)
             v, m = APPLY[scaling.kind](arrays, scaling)
             # a product whose values are all masked is a missing product, whatever the store says
             has = torch.from_numpy(arrays["present"].copy()) & m.flatten(1).any(1)
             m = m & has.view(-1, *[1] * (m.ndim - 1))
             values[name], masks[name], present[name] = v.masked_fill_(~m.view(*m.shape, *[1] * (v.ndim - m.ndim)), 0.0), m, has
         return Batch(values, masks, present)
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        """The scalar columns that a modality's representation reads."""
+        shown = self.scalings[name].shown
+        return representation(shown.name).needs(shown.options) if shown else ()
+
+    def represented(self, samples: SampleSet) -> SampleSet:
+        """The samples as the encoders see them, before scaling: modalities that the run shows as others are those."""
+        return with_shown(samples, {name: one.shown for name, one in self.scalings.items() if one.shown})
+
+    def _shown(self, samples: SampleSet, name: str, positions: Sequence[int] | NDArray[np.int64] | None) -> dict[str, NDArray[Any]]:
+        arrays, scaling = samples.arrays(name, positions), self.scalings[name]
+        if scaling.shown is None:
+            return arrays
+        kind, channels, shape, unit = scaling.given
+        some = samples if positions is None or not self.columns(name) else samples.take(np.asarray(positions))
+        return scaling.shown.arrays(arrays, ModalitySpec(name, kind, tuple(channels), tuple(shape), unit), lambda column: numbers(some, column))
 
     def to_json(self) -> dict[str, Any]:
         """As a dictionary that JSON can hold."""
@@ -155,7 +182,7 @@ class Preparation:
     def from_json(cls, data: Mapping[str, Any]) -> "Preparation":
         """From such a dictionary; RunError if it is damaged."""
         try:
-            scalings = {name: Scaling(d["kind"], list(d["layout"]), dict(d["options"]), dict(d["fitted"])) for name, d in data.items()}
+            scalings = {name: Scaling.from_json(d) for name, d in data.items()}
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise RunError(f"the stored preparation is damaged ({error!r}). Restore the run from a copy, or train it again.") from error
         unknown = [s.kind for s in scalings.values() if s.kind not in APPLY]
