@@ -299,9 +299,19 @@ def test_bands_come_onto_one_of_them_with_masks_and_variances(whiten):
     assert not after.mask[1, 41, 39] and not after.mask[1, :, -1].any() and not after.mask[1, 0].any() and after.mask[1].mean() > 0.9
     assert np.nanmin(after.ivar[1][after.mask[1]]) >= 25
     told = about[steps.MEASURED]
-    assert (told["shift_r_x"], told["shift_r_y"]) == ((pytest.approx(0.18, abs=0.02), "arcsec"), (pytest.approx(-0.36, abs=0.02), "arcsec"))
+    assert (told["image_shift_r_x"], told["image_shift_r_y"]) == ((pytest.approx(0.18, abs=0.02), "arcsec"), (pytest.approx(-0.36, abs=0.02), "arcsec"))
     again = run("register", after, {}, to="g", whiten=whiten)
     assert np.abs(again.flux - after.flux)[again.mask].max() < 0.02 * before.flux.max() and not (again.mask & ~after.mask).any()
+
+
+def test_only_the_bands_asked_for_move():
+    before = image(sky(seed=1), shifted(0.6, -1.2, seed=2), shifted(1.0, 0.5, seed=3))
+    about = {}
+    after = run("register", before, about, to="g", bands=["i"])
+    assert np.array_equal(after.flux[1], before.flux[1]) and not np.array_equal(after.flux[2], before.flux[2])
+    assert {name.split("_")[2] for name in about[steps.MEASURED]} == {"i"}
+    with pytest.raises(AlignmentError, match="no band 'y'"):
+        run("register", before, {}, to="g", bands=["y"])
 
 
 def test_a_source_comes_onto_its_target():
@@ -310,7 +320,7 @@ def test_a_source_comes_onto_its_target():
     about = {"ra": RA, "dec": DEC}
     after = run("register", before, about, most=1.5)
     assert after.wcs["CRPIX1"] == pytest.approx(32.5, abs=0.03) and after.wcs["CRPIX2"] == pytest.approx(32.5, abs=0.03)
-    assert about[steps.MEASURED]["shift_x"][0] == pytest.approx(-0.69, abs=0.01) and about[steps.MEASURED]["shift_applied"] == (1.0, "")
+    assert about[steps.MEASURED]["image_shift_x"][0] == pytest.approx(-0.69, abs=0.01) and about[steps.MEASURED]["image_shift_applied"] == (1.0, "")
     again = run("register", after, {"ra": RA, "dec": DEC}, most=1.5)
     assert again.wcs["CRPIX1"] == pytest.approx(after.wcs["CRPIX1"], abs=1e-3)
     # bounded: nothing within reach, nothing moved
@@ -337,13 +347,13 @@ def test_steps_by_name_on_a_set(samples):
     plan = ["background", "sigma_clip", "to_microjansky", ("register", {"to": bands[1]})]
     again = af.align(samples, steps={"image": plan}, progress=False)
     assert again.spec("image").unit == "uJy" and again.spec("image").channels == bands
-    assert again.units[f"shift_{bands[0]}_x"] == "arcsec" and again.roles[f"shift_{bands[0]}_x"] == "other"
-    measured = again.column(f"shift_{bands[0]}_x")
+    assert again.units[f"image_shift_{bands[0]}_x"] == "arcsec" and again.roles[f"image_shift_{bands[0]}_x"] == "other"
+    measured = again.column(f"image_shift_{bands[0]}_x")
     assert (~np.ma.getmaskarray(measured)).sum() == samples.present("image").sum()
     count = [s.arrays("image")["mask"].sum((2, 3)) for s in (samples, again)]  # bad pixels move with their band, and grow
     assert (count[1] <= count[0]).all() and (count[1].sum() > 0.8 * count[0].sum())
     third = af.align(again, steps={"image": [("register", {"to": bands[1]})]}, progress=False)  # columns are replaced, not doubled
-    assert third.table.colnames.count(f"shift_{bands[0]}_x") == 1
+    assert third.table.colnames.count(f"image_shift_{bands[0]}_x") == 1
 
 
 def test_one_that_cannot_be_treated_is_left_out_by_name(samples):
@@ -360,5 +370,15 @@ def test_one_that_cannot_be_treated_is_left_out_by_name(samples):
 
 
 def test_every_step_says_what_it_does():
-    assert set(image_steps.STEPS) == {"background", "sigma_clip", "to_microjansky", "psf_match", "register"}
+    assert set(image_steps.STEPS) >= {"background", "sigma_clip", "to_microjansky", "psf_match", "register", "reconstruct", "median_filter"}
     assert all(step.says for step in image_steps.STEPS.values())
+
+
+def test_pixels_of_unknown_size_are_not_given_one():
+    blind = replace(image(sky(), shifted(0.6, -1.2), psf=(1.0, 1.0), unit="MJy / sr"), scale=0.0)
+    about = {}
+    run("register", blind, about, to="g")
+    assert about[steps.MEASURED]["image_shift_r_x"] == (pytest.approx(0.6, abs=0.05), "pix")
+    for name, options in (("psf_match", {"fwhm": 2.0}), ("to_microjansky", {})):
+        with pytest.raises(AlignmentError, match="scale is 0"):
+            run(name, blind, **options)

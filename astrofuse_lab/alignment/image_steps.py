@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from astrofuse_lab.alignment import backgrounds, image_units, point_spread, registration
+from astrofuse_lab.alignment import backgrounds, image_units, point_spread, reconstruction_steps, registration
 from astrofuse_lab.alignment.cosmic_rays import cosmic_rays
 from astrofuse_lab.alignment.steps import Step, measured
 from astrofuse_lab.errors import AlignmentError, InputError
@@ -68,24 +68,25 @@ def _named(band: str, function: Any, *given: Any) -> Any:
         raise AlignmentError(f"band {band}: {error}") from error
 
 
-def register(image: Image, about: About, to: str, most: float, whiten: float) -> Image:
+def register(image: Image, about: About, to: str, most: float, whiten: float, bands: Any) -> Image:
     """The source on its target, or the bands on one of them; what was measured becomes columns."""
     if to != "target":
-        moved, found = registration.onto_band(image, to, most, whiten)
+        moved, found = registration.onto_band(image, to, most, whiten, bands)
         for band, shift in found.items():
-            _report(about, f"shift_{band}", shift, image.scale)
+            _report(about, f"image_shift_{band}", shift, image.scale)
         return moved
     place = about.get("ra"), about.get("dec")
     if not all(isinstance(v, int | float) and np.isfinite(v) for v in place):
         raise AlignmentError(f"ra, dec are {place[0]}, {place[1]}: to be registered to its target, an object needs a position. Type to= and the name of a band instead.")
     moved, shift = registration.onto_target(image, float(place[0]), float(place[1]), most)  # type: ignore[arg-type]
-    _report(about, "shift", shift, image.scale)
+    _report(about, "image_shift", shift, image.scale)
     return moved
 
 
 def _report(about: About, name: str, shift: registration.Shift, scale: float) -> None:
-    for part, value, unit in (("x", shift.x * scale, "arcsec"), ("y", shift.y * scale, "arcsec"), ("strength", shift.strength, ""), ("applied", float(shift.found), "")):
-        measured(about, f"{name}_{part}", float(value), unit)
+    size, unit = (scale, "arcsec") if scale else (1.0, "pix")
+    for part, value, said in (("x", shift.x * size, unit), ("y", shift.y * size, unit), ("strength", shift.strength, ""), ("applied", float(shift.found), "")):
+        measured(about, f"{name}_{part}", float(value), said)
 
 
 STEPS: dict[str, Step] = {
@@ -100,7 +101,8 @@ STEPS: dict[str, Step] = {
         "smooths to a common PSF: Gaussian of `fwhm` arcsec, or `common` by images of both (Boucaud et al. 2016); never sharpens",
     ),
     "register": Step(
-        register, {"to": "target", "most": 2.0, "whiten": 0.0},
+        register, {"to": "target", "most": 2.0, "whiten": 0.0, "bands": None},
         "puts the brightest source within `most` arcsec on its target by correcting the WCS, or all bands on one of them (Guizar-Sicairos et al. 2008); shifts are kept as columns",
     ),
+    **reconstruction_steps.IMAGE,
 }  # fmt: skip

@@ -47,6 +47,8 @@ def factors(image: Image, zero_point: Any = None, beam: Any = None) -> list[floa
 
     pixel = image.scale**2 * u.arcsec**2
     without = beamless(unit)
+    if not image.scale > 0 and (without or per_solid_angle(unit)):
+        raise AlignmentError(f"unit {unit!r} needs the size of a pixel, and scale is {image.scale}.")
     try:
         if without:
             return [float((u.Unit(without) * (pixel / one).to(u.dimensionless_unscaled)).to_value(u.uJy)) for one in _beams(image, beam)]

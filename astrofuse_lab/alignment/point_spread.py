@@ -43,6 +43,8 @@ def widening(have: float, want: float, scale: float) -> Floats | None:
     AlignmentError
         If the PSF would have to be sharpened, or is unknown.
     """
+    if not scale > 0:
+        raise AlignmentError(f"scale is {scale}: without the size of a pixel a PSF of {want:g} arcsec has none either. Give the step psf= and common=, images of both.")
     if not (np.isfinite(have) and have > 0):
         raise AlignmentError(f"psf_fwhm is {have}, so the kernel to {want:g} arcsec is unknown; give the step psf=, an image of the PSF, or leave the step out.")
     if have > want * (1 + SAME):

@@ -1,6 +1,6 @@
 """Small errors of position, measured from the pixels themselves and taken out: of one picture against another, or of a source against its target."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -172,7 +172,7 @@ def moved(image: Image, band: int, x: float, y: float) -> tuple[Floats, Bools, F
     return flux, left, np.where(left & (variance > 0), 1 / np.where(variance > 0, variance, 1.0), 0.0)
 
 
-def onto_band(image: Image, reference: str, most: float, whiten: float) -> tuple[Image, dict[str, Shift]]:
+def onto_band(image: Image, reference: str, most: float, whiten: float = 0.0, bands: Sequence[str] | None = None) -> tuple[Image, dict[str, Shift]]:
     """The bands of an image brought onto one of them.
 
     Parameters
@@ -181,9 +181,11 @@ def onto_band(image: Image, reference: str, most: float, whiten: float) -> tuple
     reference : str
         The band that stays.
     most : float
-        arcsec along either axis. What would move farther, or has no clear peak, stays where it is.
+        arcsec along either axis (pixels, where their size is unknown). What would move farther, or has no clear peak, stays.
     whiten : float
         See `shift_between`.
+    bands : sequence of str, optional
+        Those that are moved; None: all others.
 
     Returns
     -------
@@ -191,15 +193,17 @@ def onto_band(image: Image, reference: str, most: float, whiten: float) -> tuple
     dict of str to Shift
         What was measured of each other band.
     """
-    if reference not in image.bands:
-        raise AlignmentError(f"there is no band {reference!r} to register to; there are {', '.join(image.bands)}.")
+    wanted = set(image.bands) if bands is None else {bands} if isinstance(bands, str) else set(bands)
+    for band in (reference, *sorted(wanted)):
+        if band not in image.bands:
+            raise AlignmentError(f"there is no band {band!r} to register; there are {', '.join(image.bands)}.")
     at, found = image.bands.index(reference), {}
     flux, mask = np.array(image.flux, dtype=np.float64), np.array(image.mask)
     ivar = None if image.ivar is None else np.array(image.ivar, dtype=np.float64)
     for b, band in enumerate(image.bands):
-        if b == at:
+        if b == at or band not in wanted:
             continue
-        found[band] = shift_between(image.flux[b], image.mask[b], image.flux[at], image.mask[at], most / image.scale, whiten)
+        found[band] = shift_between(image.flux[b], image.mask[b], image.flux[at], image.mask[at], most / (image.scale or 1.0), whiten)
         if found[band].found and max(abs(found[band].x), abs(found[band].y)) > SETTLED:
             flux[b], mask[b], new = moved(image, b, -found[band].x, -found[band].y)
             if ivar is not None and new is not None:

@@ -94,6 +94,7 @@ class ImageCollector:
     has_ivar: bool = True
     unplaced: bool = False
     """Images without a place on the sky, of a set that is aligned again: they keep their pixels."""
+    scale: float = 0.0
 
     def add(self, survey: str, position: int, image: Image) -> None:
         """Take one; AlignmentError names the field that cannot be used."""
@@ -101,6 +102,7 @@ class ImageCollector:
         self.unit = self.unit or image.unit
         image = self._in_unit(image)
         self.grid = self.grid or PixelGrid(min(image.flux.shape[1:]), image.scale)
+        self.scale = image.scale if self.unplaced else self.grid.scale
         self.sources.setdefault(survey, image.provenance)
         key = (survey, image.flux.shape, image.bands, image.ivar is None)
         self.waiting.setdefault(key, []).append((survey, position, image))
@@ -162,7 +164,7 @@ class ImageCollector:
         if np.isfinite(psf).any():
             fields["psf_fwhm"] = psf
         shape = (len(planes), self.grid.size, self.grid.size)
-        spec = ModalitySpec(self.name, "image", tuple(channel_names(order)), shape, self.unit, scale=self.grid.scale, angle=self.grid.angle, oriented=not self.unplaced, provenance=merged(self.sources))
+        spec = ModalitySpec(self.name, "image", tuple(channel_names(order)), shape, self.unit, scale=self.scale, angle=self.grid.angle, oriented=not self.unplaced, provenance=merged(self.sources))
         return {self.name: ModalityData(spec, fields, np.asarray(fields["mask"].any(axis=(1, 2, 3))))}
 
 
