@@ -1,5 +1,8 @@
 """The door's match: tables in, a table of pairs out, and a person's decisions back."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -210,3 +213,11 @@ def test_an_error_region_with_a_window():
 def test_bad_input_is_named(call, error, words):
     with pytest.raises(error, match=words.replace("(", r"\(") if "(" in words else words):
         call({"ra": [1.0], "dec": [2.0]})
+
+
+def test_the_page_runs():
+    page = (Path(af.__file__).parents[1] / "docs" / "aligning.md").read_text()
+    block = re.search(r"## Match\n.*?```python\n(.*?)```", page, re.DOTALL)[1]
+    names: dict = {}
+    exec(block, names)
+    assert len(names["good"]) > 250 and len(names["objects"]) > 250 and names["inside"]["inside"].sum() > 50

@@ -58,7 +58,7 @@ def placed(
     found = _place(ra, dec, region, away, spread)
     table = Table({"left_row": np.arange(len(ra))})
     if side.ids is not None:
-        table["left_id"] = np.asarray(side.ids, dtype=str)
+        table["left_id"] = side.ids
     table["density"], table["level"] = found.density, found.level
     table["density"].unit = "1/deg2"
     inside, weight = _within(found, level)

@@ -10,7 +10,7 @@ from astrofuse_lab.alignment import position_errors
 from astrofuse_lab.alignment.match import Positions
 from astrofuse_lab.errors import InputError, TargetError
 from astrofuse_lab.samples.sample_set import SampleSet
-from astrofuse_lab.target_columns import ID_NAMES, OTHER_NAMES, read_columns
+from astrofuse_lab.target_columns import DEC_NAMES, GAIA_EPOCH, ID_NAMES, OTHER_NAMES, RA_NAMES, Columns, read_columns
 from astrofuse_lab.targets import Targets
 
 Floats = NDArray[np.float64]
@@ -20,6 +20,7 @@ COORDINATE_ERRORS = (("ra_error", "dec_error", "ra_dec_corr"), ("e_ra", "e_dec",
 DISTANCE_NAMES = ("distance", "dist", "luminosity_distance", "distmpc")
 TIME_NAMES = ("time", "mjd", "jd", "time_start", "discovery_mjd")
 ELLIPSE = ("major", "minor", "angle")
+MOVES = ("epoch", "pmra", "pmdec")
 
 
 class Side(NamedTuple):
@@ -30,14 +31,15 @@ class Side(NamedTuple):
     name : str
         What errors call it.
     positions : Positions
-    ids : tuple of str, optional
+    ids : array, (n,), optional
+        Numbers or text, as the column holds them.
     table : mapping of str to column
     notes : tuple of str
     """
 
     name: str
     positions: Positions
-    ids: tuple[str, ...] | None
+    ids: NDArray[Any] | None
     table: Mapping[str, Any]
     notes: tuple[str, ...]
 
@@ -63,7 +65,7 @@ def side_of(given: Any, name: str, error: Any = None, recognise: bool = False) -
     """
     columns = {key: _plain(column) for key, column in _columns(given).items()}
     try:
-        read = read_columns(columns)
+        read = _read(columns)
     except TargetError as problem:
         raise TargetError(f"match, {name}: {problem}") from None
     with np.errstate(invalid="ignore"):
@@ -83,7 +85,34 @@ def side_of(given: Any, name: str, error: Any = None, recognise: bool = False) -
     covariance = covariances(columns, len(read.ra), error, name, recognise)
     motion = (read.pmra, read.pmdec) if moves and dated else (None, None)
     positions = Positions(read.ra, read.dec, covariance, read.epoch if dated else None, *motion)
-    return Side(name, positions, read.ids if lower & {*ID_NAMES} else None, columns, tuple(notes))
+    return Side(name, positions, _ids(columns), columns, tuple(notes))
+
+
+def _read(columns: Mapping[str, Any]) -> Columns:
+    """Positions, epochs and motions. Numbers are taken as arrays; anything else goes the way of `Targets.from_table`."""
+    lower = {str(key).lower(): key for key in columns}
+    found = {what: next((lower[n] for n in names if n in lower), None) for what, names in (("ra", RA_NAMES), ("dec", DEC_NAMES), *((k, OTHER_NAMES[k][0]) for k in MOVES))}
+    if any(key is None or np.asarray(columns[key]).dtype.kind not in "fiu" for key in (found["ra"], found["dec"])):
+        return read_columns({key: column for key, column in columns.items() if str(key).lower() not in ID_NAMES})
+    units = {"ra": "deg", "dec": "deg", "epoch": "", "pmra": "mas / yr", "pmdec": "mas / yr"}
+    made = {what: _numeric(columns[key], str(key), units[what]) for what, key in found.items() if key is not None}
+    n = len(made["ra"])
+    for what, values in made.items():
+        if values.shape != (n,):
+            raise TargetError(f"columns of unequal length: {found['ra']} has {n} rows, {found[what]} has {np.size(values)}.")
+    still = np.zeros(n)
+    epoch = made.get("epoch", np.full(n, GAIA_EPOCH))
+    pmra, pmdec = (np.nan_to_num(made.get(what, still)) for what in ("pmra", "pmdec"))
+    return Columns((), made["ra"], made["dec"], np.where(np.isfinite(epoch), epoch, GAIA_EPOCH), pmra, pmdec)
+
+
+def _ids(columns: Mapping[str, Any]) -> NDArray[Any] | None:
+    lower = {str(key).lower(): key for key in columns}
+    name = next((lower[name] for name in ID_NAMES if name in lower), None)
+    if name is None:
+        return None
+    values = np.ma.filled(np.ma.asarray(columns[name])) if isinstance(columns[name], np.ma.MaskedArray) else np.asarray(columns[name])
+    return values.astype(str) if values.dtype.kind in "OST" else values
 
 
 def numbers(side: Side, given: Any, names: Sequence[str], what: str, unit: str = "") -> Floats | None:

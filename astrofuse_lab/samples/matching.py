@@ -145,7 +145,7 @@ def _two(left: Side, right: Side, radius: float | None, sigma: float | None, how
     table = Table({"left_row": found.left, "right_row": found.right})
     for side, rows in ((left, found.left), (right, found.right)):
         if side.ids is not None:
-            table[f"{side.name}_id"] = np.asarray(side.ids, dtype=str)[rows] if len(rows) else np.zeros(0, dtype="U1")
+            table[f"{side.name}_id"] = side.ids[rows]
     table["separation"] = found.separation
     table["separation"].unit = "arcsec"
     if sigma is not None:
@@ -163,7 +163,7 @@ def _two(left: Side, right: Side, radius: float | None, sigma: float | None, how
     table["accepted"] = MaskedColumn(rate < high, mask=look, dtype=bool)
     table.meta.update({
         "how": how, "radius": radius, "sigma": sigma, "left": len(left.positions.ra), "right": len(right.positions.ra),
-        "unmatched": len(left.positions.ra) - len(np.unique(found.left)), "review": (low, high), "notes": notes,
+        "unmatched": len(left.positions.ra) - int(np.count_nonzero(np.diff(found.left, prepend=-1))), "review": (low, high), "notes": notes,
     })  # fmt: skip
     if told is not None:
         table.meta.update({"false_rate": told.rate, "false_rate_error": told.error, "false_rate_local": told.local, "false_rate_shifted": told.shifted})
@@ -181,8 +181,8 @@ def _many(sides: Sequence[Side], radius: float | None, sigma: float | None, rule
         rows = found.rows[:, place]
         table[f"row_{place}"] = MaskedColumn(rows, mask=rows < 0)
         if side.ids is not None:
-            ids = np.asarray([*side.ids, ""], dtype=str)
-            table[f"id_{place}"] = MaskedColumn(ids[rows], mask=rows < 0)
+            absent = np.zeros(1, dtype=side.ids.dtype)
+            table[f"id_{place}"] = MaskedColumn(np.concatenate([side.ids, absent])[rows], mask=rows < 0)
     table["ra"], table["dec"], table["spread"] = found.ra, found.dec, found.spread
     for name, unit in (("ra", "deg"), ("dec", "deg"), ("spread", "arcsec")):
         table[name].unit = unit
