@@ -61,8 +61,10 @@ def cadence(scene: Scene, rng: np.random.Generator, share: float = 0.5, nights: 
             continue
         arrays, who = seen.arrays, owners(seen.arrays)
         good = arrays["mask"] & np.isfinite(arrays["time"])
-        night = np.floor(np.where(good, arrays["time"], 0.0)) if nights else np.arange(len(who))
-        _, visit = np.unique(np.stack([who, night]), axis=1, return_inverse=True)
+        when = np.floor(arrays["time"][good]).astype(np.int64)
+        night = np.zeros(len(who), dtype=np.int64)
+        night[good] = when - when.min(initial=0) if nights else np.flatnonzero(good)
+        _, visit = np.unique(who * (int(night.max(initial=0)) + 1) + night, return_inverse=True)
         visit = visit.ravel()
         luck = rng.random(int(visit.max(initial=-1)) + 1)[visit]
         keep = luck >= rng.uniform(0, _positive("cadence", "share", share, 1.0), scene.objects)[who]

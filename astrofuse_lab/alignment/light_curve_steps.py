@@ -175,7 +175,7 @@ def gaussian_process(
     index = np.searchsorted(names, curve.band[good])
     time, flux, error = (np.asarray(v, dtype=np.float64)[good][None] for v in (curve.time, curve.flux, curve.flux_err))
     got = gaussian_processes.fit(time, flux, error, place[index][None], np.ones((1, len(index)), dtype=bool), nu=nu, band_length=band_length, level=level)
-    far = float(got.length[0]) if reach is None else float(reach)
+    far = max(float(got.length[0]), step) if reach is None else float(reach)
     far = min(far, float(np.ptp(time)) + step)
     first, last = np.ceil((time.min() - far) / step), np.floor((time.max() + far) / step)
     if last - first > MOST_MOMENTS:

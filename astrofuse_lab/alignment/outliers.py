@@ -20,8 +20,9 @@ CELLS = 4_000_000
 
 def series_of(owner: Any, band: Any) -> Whole:
     """One integer for each pair of object and band."""
-    _, code = np.unique(np.asarray(band), return_inverse=True)
-    return np.asarray(np.unique(np.stack([np.asarray(owner, dtype=np.int64), code.astype(np.int64)]), axis=1, return_inverse=True)[1].ravel())
+    names, code = np.unique(np.asarray(band), return_inverse=True)
+    both = np.asarray(owner, dtype=np.int64) * len(names) + code.ravel()
+    return np.asarray(np.unique(both, return_inverse=True)[1].ravel())
 
 
 def medians(values: Numbers, series: Whole, mask: Bools, count: int) -> Numbers:
