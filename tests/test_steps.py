@@ -1,5 +1,9 @@
 """Named steps before the grid, and a set that is aligned again."""
 
+import os
+import subprocess
+import sys
+import tempfile
 from dataclasses import replace
 
 import numpy as np
@@ -100,3 +104,23 @@ def test_images_without_a_place_on_the_sky_stay_where_no_grid_is_asked_for(sampl
     blind = samples.with_data(data)
     kept = af.align(blind, spectrum=af.LogGrid(4000, 9000, 2e-3), progress=False)
     assert np.array_equal(kept.present("image"), samples.present("image"))
+
+
+def test_a_small_server_aligns_the_same_without_the_compiler():
+    """The compiler takes 140 MB, which Binder has not."""
+    code = (
+        "import os, sys; os.environ['MEM_LIMIT'] = '1073741824'\n"
+        "import astrofuse_lab as af, numpy as np\n"
+        "s = af.load_samples('practice', n=12, seed=3)\n"
+        "a = af.align(s, image=af.PixelGrid(24, 0.6), spectrum=af.LogGrid(4000, 9000, 2e-3), progress=False)\n"
+        "np.savez(sys.argv[1], image=a.arrays('image')['flux'], spectrum=a.arrays('spectrum')['flux'])\n"
+        "print('numba' in sys.modules)"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.path.join(folder, "small.npz")
+        done = subprocess.run([sys.executable, "-c", code, file], capture_output=True, text=True, check=True)
+        assert done.stdout.split()[-1] == "False", done.stdout
+        small = dict(np.load(file))
+    whole = af.align(af.load_samples("practice", n=12, seed=3), image=af.PixelGrid(24, 0.6), spectrum=af.LogGrid(4000, 9000, 2e-3), progress=False)
+    for name, got in small.items():
+        assert np.allclose(got, whole.arrays(name)["flux"], rtol=1e-4, atol=1e-4), name

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from astrofuse_lab import memory
 from astrofuse_lab.alignment.grids import PixelGrid
 from astrofuse_lab.alignment.projection import Floats, check_wcs, pixel_map
 from astrofuse_lab.alignment.weights import Weights, bilinear, overlaps
@@ -87,11 +88,12 @@ def resample(images: Sequence[Image], grid: PixelGrid, ra: Any, dec: Any, method
     chosen = method or ("bilinear" if per_solid_angle(images[0].unit) else "exact")
     k = 0 if chosen == "exact" else samples or int(np.clip(np.ceil(grid.scale / min(i.scale for i in images) - 1e-6), 1, MOST_SAMPLES))
     out = _empty(images, grid)
+    compiled = device == "cpu" and not memory.small()
     each = BATCH if device == "cpu" else ON_DEVICE
     for b in range(0, len(images), each):
         part = slice(b, b + each)
         there = Resampled(out.flux[part], out.mask[part], None if out.ivar is None else out.ivar[part])
-        (_on_processor if device == "cpu" else _on_device)(images[part], grid, lon[part], lat[part], k, device, there)
+        (_on_processor if compiled else _on_device)(images[part], grid, lon[part], lat[part], k, device, there)
     return out
 
 

@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from astrofuse_lab import memory
 from astrofuse_lab.alignment.grids import LinearGrid, LogGrid, WavelengthGrid
 from astrofuse_lab.errors import AlignmentError
 from astrofuse_lab.modalities import Floats, Spectrum
 
 BATCH = 256
+HUGE, TINY = 3e38, 1e-37
+"""What float32 holds: fluxes beyond are no measurement, an ivar below tells nothing."""
 """Spectra that an accelerator is given at a time."""
 ON_GRID = 1e-6
 """Pixels by which wavelengths may miss those of the grid and still be the grid's own."""
@@ -106,7 +109,7 @@ def resample(spectra: Sequence[Spectrum], grid: WavelengthGrid, least: float = 0
     out, shape = grid.edges, (len(spectra), len(grid))
     got = Resampled(np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, bool))
     ready = _pixels(spectra, grid)
-    if device != "cpu":
+    if device != "cpu" or memory.small():
         from astrofuse_lab.alignment import spectra_torch
 
         for begin in range(0, len(spectra), BATCH):

@@ -4,8 +4,7 @@ from typing import Any
 
 from numba import njit
 
-HUGE, TINY = 3e38, 1e-37
-"""What float32 holds: fluxes beyond are no measurement, an ivar below tells nothing."""
+from astrofuse_lab.alignment.spectra import HUGE, TINY
 
 
 def _compiled(function: Any) -> Any:

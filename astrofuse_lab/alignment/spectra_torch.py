@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from astrofuse_lab.alignment.spectra_compiled import HUGE, TINY
+from astrofuse_lab.alignment.spectra import HUGE, TINY
 
 Arrays = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]
 

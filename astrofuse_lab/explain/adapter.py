@@ -1,6 +1,5 @@
 """Between a fusion model (mappings keyed by modality) and captum (ordered tuples of tensors)."""
 
-import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from astrofuse_lab import memory
 from astrofuse_lab.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -138,13 +138,9 @@ def some_samples(samples: "SampleSet") -> None:
         raise InputError("there are no samples to explain: the set is empty. Select at least one.")
 
 
-SMALL_SERVER = 2 * 1024**3
-
-
 def at_once(rows: int) -> int:
     """Rows for the model at once: an eighth of what is asked on a server of 2 GB or less (``MEM_LIMIT`` of a hub or Binder)."""
-    limit = os.environ.get("MEM_LIMIT", "")
-    return max(1, int(rows) // 8 if limit.isdigit() and 0 < int(limit) <= SMALL_SERVER else int(rows))
+    return max(1, int(rows) // 8 if memory.small() else int(rows))
 
 
 class Pace(NamedTuple):

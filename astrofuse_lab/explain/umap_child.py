@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import astrofuse_lab
+from astrofuse_lab import memory
 
 NEEDS = 450 * 1024**2
 """Bytes that the process takes at its peak: measured 423 MB for six spaces of 600 samples, most of it numba's compiler."""
@@ -129,10 +130,10 @@ def _reason(code: int, errors: Path) -> str:
 
 def _memory_left() -> int | None:
     """Bytes left of the limit that JupyterHub and Binder set on a server; None where there is none."""
-    limit = os.environ.get("MEM_LIMIT", "")
-    if not limit.isdigit():
+    limit = memory.promised()
+    if limit is None:
         return None
     import psutil
 
     # inside such a container all processes are the server's own
-    return int(limit) - sum(p.info["memory_info"].rss for p in psutil.process_iter(["memory_info"]) if p.info["memory_info"])
+    return limit - sum(p.info["memory_info"].rss for p in psutil.process_iter(["memory_info"]) if p.info["memory_info"])
