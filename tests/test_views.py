@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from answering import Answering
 from browser import chromium
-from conftest import make_toy_samples
+from conftest import make_toy_samples, with_series
 from host import Host
 
 import astrofuse_lab as af
@@ -145,6 +145,16 @@ def test_samples(stage, samples):
     key(host, "?")
     assert f"samples['{samples.object_ids[widget.focus]}']" in host.text() and "previous, next sample" in host.text()
     stage.shot(host, "samples-code-keys")
+
+
+def test_a_series(stage, samples):
+    both = with_series(samples)
+    host = stage.show(af.SamplesWidget(both.take(np.flatnonzero(both.present("series")))))
+    host.settle()
+    slot = host.page.locator('[data-kind="series"]')
+    assert "secondary" in slot.inner_text() and "phase -0.5 to 0.5" in slot.locator("svg[role=img]").get_attribute("aria-label").replace("\u2212", "-")
+    assert slot.locator("svg[role=img] path[stroke]").count() >= 2
+    stage.shot(host, "samples-series")
 
 
 def test_samples_empty_and_without_a_kernel(stage, samples):

@@ -94,7 +94,7 @@ def _check(file: Path, got: dict[str, NDArray[Any]]) -> None:
 def _series(name: str, channels: tuple[str, ...], axis: NDArray[np.float64], said: str, values: NDArray[Any]) -> ModalityData:
     mask = np.isfinite(values)
     words, _, unit = said.partition(" (")
-    spec = ModalitySpec(name, "series", channels, values.shape[1:], "depth = 2", axis=words, axis_unit=unit.rstrip(")"), provenance=_provenance())
+    spec = ModalitySpec(name, "series", channels, values.shape[1:], "scaled flux", axis=words, axis_unit=unit.rstrip(")"), provenance=_provenance())
     return ModalityData(spec, {"axis": axis, "values": np.where(mask, values, 0.0).astype(np.float32), "mask": mask}, np.asarray(mask.any(axis=(1, 2))))
 
 

@@ -24,7 +24,7 @@ function draw(one, { overlay, width, out }) {
   const p = plot({
     width, height: HEIGHT, label: `series of ${one.channels.join(", ")}, ${one.axis_name} ${number(range[0])} to ${number(range[1])}`,
     x: { domain: range, label: one.axis_unit ? `${one.axis_name} (${one.axis_unit})` : one.axis_name },
-    y: { domain: roomy(robust(one.values, (i) => one.mask[i] > 0), 0.1), label: unitText(one.unit) || "value" },
+    y: { domain: roomy(robust(one.values, (i) => one.mask[i] > 0, 0.002), 0.1), label: unitText(one.unit) || "value" },
   });
   const gone = runs(n, (i) => !rows.some((row) => row.ok(i)));
   p.layer.append(...gone.map(([a, b]) => s("rect", { x: p.X(one.axis[a]), y: p.box.top, width: Math.max(1.5, p.X(one.axis[b]) - p.X(one.axis[a])), height: p.box.height, fill: p.hatch, class: "masked" })));
