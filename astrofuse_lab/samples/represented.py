@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrofuse_lab.alignment.column_scaling import SCALINGS as COLUMN_SCALINGS
 from astrofuse_lab.alignment.representations import REPRESENTATIONS, Arrays, Layout, options_of, representation
 from astrofuse_lab.errors import AlignmentError, InputError, UnknownNameError
 from astrofuse_lab.recipes.schema import Part
@@ -19,7 +20,7 @@ from astrofuse_lab.samples.specification import ModalitySpec
 if TYPE_CHECKING:
     from astrofuse_lab.samples.sample_set import SampleSet
 
-SCALINGS = {"image": "asinh", "spectrum": "asinh", "light_curve": "asinh", "series": "asinh", "table": "z_score", "text": "hashed"}
+SCALINGS = {"image": "asinh", "spectrum": "asinh", "light_curve": "asinh", "series": "asinh", "table": "robust", "text": "hashed"}
 """What a kind's own scaling is called in a recipe's `inputs`."""
 SCALED = "scaled"
 """The same, of any kind."""
@@ -91,9 +92,11 @@ def asked(spec: ModalitySpec, inputs: Mapping[str, Part] | None) -> tuple[Shown 
     part = (inputs or {}).get(spec.name) or (inputs or {}).get(spec.kind)
     if part is None or part.name in (SCALED, SCALINGS[spec.kind]):
         return None, dict(part.options) if part else {}
+    if spec.kind == "table" and part.name in COLUMN_SCALINGS:
+        return None, {**part.options, "scaling": part.name}
     if part.name not in REPRESENTATIONS:
         able = [name for name, one in REPRESENTATIONS.items() if spec.kind in one.reads]
-        raise UnknownNameError(f"input of {spec.name!r}", part.name, [SCALINGS[spec.kind], SCALED, *able])
+        raise UnknownNameError(f"input of {spec.name!r}", part.name, [*(COLUMN_SCALINGS if spec.kind == "table" else (SCALINGS[spec.kind],)), SCALED, *able])
     one = REPRESENTATIONS[part.name]
     own = {name: value for name, value in part.options.items() if name in one.options or name not in SCALING_OPTIONS.get(one.gives, ())}
     shown = Shown(part.name, options_of(part.name, own))
@@ -101,7 +104,7 @@ def asked(spec: ModalitySpec, inputs: Mapping[str, Part] | None) -> tuple[Shown 
     return shown, {**one.scaling, **{name: value for name, value in part.options.items() if name not in own}}
 
 
-SCALING_OPTIONS = {"image": ("background", "scale"), "table": ("clip",)}
+SCALING_OPTIONS = {"image": ("background", "scale"), "table": ("clip", "scaling", "impute", "columns")}
 """Options of the scalings of kinds that representations give."""
 
 

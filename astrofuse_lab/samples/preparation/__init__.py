@@ -11,7 +11,7 @@ light_curve (batch, epoch, channel)      (batch, epoch)       days since the fir
                                                               upper limit, then one channel a band (one-hot)
 series      (batch, channel, sample)     (batch, channel,     asinh-stretched values, each channel by itself
                                          sample)
-table       (batch, column)              (batch, column)      z-scores
+table       (batch, column)              (batch, column)      scaled columns: robust z-scores, or as asked
 text        (batch, word, bucket)        (batch, word)        hashed n-grams of each word
 =========== ============================ ==================== =====================================================
 """
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from astrofuse_lab.alignment.representations import representation
@@ -72,7 +72,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "spectrum": {},
     "light_curve": {"epochs": 200},
     "series": {},
-    "table": {"clip": 6.0},
+    "table": dict(tables.OPTIONS),
     "text": {"words": 64, "buckets": 256},
 }
 
@@ -98,7 +98,8 @@ class Preparation:
             Training samples only.
         modalities : sequence of str
         inputs : mapping of modality name or kind to Part
-            Options that differ from `DEFAULTS`, e.g. ``{"text": Part.of("hashed", words=32)}``, or a representation, e.g.
+            Options that differ from `DEFAULTS`, e.g. ``{"text": Part.of("hashed", words=32)}``, another scaling of a table's columns,
+            ``{"table": Part.of("quantile", impute="median")}``, or a representation, e.g.
             ``{"light_curve": Part.of("dmdt", edges="scope")}``, with options of its own and of the scaling that follows.
         """
         scalings = {}
@@ -117,7 +118,7 @@ class Preparation:
                 raise InputError(
                     f"every value of {name!r} is missing or not a number in the training samples. Leave it out: modalities={[m for m in modalities if m != name]}."
                 )
-            fitted = FIT[spec.kind](arrays, options) if spec.kind in FIT else {}
+            fitted = tables.fit(arrays, options, spec.channels) if spec.kind == "table" else FIT[spec.kind](arrays, options) if spec.kind in FIT else {}
             scalings[name] = Scaling(spec.kind, _layout(seen, name), options, fitted, shown, given)
         return cls(scalings)
 
@@ -156,6 +157,13 @@ class Preparation:
             m = m & has.view(-1, *[1] * (m.ndim - 1))
             values[name], masks[name], present[name] = v.masked_fill_(~m.view(*m.shape, *[1] * (v.ndim - m.ndim)), 0.0), m, has
         return Batch(values, masks, present)
+
+    def inverse(self, name: str, values: ArrayLike) -> NDArray[np.float64]:
+        """Scaled values of a table, (object, column), in the columns' own units; InputError for other kinds."""
+        if name not in self.scalings or self.scalings[name].kind != "table":
+            able = [n for n, one in self.scalings.items() if one.kind == "table"]
+            raise InputError(f"only tables can be scaled back, and {name!r} is none; there is {', '.join(able) or 'none'}.")
+        return tables.inverse(values, self.scalings[name])
 
     def columns(self, name: str) -> tuple[str, ...]:
         """The scalar columns that a modality's representation reads."""
@@ -196,7 +204,7 @@ def _layout(samples: SampleSet, name: str) -> list[Any]:
     return [kind, list(channels), list(shape), unit]
 
 
-FIT = {"image": images.fit, "spectrum": spectra.fit, "light_curve": light_curves.fit, "series": series.fit, "table": tables.fit}
+FIT = {"image": images.fit, "spectrum": spectra.fit, "light_curve": light_curves.fit, "series": series.fit}
 APPLY = {
     "image": images.apply, "spectrum": spectra.apply, "light_curve": light_curves.apply, "series": series.apply, "table": tables.apply, "text": texts.apply,
 }  # fmt: skip
