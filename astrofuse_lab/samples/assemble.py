@@ -14,7 +14,7 @@ from astrofuse_lab.alignment import match, tables
 from astrofuse_lab.alignment import steps as _steps
 from astrofuse_lab.alignment.grids import LinearGrid, LogGrid, PixelGrid, TimeGrid, WavelengthGrid
 from astrofuse_lab.errors import AlignmentError, AstroFuseError, InputError, UnknownNameError
-from astrofuse_lab.modalities import KIND_OF, KINDS, Image, LightCurve, Modality, Spectrum, TableRow
+from astrofuse_lab.modalities import KIND_OF, Image, LightCurve, Modality, Spectrum, TableRow
 from astrofuse_lab.provenance import Provenance, citations
 from astrofuse_lab.samples.arrays import ModalityData
 from astrofuse_lab.samples.collect import Collector, ImageCollector, LightCurveCollector, SpectrumCollector, TextCollector, merged, slug
@@ -25,6 +25,8 @@ from astrofuse_lab.targets import Targets
 UNREADABLE = (AstroFuseError, ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError)
 """What a product that is not as it should be can raise; anything else is a fault of this program."""
 NOTES_SHOWN = 20
+ALIGNED = ("image", "spectrum", "light_curve", "table", "text")
+"""Kinds that `align` knows how to put onto a common grid."""
 
 
 class Products(Protocol):
@@ -188,8 +190,8 @@ class _Assembly:
             tables.check(product)
             self.rows.setdefault(survey, [None] * len(self.ids))[position] = product
             return
-        if KIND_OF.get(type(product)) not in KINDS:
-            raise AlignmentError(f"a {type(product).__name__} is no modality of a sample set ({', '.join(KINDS)}). Leave its survey out of the fetch that is aligned.")
+        if KIND_OF.get(type(product)) not in ALIGNED:
+            raise AlignmentError(f"a {type(product).__name__} is nothing that can be aligned ({', '.join(ALIGNED)}). Leave its survey out of the fetch that is aligned.")
         plan = self.plans.get(KIND_OF[type(product)])
         if plan:
             known = dict(self.about(position))
