@@ -178,3 +178,37 @@ def test_a_column_that_training_never_saw():
         for how in imputation.WAYS:
             batch = fitted(samples.take(np.arange(20)), name, impute=how).batch(samples)
             assert np.isfinite(batch.values["table"].numpy()).all()
+
+
+# ---- units --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("units", "values", "unit", "expected"),
+    [
+        (("mJy", "Jy"), (1.5, 0.002), "uJy", (1500.0, 2000.0)), (("nJy", "nJy"), (250.0, None), "uJy", (0.25, None)),
+        (("1 / mJy2", "1 / mJy2"), (4.0, 1.0), "1 / uJy2", (4e-6, 1e-6)), (("um", "nm"), (2.2, 500.0), "Angstrom", (22000.0, 5000.0)),
+        (("hourangle", "deg"), (6.0, 90.0), "deg", (90.0, 90.0)), (("mag", "mag"), (20.0, 21.0), "mag", (20.0, 21.0)),
+        (("pc", "kpc"), (5.0, 1.0), "pc", (5.0, 1000.0)), (("arcsec", "arcmin"), (1.0, 1.0), "arcsec", (1.0, 60.0)),
+        (("furlong", "furlong"), (1.0, 2.0), "furlong", (1.0, 2.0)), (("mJy", "s"), (1.0, 2.0), "uJy", (1000.0, None)),
+    ],
+)  # fmt: skip
+def test_columns_come_in_one_unit_the_inner_one(units, values, unit, expected):
+    from astrofuse_lab.alignment.tables import stack
+    from astrofuse_lab.modalities import TableRow
+
+    got = stack([TableRow({"x": v, "name": "a"}, {"x": u}) for v, u in zip(values, units, strict=True)])
+    assert got.units["x"] == unit
+    assert got.values["x"] == [None if v is None else pytest.approx(v) for v in expected]
+
+
+@settings(max_examples=30, deadline=None)
+@given(value=st.floats(1e-6, 1e6), unit=st.sampled_from(["mJy", "Jy", "nJy", "erg / (s cm2 Hz)", "um", "nm", "rad", "hourangle"]))
+def test_units_go_there_and_back(value, unit):
+    from astropy.units import Unit
+
+    from astrofuse_lab.alignment.column_units import inner
+
+    change = inner(unit)
+    assert Unit(change.unit).to(Unit(unit), value * change.factor) == pytest.approx(value, rel=1e-12)
+    assert inner(change.unit) is None  # twice changes nothing

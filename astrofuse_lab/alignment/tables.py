@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from astrofuse_lab.alignment.column_units import inner
 from astrofuse_lab.errors import AlignmentError
 from astrofuse_lab.modalities import TableRow
 from astrofuse_lab.targets import DEC_NAMES, ID_NAMES, RA_NAMES
@@ -55,7 +56,8 @@ def stack(rows: Sequence[TableRow | None], sentinels: Sequence[float] = SENTINEL
     Returns
     -------
     Columns
-        Numbers and booleans are inputs unless the row says otherwise; positions, identifiers and text are not.
+        Numbers and booleans are inputs unless the row says otherwise; positions, identifiers and text are not. Fluxes are in
+        microjansky, wavelengths in ångström, angles given in radians or hours in degrees; other units are the survey's.
     """
     out = Columns()
     names = dict.fromkeys(name for row in rows if row is not None for name in row.values)
@@ -65,7 +67,11 @@ def stack(rows: Sequence[TableRow | None], sentinels: Sequence[float] = SENTINEL
         values = [_plain(row.values.get(name), sentinels) if row is not None else None for row in rows]
         if len(units) > 1:
             values = _in_one_unit(values, [row.units.get(name, unit) if row is not None else unit for row in rows], unit, name, out.notes)
-        out.values[name] = _one_type(values, name, out.notes)
+        values = _one_type(values, name, out.notes)
+        change = inner(unit) if unit else None
+        if change is not None and all(isinstance(v, int | float | None) for v in values):
+            values, unit = [None if v is None else v * change.factor for v in values], change.unit
+        out.values[name] = values
         if unit:
             out.units[name] = unit
         given = next((row.roles[name] for row in rows if row is not None and name in row.roles), None)
