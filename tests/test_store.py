@@ -326,3 +326,39 @@ def test_a_truly_full_device(toy_samples, tmp_path, monkeypatch):
     with pytest.raises(StorageError, match="full"):
         toy_samples.save(tmp_path / "set")
     assert os.listdir(tmp_path) == []
+
+
+def test_opening_reads_no_column_and_no_id(toy_samples, tmp_path, monkeypatch):
+    from astrofuse_lab.samples import columns
+
+    path = toy_samples.save(tmp_path / "set")
+    back = SampleSet.open(path)
+    assert back._columns._read == {}
+    assert back.column("mag_g").tolist() == toy_samples.column("mag_g").tolist()
+    assert list(back._columns._read) == ["mag_g"]
+    # a view shares what its set has learned of the ids
+    view = back[5:20]
+    assert view["toy-0007"].object_id == "toy-0007" and "_rows" in back._ids.__dict__
+    monkeypatch.setattr(columns.Ids, "check", lambda self: pytest.fail("looked at twice"))
+    assert back.positions(["toy-0003"]).tolist() == [3]
+
+
+def test_ids_that_are_twice_in_a_file_are_found_when_they_are_asked_for(toy_samples, tmp_path):
+    import pyarrow.parquet as pq
+
+    path = toy_samples.save(tmp_path / "set")
+    manifest = json.loads((path / "manifest.json").read_text())
+    table = pq.read_table(path / "columns.parquet")
+    pq.write_table(table.set_column(0, "object_id", pa.array(["same"] * len(table))), path / "columns.parquet")
+    manifest["files"]["columns.parquet"]["bytes"] = (path / "columns.parquet").stat().st_size
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    back = SampleSet.open(path, verify=False)
+    with pytest.raises(SampleSetError, match="'same' occurs 60 times"):
+        back.positions(["same"])
+
+
+def test_a_set_that_was_opened_can_be_sent_to_another_process(toy_samples, tmp_path):
+    import pickle
+
+    back = pickle.loads(pickle.dumps(SampleSet.open(toy_samples.save(tmp_path / "set"))))
+    same(toy_samples, back)

@@ -14,7 +14,7 @@ from astrofuse_lab.errors import InputError
 from astrofuse_lab.modalities import KINDS, Image, LightCurve, Modality, Series, Spectrum, TableRow, Text
 from astrofuse_lab.samples.arrays import FIELDS as FIELDS
 from astrofuse_lab.samples.arrays import ModalityData as ModalityData
-from astrofuse_lab.samples.columns import checked_ids, checked_roles, masked
+from astrofuse_lab.samples.columns import ColumnFile, Ids, checked_ids, checked_roles, masked
 from astrofuse_lab.samples.specification import Card, ModalitySpec
 
 if TYPE_CHECKING:
@@ -68,12 +68,14 @@ class SampleSet:
     card : Card
     table_spec : ModalitySpec, optional
         Provenance of the table, where it has one of its own.
+    checked : bool
+        True where the ids were checked when the set was saved: they are looked at when they are first asked for.
     """
 
     def __init__(
-        self, columns: pa.Table, data: Mapping[str, ModalityData], roles: Mapping[str, str] | None = None,
+        self, columns: pa.Table | ColumnFile, data: Mapping[str, ModalityData], roles: Mapping[str, str] | None = None,
         units: Mapping[str, str] | None = None, card: Card | None = None, table_spec: ModalitySpec | None = None,
-        rows: NDArray[np.int64] | None = None, path: Path | None = None,
+        rows: NDArray[np.int64] | None = None, path: Path | None = None, checked: bool = False,
     ) -> None:  # fmt: skip
         self._columns = columns
         self._data = dict(data)
@@ -83,7 +85,7 @@ class SampleSet:
         self._table_spec = table_spec
         self._rows = np.arange(len(columns)) if rows is None else np.asarray(rows, dtype=np.int64)
         self.path = path
-        self._row_of = checked_ids(columns)
+        self._ids = Ids(columns) if checked else checked_ids(columns)
         for one in self._data.values():
             one.check(len(columns))
 
@@ -149,7 +151,12 @@ class SampleSet:
         """Which objects have a modality: bool, (object,)."""
         self.spec(modality)
         if modality not in self._data:  # the table, made of columns
-            return np.asarray(self._table_arrays(self._rows)["present"], dtype=bool)
+            found = np.zeros(len(self), dtype=bool)
+            for name in self.inputs:  # column by column: most often the first tells
+                found |= np.isfinite(self.column(name).astype(np.float64).filled(np.nan))
+                if found.all():
+                    break
+            return found
         return np.asarray(self._data[modality].present[self._rows], dtype=bool)
 
     def column(self, name: str) -> np.ma.MaskedArray[Any, Any]:
@@ -202,7 +209,7 @@ class SampleSet:
     def positions(self, ids: Iterable[str]) -> NDArray[np.int64]:
         """Positions of these ids in this set; unknown ids raise InputError."""
         wanted = [str(i) for i in ids]
-        rows = np.array([self._row_of.get(i, -1) for i in wanted], dtype=np.int64)
+        rows = self._ids.rows(wanted)
         found = np.where(rows >= 0, self._position_of_row[rows], -1) if len(self._position_of_row) else np.full(len(rows), -1)
         missing = np.flatnonzero(found < 0)
         if len(missing):

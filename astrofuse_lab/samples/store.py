@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError, SampleSetError
 from astrofuse_lab.samples.arrays import FIELDS, SHARED, ModalityData
+from astrofuse_lab.samples.columns import ColumnFile
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.samples.specification import Card, ModalitySpec
 from astrofuse_lab.storage import file_digest, new_folder, write_json
@@ -108,7 +109,7 @@ def read(path: str | Path, verify: bool | None = None) -> SampleSet:
     manifest = _manifest(folder, verify is not False)
     _check_files(folder, manifest["files"], verify)
     try:
-        columns = pq.read_table(folder / "columns.parquet")
+        columns = ColumnFile(folder / "columns.parquet")
         specs = {name: ModalitySpec.from_json(spec) for name, spec in manifest["modalities"].items()}
         table = ModalitySpec.from_json(manifest["table"]) if manifest.get("table") else None
         roles = {name: role for name, role in manifest["roles"].items() if name != "object_id"}
@@ -118,7 +119,7 @@ def read(path: str | Path, verify: bool | None = None) -> SampleSet:
     if len(columns) != manifest["objects"]:
         raise SampleSetError(f"{folder}/columns.parquet has {len(columns)} rows, the manifest says {manifest['objects']}. Restore it from a copy.")
     data = {name: _modality(folder, name, spec, manifest["files"]) for name, spec in specs.items()}
-    return SampleSet(columns, data, roles, units, card, table, path=folder)
+    return SampleSet(columns, data, roles, units, card, table, path=folder, checked=True)
 
 
 def _manifest(folder: Path, sealed: bool) -> dict[str, Any]:
