@@ -28,6 +28,8 @@ _DOOR = {
     "match": ("samples.matching", "match"),
     "decide": ("samples.matching", "decide"),
     "ErrorRegion": ("alignment.match_regions", "ErrorRegion"),
+    "pair_in_time": ("samples.asynchronous", "pair_in_time"),
+    "isolation_forest": ("samples.anomalies", "isolation_forest"),
     "SampleSet": ("samples.sample_set", "SampleSet"),
     "Split": ("samples.split", "Split"),
     "load_samples": ("samples.registry", "load_samples"),
