@@ -6,7 +6,7 @@ import torch
 from conftest import make_toy_samples, with_series
 
 import astrofuse_lab as af
-from astrofuse_lab.errors import SampleSetError
+from astrofuse_lab.errors import InputError, SampleSetError
 from astrofuse_lab.modalities import Series
 from astrofuse_lab.samples.preparation import Preparation
 from astrofuse_lab.samples.sample_set import ModalityData, SampleSet
@@ -72,6 +72,17 @@ def test_trees_read_it(samples):
 
     features = Features(samples, ("series",)).of(("series",), np.arange(20))
     assert len(features) == 30 and np.isfinite(features[samples.present("series")]).all()
+
+
+def test_it_is_plotted(samples):
+    import holoviews as hv
+
+    sample = samples[int(np.flatnonzero(samples.present("series"))[0])]
+    plot = hv.render(af.plot.series(sample), backend="bokeh")
+    assert plot.xaxis[0].axis_label == "phase" and sample.object_id in plot.title.text
+    assert {item.label.value for item in plot.legend[0].items} == {"primary", "secondary"}
+    with pytest.raises(InputError, match="has no series"):
+        af.plot.series(make_toy_samples(3)[0])
 
 
 def test_the_view_gets_it(samples):

@@ -5,5 +5,6 @@ Each says its units, draws its uncertainty, shows what is masked as such, and ca
 
 from astrofuse_lab.widgets.plot_runs import calibration, comparison, confusion, embedding, learning_curve
 from astrofuse_lab.widgets.plot_samples import coverage, image, light_curve, spectrum
+from astrofuse_lab.widgets.plot_series import series
 
-__all__ = ["calibration", "comparison", "confusion", "coverage", "embedding", "image", "learning_curve", "light_curve", "spectrum"]
+__all__ = ["calibration", "comparison", "confusion", "coverage", "embedding", "image", "learning_curve", "light_curve", "series", "spectrum"]
