@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from astrofuse_lab.alignment import match, match_false_rate, position_errors
+from astrofuse_lab.alignment import match, match_coverage, match_false_rate, position_errors, zones
 from astrofuse_lab.alignment.match import Positions
 from astrofuse_lab.errors import AlignmentError
 
@@ -75,16 +75,39 @@ def test_density_follows_the_sky():
     assert np.mean(got[left.dec < -0.1]) == pytest.approx(2500, rel=0.35)  # drawn to the mean
 
 
-def test_clustered_sources_are_noted():
-    """Companions at some distance of each object: shifted positions do not see them, the boxes do, or the reverse."""
+def test_a_list_that_goes_beyond_the_other():
+    """Most left rows lie where the right list has nothing: no chance matches are counted there."""
+    pulls, notes = [], []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        n, field = 3000, 0.3
+        ra, dec = rng.uniform(150, 150 + 3 * field, n), rng.uniform(0, field, n)
+        has = np.flatnonzero((ra < 150 + field) & (rng.random(n) < 0.5))
+        near = rng.normal(0, 0.4 / 3600, (2, len(has)))
+        right = Positions(np.concatenate([ra[has] + near[0], rng.uniform(150, 150 + field, 20000)]), np.concatenate([dec[has] + near[1], rng.uniform(0, field, 20000)]))
+        left, partner = Positions(ra, dec), np.full(n, -1)
+        partner[has] = np.arange(len(has))
+        every = match.candidates(left, right, 2.0)
+        found = match.chosen(every, "nearest")
+        told = match_false_rate.false_rate(left, right, every, found, "nearest", 2.0)
+        pulls.append((told.rate - np.mean(partner[found.left] != found.right)) / told.error)
+        notes += told.notes
+        assert np.all(told.density[ra > 150.5] == 0)
+    assert abs(np.mean(pulls)) < 1.5
+    # with the mean density everywhere the rate would be another, which is said
+    assert all("cover different parts of the sky" in note for note in notes) and len(notes) == 6
+
+
+def test_fields_end_inside_boxes():
     rng = np.random.default_rng(0)
-    ra, dec = rng.uniform(10, 12, 300), rng.uniform(-1, 1, 300)
-    cloud = np.repeat(np.stack([ra, dec]), 30, axis=1) + rng.normal(0, 60 / 3600, (2, 9000))
-    left, right = Positions(ra, dec), Positions(*cloud)
-    every = match.candidates(left, right, 3.0)
-    told = match_false_rate.false_rate(left, right, every, match.chosen(every, "nearest"), "nearest", 3.0)
-    true = len(match.chosen(every, "nearest").left)  # all are chance
-    assert told.rate * true == pytest.approx(true, abs=4 * told.error * true + 0.3 * true)
+    angle, reach = rng.uniform(0, 2 * np.pi, 3000), np.sqrt(rng.random(3000))
+    for dec in (0.0, 70.0):  # a round field at RA 0
+        lon, lat = (reach * np.cos(angle) / np.cos(np.radians(dec))) % 360, dec + reach * np.sin(angle)
+        got = match_coverage.coverage(np.array([0.0, 0.0, 0.0, 20.0]), np.array([dec, dec + 0.98, dec + 1.5, dec]), lon, lat, 0.1)
+        assert got == pytest.approx([1, 0.65, 0, 0], abs=0.15)
+        assert zones.density(lon, lat) == pytest.approx(3000 / np.pi, rel=0.4)
+    assert np.all(match_coverage.coverage(lon[:5], lat[:5], rng.uniform(0, 360, 99), rng.uniform(-90, 90, 99), 1.0) == 1)
+    assert np.all(match_coverage.coverage(lon[:5], lat[:5], np.linspace(0, 1, 99), np.zeros(99), 0.1) == 1)
 
 
 def test_limits_and_emptiness():

@@ -39,6 +39,24 @@ def test_objects_of_three_lists_are_found():
     assert np.nanmax(wrong.probability[wrong.spread > 1.4]) < 0.5
 
 
+@pytest.mark.parametrize("rule", ["connected", "anchored"])
+def test_false_rates_of_objects(rule):
+    """In a crowded field, beside the truth."""
+    told, wrong = [], []
+    for seed in range(6):
+        made, truth = lists(seed, n=600, field=0.03, spread=0.5, errors=False)
+        rng = np.random.default_rng(seed + 1000)
+        crowd = [rng.uniform(-0.03, 0.03, (2, 300)) for _ in made]
+        full = [Positions(np.concatenate([one.ra, c[0] % 360]), np.concatenate([one.dec, c[1]])) for one, c in zip(made, crowd, strict=True)]
+        known = [np.concatenate([t, -1 - np.arange(300) - 300 * i]) for i, t in enumerate(truth)]
+        got = match_many.grouped(full, radius=2.5, rule=rule)
+        told.append(match_many.false_rates(full, got, 2.5, rule=rule))
+        wrong.append([len({int(k[r]) for r, k in zip(row, known, strict=True) if r >= 0}) > 1 for row in got.rows])
+    told, wrong = np.concatenate(told), np.concatenate(wrong)
+    assert 0.2 < wrong.mean() < 0.4 and told.mean() == pytest.approx(wrong.mean(), abs=0.05)
+    assert np.mean(wrong[told < 0.2]) < 0.25 < 0.5 < np.mean(wrong[told > 0.5])
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**6))
 def test_no_list_twice_none_lost_and_no_list_privileged(seed):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from astrofuse_lab.alignment import position_errors, zones
 from astrofuse_lab.alignment.match import SKY, How, Links, Positions, candidates
+from astrofuse_lab.alignment.match_coverage import coverage
 from astrofuse_lab.errors import AlignmentError
 
 Floats = NDArray[np.float64]
@@ -25,6 +26,8 @@ AROUND = 24.0
 PRIOR = 2.0
 """So many matches of shifted positions are added to those counted and those expected."""
 SHIFTS = 8
+LEAST = 0.2
+"""A box counts with this part at least."""
 FAR = 6.0
 """Radii by which positions are shifted: beyond the counterparts, near enough for the same density."""
 SAMPLE = 100_000
@@ -131,7 +134,8 @@ def local_density(left: Positions, right: Positions, every: Links, circle: Float
     """Sources per deg2 around each left row, without those that could be its match: in boxes that hold about `AROUND`,
     drawn to their mean as far as their scatter is Poisson noise (gamma prior by moments).
 
-    At the edge of a survey a box is partly empty, and the density too low by up to a half.
+    A box that reaches beyond the convex hull of a field counts with the part inside; elsewhere an edge makes the density too low,
+    by up to a half.
     """
     fine = np.isfinite(right.ra) & (np.abs(right.dec) <= 90)
     ra, dec = right.ra[fine], right.dec[fine]
@@ -141,16 +145,20 @@ def local_density(left: Positions, right: Positions, every: Links, circle: Float
     made = np.full(len(left.ra), np.nan)
     number, area = zones.counts(left.ra[usable], left.dec[usable], ra, dec, side, side)
     own = np.bincount(every.left, minlength=len(left.ra))[usable]
-    number, area = np.maximum(number - own, 0), np.maximum(area - circle[usable], area / 2)
-    mean = number.sum() / area.sum()
-    if not mean > 0:
-        made[usable] = 0.0
+    covered = coverage(left.ra[usable], left.dec[usable], ra, dec, side)
+    area = np.maximum(area - circle[usable], area / 2) * np.maximum(covered, LEAST)
+    number = np.maximum(number - own, 0)
+    outside = (covered == 0) & (number == 0)
+    number, area = number[~outside], area[~outside]
+    made[usable] = 0.0
+    if not number.sum() > 0:
         return made
+    mean = number.sum() / area.sum()
     # counts that scatter by more than Poisson's law show a structure; only so far are they believed
     expected = mean * area
     structure = (np.sum((number - expected) ** 2) - number.sum()) / np.sum(expected**2)
     weight = 1 / np.clip(structure, 1e-3, 1.0)
-    made[usable] = (number + weight) / (area + weight / mean)
+    made[np.flatnonzero(usable)[~outside]] = (number + weight) / (area + weight / mean)
     return made
 
 

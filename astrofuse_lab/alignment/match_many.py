@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from astrofuse_lab.alignment import match, zones
+from astrofuse_lab.alignment import match, match_false_rate, zones
 from astrofuse_lab.alignment.match import SKY, Links, Positions
 from astrofuse_lab.errors import AlignmentError
 
@@ -80,6 +80,45 @@ def grouped(lists: Sequence[Positions], radius: float | None = None, sigma: floa
     # -1, absent, comes after all rows
     by = np.lexsort(np.where(rows < 0, np.iinfo(np.int64).max, rows).T[::-1])
     return _described(lists, rows[by], ambiguous[by])
+
+
+def false_rates(lists: Sequence[Positions], groups: Groups, radius: float | None = None, sigma: float | None = None, rule: Rule = "connected") -> Floats:
+    """Probability of each object that a member is there by chance: of the pairs of its first member with each other one, as `match_false_rate` tells.
+
+    Parameters
+    ----------
+    lists, groups, radius, sigma, rule
+        As given to and by `grouped`.
+
+    Returns
+    -------
+    array, (object,)
+        0 for objects of one member.
+    """
+    rows, right = groups.rows, np.ones(len(groups.rows))
+    first = np.argmax(rows >= 0, axis=1)
+    for i, j in combinations(range(len(lists)), 2):
+        of = np.flatnonzero((first == i) & (rows[:, j] >= 0))
+        if not len(of):
+            continue
+        one, other = lists[i], lists[j]
+        every = match.candidates(one, other, radius, sigma)
+        by = of[np.argsort(rows[of, i])]
+        pairs = _scored(every, rows[by, i], rows[by, j], one, other)
+        right[by] *= 1 - match_false_rate.false_rate(one, other, every, pairs, "nearest" if rule == "anchored" else "mutual", radius, sigma).pair
+    return 1 - right
+
+
+def _scored(every: Links, left: Integers, right: Integers, one: Positions, other: Positions) -> Links:
+    """Pairs of given rows; those that hang together by a third list only count as being at the limit."""
+    key, wanted = every.left * len(other.ra) + every.right, left * len(other.ra) + right
+    by = np.argsort(key)
+    place = by[np.minimum(np.searchsorted(key[by], wanted), len(key) - 1)] if len(key) else np.zeros(len(wanted), dtype=np.int64)
+    there = key[place] == wanted if len(key) else np.zeros(len(wanted), dtype=bool)
+    apart = match.separation(one.ra[left], one.dec[left], other.ra[right], other.dec[right])
+    score = np.where(there, every.score[place], 1.0) if len(key) else np.ones(len(wanted))
+    nobody = np.ones(len(wanted), dtype=np.int64)
+    return Links(left, right, apart, score, nobody, nobody)
 
 
 # the rules -----------------------------------------------------------------------------------------

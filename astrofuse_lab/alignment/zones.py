@@ -123,13 +123,17 @@ def density(ra: Floats, dec: Floats) -> float:
     if not len(ra):
         return 0.0
     part = slice(None, None, max(1, len(ra) // SAMPLE))
-    lon, height = ra[part] % 360, np.sin(np.radians(dec[part]))
+    turn, height = np.radians(ra[part]), np.sin(np.radians(dec[part]))
+    # counted from the mean direction, so that a field at 0 h is in one piece
+    middle = np.degrees(np.arctan2(np.sin(turn).mean(), np.cos(turn).mean()))
+    lon = (ra[part] - middle + 180) % 360
     spans = [(v.min(), max(float(np.ptp(v)), 1e-9)) for v in (lon, height)]
-    sides = 64
+    sides = int(np.clip(np.sqrt(len(lon) / 4), 1, 64))
     box = [np.minimum(((v - low) * (sides / span)).astype(np.int64), sides - 1) for v, (low, span) in zip((lon, height), spans, strict=True)]
     filled = np.bincount(box[0] * sides + box[1], minlength=sides * sides)
     area = spans[0][1] * np.degrees(spans[1][1]) / sides**2
-    return float((filled.astype(np.float64) ** 2).sum() / len(lon) / area * (len(ra) / len(lon)))
+    others = filled * np.maximum(filled - 1, 0).astype(np.float64)  # a source is none of its neighbours
+    return float(others.sum() / len(lon) / area * (len(ra) / len(lon)))
 
 
 # the merge -----------------------------------------------------------------------------------------

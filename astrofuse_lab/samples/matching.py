@@ -62,7 +62,7 @@ def match(
         ``sigma`` where errors were used, ``candidates``, ``claims``, ``ambiguous``, ``chance`` (that an unrelated source lies as
         near), ``false_rate`` (that this pair is false), ``review``, and ``accepted``: True for what is clear, False for what is
         hopeless, masked for what a person has to decide (see `decide`). ``meta`` has the rates of the whole with their error.
-        More lists: a row an object, with ``row_0``, ``row_1``, ... Sky map: a row for each row of `left`.
+        More lists: a row an object, with ``row_0``, ``row_1``, ..., masked where a list lacks it, and the last three columns alike. Sky map: a row for each row of `left`.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def match(
     if epoch is not None:
         sides = [side._replace(positions=side.positions.at(float(epoch))._replace(pmra=None, pmdec=None)) for side in sides]
     if more:
-        return _many(sides, limit, sigma, rule, least, high)
+        return _many(sides, limit, sigma, rule, least, rates, low, high)
     return _two(sides[0], sides[1], limit, sigma, how, rates, low, high)
 
 
@@ -170,7 +170,7 @@ def _two(left: Side, right: Side, radius: float | None, sigma: float | None, how
     return table
 
 
-def _many(sides: Sequence[Side], radius: float | None, sigma: float | None, rule: str, least: int, high: float) -> "Table":
+def _many(sides: Sequence[Side], radius: float | None, sigma: float | None, rule: str, least: int, rates: bool, low: float, high: float) -> "Table":
     from astropy.table import MaskedColumn, Table
 
     if rule not in ("anchored", "connected"):
@@ -187,11 +187,14 @@ def _many(sides: Sequence[Side], radius: float | None, sigma: float | None, rule
     for name, unit in (("ra", "deg"), ("dec", "deg"), ("spread", "arcsec")):
         table[name].unit = unit
     table["members"], table["ambiguous"] = (found.rows >= 0).sum(axis=1), found.ambiguous
-    look = found.ambiguous.copy()
     if found.bayes is not None and found.probability is not None:
         table["log_bayes"], table["probability"] = found.bayes, found.probability
-        look |= np.nan_to_num(found.probability) < high
-    table["review"] = look
+    rate = np.zeros(len(table))
+    if rates and radius != 0 and sigma != 0:
+        rate = match_many.false_rates([side.positions for side in sides], found, radius, sigma, rule)  # type: ignore[arg-type]
+        table["false_rate"] = rate
+    table["review"] = look = (rate < high) & ((rate >= low) | found.ambiguous)
+    table["accepted"] = MaskedColumn(rate < high, mask=look, dtype=bool)
     table.meta.update({"rule": rule, "radius": radius, "sigma": sigma, "lists": [len(side.positions.ra) for side in sides], "notes": [n for side in sides for n in side.notes]})
     return table
 
