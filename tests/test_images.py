@@ -420,7 +420,17 @@ def test_threads_give_the_same(monkeypatch):
 
     batch = [scene(i, 30.0 * i, 0.3) for i in range(9)]
     got = []
+    monkeypatch.setattr(images, "BATCH", 2)
     for n in (1, 3):
         monkeypatch.setattr(torch, "get_num_threads", lambda n=n: n)
         got.append(images.resample(batch, PixelGrid(20, 0.4), np.full(9, RA), np.full(9, DEC)))
     assert all(np.array_equal(a, b) for a, b in zip(*got, strict=True))
+    with pytest.raises(AlignmentError, match="wcs cannot be read"):  # what a thread raises is raised
+        images.resample([*batch, _broken_scene()], PixelGrid(20, 0.4), np.full(10, RA), np.full(10, DEC))
+
+
+def _broken_scene():
+    from dataclasses import replace
+
+    image = scene(0, 0.0, 0.3)
+    return replace(image, wcs={**image.wcs, "CTYPE1": "RA---NOP"})

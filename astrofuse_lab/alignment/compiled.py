@@ -171,10 +171,59 @@ def _area(x: Any, y: Any, row: int, column: int, k: int) -> float:
 
 
 @compiled
-def _interpolated(x: Any, y: Any, k: int, height: int, width: int, clean: bool, mean: bool, flux: Any, good: Any, variance: Any, out: Any, mask: Any, ivar: Any) -> None:
-    """One image, k x k samples to a pixel, with variances only for k = 1; arrays as of `resampled`, without their first axis, planes of the input flat."""
+def _prepared(x: Any, y: Any, row: int, height: int, width: int, mean: bool, inside: Any, place: Any, fx: Any, fy: Any, scale: Any) -> None:
+    """Of a row of output pixels with one sample each: whether they are inside, the lower left of four neighbours, fractions, areas.
+
+    Without branches, so that the compiler makes vectors of it.
+    """
+    for i in range(inside.shape[0]):
+        sx, sy = x[row + 1, i + 1], y[row + 1, i + 1]
+        ok = (sx >= -EDGE) & (sx <= width - 1 + EDGE) & (sy >= -EDGE) & (sy <= height - 1 + EDGE)  # False for NaN
+        sx, sy = sx if ok else 0.0, sy if ok else 0.0
+        sx, sy = min(max(sx, 0.0), width - 1.0), min(max(sy, 0.0), height - 1.0)
+        c, r = min(math.floor(sx), width - 2), min(math.floor(sy), height - 2)
+        inside[i], place[i], fx[i], fy[i] = ok, r * width + c, sx - c, sy - r
+    if mean:
+        scale[:] = 1.0
+        return
+    for i in range(inside.shape[0]):
+        ux, uy = x[row + 2, i + 2] - x[row, i], y[row + 2, i + 2] - y[row, i]
+        vx, vy = x[row + 2, i] - x[row, i + 2], y[row + 2, i] - y[row, i + 2]
+        scale[i] = abs(ux * vy - uy * vx) / 8
+
+
+@compiled
+def _interpolated(x: Any, y: Any, height: int, width: int, clean: bool, mean: bool, flux: Any, good: Any, variance: Any, out: Any, mask: Any, ivar: Any) -> None:
+    """One image, one sample to a pixel; arrays as of `resampled`, without their first axis, planes of the input flat."""
+    bands, rows, size = out.shape
+    inside, place, fx, fy, scale = np.empty(size, np.bool_), np.empty(size, np.uint64), np.empty(size), np.empty(size), np.empty(size)
+    one, above = np.uint64(1), np.uint64(width)  # indices without a sign are not tested for being negative
+    for row in range(rows):
+        _prepared(x, y, row, height, width, mean, inside, place, fx, fy, scale)
+        for b in range(bands):
+            f, ok, v = flux[b], good[b], variance[b]
+            for i in range(size):
+                p = place[i]
+                lower, upper = f[p] + fx[i] * (f[p + one] - f[p]), f[p + above] + fx[i] * (f[p + above + one] - f[p + above])
+                mask[b, row, i] = inside[i]
+                out[b, row, i] = scale[i] * (lower + fy[i] * (upper - lower)) if inside[i] else 0.0
+            if clean and not variance.size:
+                continue
+            for i in range(size):
+                p, gx, gy = place[i], fx[i], fy[i]
+                w0, w1, w2, w3 = (1 - gx) * (1 - gy), gx * (1 - gy), (1 - gx) * gy, gx * gy
+                if w0 * (not ok[p]) + w1 * (not ok[p + one]) + w2 * (not ok[p + above]) + w3 * (not ok[p + above + one]) > TOUCHED:
+                    mask[b, row, i], out[b, row, i] = False, 0.0
+                elif variance.size and inside[i]:
+                    spread = w0 * w0 * v[p] + w1 * w1 * v[p + one] + w2 * w2 * v[p + above] + w3 * w3 * v[p + above + one]
+                    ivar[b, row, i] = 1 / (spread * scale[i] * scale[i]) if spread > 0 else 0.0
+
+
+@compiled
+def _averaged(x: Any, y: Any, k: int, height: int, width: int, clean: bool, mean: bool, flux: Any, good: Any, out: Any, mask: Any) -> None:
+    """One image, k x k samples to a pixel, without variances; arrays as of `_interpolated`."""
     bands = out.shape[0]
-    value, bad, spread = np.zeros(bands), np.zeros(bands), np.zeros(bands)
+    value, bad = np.zeros(bands), np.zeros(bands)
     for row in range(out.shape[1]):
         for column in range(out.shape[2]):
             value[:], bad[:] = 0.0, 0.0
@@ -189,7 +238,7 @@ def _interpolated(x: Any, y: Any, k: int, height: int, width: int, clean: bool, 
                     c, r = min(int(sx), width - 2), min(int(sy), height - 2)
                     fx, fy = sx - c, sy - r
                     w0, w1, w2, w3 = (1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy
-                    p0 = np.uintp(r * width + c)  # indices without a sign are not tested for being negative
+                    p0 = np.uintp(r * width + c)
                     p1, p2, p3 = p0 + np.uintp(1), p0 + np.uintp(width), p0 + np.uintp(width + 1)
                     for b in range(bands):
                         f = flux[b]
@@ -197,9 +246,6 @@ def _interpolated(x: Any, y: Any, k: int, height: int, width: int, clean: bool, 
                         if not clean:
                             ok = good[b]
                             bad[b] += w0 * (not ok[p0]) + w1 * (not ok[p1]) + w2 * (not ok[p2]) + w3 * (not ok[p3])
-                        if variance.size:
-                            v = variance[b]
-                            spread[b] = w0 * w0 * v[p0] + w1 * w1 * v[p1] + w2 * w2 * v[p2] + w3 * w3 * v[p3]
             if not inside:
                 continue
             scale = (1.0 if mean else _area(x, y, row, column, k)) / (k * k)
@@ -207,8 +253,6 @@ def _interpolated(x: Any, y: Any, k: int, height: int, width: int, clean: bool, 
                 if bad[b] <= TOUCHED * k * k:
                     mask[b, row, column] = True
                     out[b, row, column] = scale * value[b]
-                    if variance.size and spread[b] > 0:
-                        ivar[b, row, column] = 1 / (spread[b] * scale * scale)
 
 
 @compiled
@@ -307,8 +351,8 @@ def _windowed(x: Any, y: Any, k: int, mean: bool, flux: Any, good: Any, variance
 
 
 @compiled
-def resampled(start: int, stop: int, x: Any, y: Any, k: int, mean: bool, flux: Any, good: Any, variance: Any, out: Any, mask: Any, ivar: Any) -> None:
-    """Images `start` to `stop` of a batch.
+def resampled(x: Any, y: Any, k: int, mean: bool, flux: Any, good: Any, variance: Any, out: Any, mask: Any, ivar: Any) -> None:
+    """Fill a batch of images.
 
     Parameters
     ----------
@@ -325,12 +369,14 @@ def resampled(start: int, stop: int, x: Any, y: Any, k: int, mean: bool, flux: A
         Filled; zeros before.
     """
     height, width = flux.shape[2:]
-    for i in range(start, stop):
+    for i in range(out.shape[0]):
         clean = good[i].all()
-        if k == 1 or (k and not variance.size):
-            planes = (flux.shape[1], height * width)
+        planes = (flux.shape[1], height * width)
+        if k == 1:
             spread = variance[i].reshape((planes[0], variance[i].size // planes[0]))
-            _interpolated(x[i], y[i], k, height, width, clean, mean, flux[i].reshape(planes), good[i].reshape(planes), spread, out[i], mask[i], ivar[i])
+            _interpolated(x[i], y[i], height, width, clean, mean, flux[i].reshape(planes), good[i].reshape(planes), spread, out[i], mask[i], ivar[i])
+        elif k and not variance.size:
+            _averaged(x[i], y[i], k, height, width, clean, mean, flux[i].reshape(planes), good[i].reshape(planes), out[i], mask[i])
         elif k == 0 and not variance.size:
             _conserved(x[i], y[i], clean, mean, flux[i], good[i], out[i], mask[i])
         else:

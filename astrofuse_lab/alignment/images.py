@@ -1,7 +1,7 @@
 """Images onto one pixel grid: flux, mask and inverse variance together."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -18,9 +18,8 @@ from astrofuse_lab.errors import AlignmentError, InputError
 from astrofuse_lab.modalities import Image
 
 METHODS = ("exact", "bilinear")
-BATCH = 64  # images at once
+BATCH = 32  # images at once, by one thread
 ON_DEVICE = 8  # images at once as tensors, whose windows are many times as large
-LEAST = 4  # images that are worth a thread of their own
 MOST_SAMPLES = 16  # along a side of an output pixel
 TOUCHED = 1e-6  # an output pixel is bad once bad input has more than this share of its weight
 BRIGHTNESS = re.compile(r"/\s*\(?[^/]*\b(arcsec|arcmin|deg|sr|rad|pixel_angle)|\b(arcsec|arcmin|deg|sr|rad)\s*(\^|\*\*)?\s*\(?-")
@@ -89,11 +88,22 @@ def resample(images: Sequence[Image], grid: PixelGrid, ra: Any, dec: Any, method
     k = 0 if chosen == "exact" else samples or int(np.clip(np.ceil(grid.scale / min(i.scale for i in images) - 1e-6), 1, MOST_SAMPLES))
     out = _empty(images, grid)
     compiled = device == "cpu" and not memory.small()
-    each = BATCH if device == "cpu" else ON_DEVICE
-    for b in range(0, len(images), each):
-        part = slice(b, b + each)
+    each, run = (BATCH, _on_processor) if compiled else (ON_DEVICE, _on_device)
+
+    def work(start: int) -> None:
+        part = slice(start, start + each)
         there = Resampled(out.flux[part], out.mask[part], None if out.ivar is None else out.ivar[part])
-        (_on_processor if compiled else _on_device)(images[part], grid, lon[part], lat[part], k, device, there)
+        run(images[part], grid, lon[part], lat[part], k, device, there)
+
+    starts = range(0, len(images), each)
+    threads = min(torch.get_num_threads(), len(starts)) if compiled else 1
+    if threads < 2:
+        for start in starts:
+            work(start)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(work, starts):  # gives on what was raised
+                pass
     return out
 
 
@@ -174,7 +184,7 @@ def _area(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _on_processor(images: Sequence[Image], grid: PixelGrid, ra: Floats, dec: Floats, k: int, device: str, out: Resampled) -> None:
-    """Fill `out` by compiled loops, the images shared among threads; k is 0 for overlapping areas."""
+    """Fill `out` by compiled loops; k is 0 for overlapping areas."""
     from astrofuse_lab.alignment.compiled import resampled
 
     headers, brightness = [i.wcs for i in images], per_solid_angle(images[0].unit)
@@ -184,20 +194,17 @@ def _on_processor(images: Sequence[Image], grid: PixelGrid, ra: Floats, dec: Flo
     variance = np.empty(shape if out.ivar is not None else (len(images), 0, 0, 0), np.float32)
     ivar = out.ivar if out.ivar is not None else np.zeros((len(images), 0, 0, 0), np.float32)
 
-    def work(start: int, stop: int) -> None:
-        for i in range(start, stop):
-            with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is bad
-                flux[i] = images[i].flux
-            np.isfinite(flux[i], out=good[i])
-            good[i] &= images[i].mask
-            if variance.size:
-                _variance(np.asarray(images[i].ivar), good[i], variance[i])
-                variance[i][~good[i]] = 0
-            if not good[i].all():
-                flux[i][~good[i]] = 0
-        resampled(start, stop, x, y, k, brightness, flux, good, variance, out.flux, out.mask, ivar)
-
-    shared(work, len(images))
+    for i, image in enumerate(images):
+        with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is bad
+            flux[i] = image.flux
+        np.isfinite(flux[i], out=good[i])
+        good[i] &= image.mask
+        if variance.size:
+            _variance(np.asarray(image.ivar), good[i], variance[i])
+            variance[i][~good[i]] = 0
+        if not good[i].all():
+            flux[i][~good[i]] = 0
+    resampled(x, y, k, brightness, flux, good, variance, out.flux, out.mask, ivar)
 
 
 def _variance(ivar: Any, good: NDArray[np.bool_], out: NDArray[np.float32]) -> None:
@@ -205,18 +212,6 @@ def _variance(ivar: Any, good: NDArray[np.bool_], out: NDArray[np.float32]) -> N
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         out[...] = 1 / np.asarray(ivar, dtype=np.float64)
     good &= np.isfinite(out) & (out > 0)
-
-
-def shared(work: Callable[[int, int], None], n: int) -> None:
-    """Call ``work(start, stop)`` for parts of `n` images, on as many threads as torch is allowed."""
-    threads = min(torch.get_num_threads(), n // LEAST)
-    if threads < 2:
-        return work(0, n)
-    edges = np.linspace(0, n, threads + 1).astype(int).tolist()
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(work, edges[:-1], edges[1:]):
-            pass
-    return None
 
 
 def _on_device(images: Sequence[Image], grid: PixelGrid, ra: Floats, dec: Floats, k: int, device: str, out: Resampled) -> None:

@@ -7,6 +7,7 @@ polynomial through Chebyshev nodes wherever that is as good as the map itself.
 
 import functools
 import math
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ NODES = 6  # along either side
 BETWEEN = np.array([-0.95, -0.43, 0.11, 0.71])  # where the polynomial is compared with the map
 SMOOTH = 1e-7  # pixels
 ITSELF = np.eye(3)
+ONE_BY_ONE = threading.Lock()  # which warnings are shown is one state for all threads
 
 
 class Closed(NamedTuple):
@@ -237,7 +239,7 @@ def _by_astropy(header: Wcs, grid: PixelGrid, ra: float, dec: float, step: Float
 
     py, px = np.meshgrid(step + (grid.size - 1) / 2, step + (grid.size - 1) / 2, indexing="ij")
     try:
-        with warnings.catch_warnings():
+        with ONE_BY_ONE, warnings.catch_warnings():
             warnings.simplefilter("ignore", FITSFixedWarning)
             source = WCS(Header(dict(header))).celestial
             x, y = pixel_to_pixel(WCS(Header(grid.wcs(ra, dec))), source, px, py)
