@@ -103,7 +103,9 @@ def align(
         again = Again(found, [k for k, g in (("image", image), ("spectrum", spectrum), ("light_curve", light_curve)) if g is not None] + list(plans))
         assembly = _Assembly(again, image, spectrum, light_curve, progress, plans, again.about)
         return again.replaced(assembly.gather(), assembly.notes, assembly.measured)
-    return _Assembly(found, image, spectrum, light_curve, progress, plans).run()
+    samples = _Assembly(found, image, spectrum, light_curve, progress, plans).run()
+    samples.raw = found  # what archives sent stays in the cache; it can be looked at beside what was made of it
+    return samples
 
 
 class _Assembly:

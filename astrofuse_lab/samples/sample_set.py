@@ -11,15 +11,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError
-from astrofuse_lab.modalities import KINDS, Image, LightCurve, Modality, Series, Spectrum, TableRow, Text
+from astrofuse_lab.modalities import KINDS, Modality, TableRow
+from astrofuse_lab.samples.annotations import Annotations, beside, labelled
 from astrofuse_lab.samples.arrays import FIELDS as FIELDS
 from astrofuse_lab.samples.arrays import ModalityData as ModalityData
 from astrofuse_lab.samples.columns import ColumnFile, Ids, checked_ids, checked_roles, masked
+from astrofuse_lab.samples.nouns import noun
 from astrofuse_lab.samples.specification import Card, ModalitySpec
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
+    from astrofuse_lab.samples.assemble import Products
     from astrofuse_lab.samples.split import Split
 
 CACHED = ("object_ids", "_position_of_row")
@@ -70,6 +73,13 @@ class SampleSet:
         Provenance of the table, where it has one of its own.
     checked : bool
         True where the ids were checked when the set was saved: they are looked at when they are first asked for.
+
+    Attributes
+    ----------
+    annotations : Annotations
+        Labels and notes of a person's.
+    raw : Found or None
+        What it was aligned from, in the session that aligned it.
     """
 
     def __init__(
@@ -85,9 +95,14 @@ class SampleSet:
         self._table_spec = table_spec
         self._rows = np.arange(len(columns)) if rows is None else np.asarray(rows, dtype=np.int64)
         self.path = path
+        self.annotations = Annotations(beside(path))
+        self.raw: Products | None = None
         self._ids = Ids(columns) if checked else checked_ids(columns)
         for one in self._data.values():
             one.check(len(columns))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "raw": None}  # what archives sent stays in its process
 
     def _view(self, rows: NDArray[np.int64]) -> "SampleSet":
         """The same store seen through other rows; nothing is checked or copied again."""
@@ -277,7 +292,9 @@ class SampleSet:
             table = table.drop_columns(name) if name in table.column_names else table
             table = table.append_column(name, pa.array(values, mask=~np.isfinite(values)))
             roles[name], units[name] = "other", unit
-        return SampleSet(table, data, roles, units, card or self.card, self._table_spec)
+        made = SampleSet(table, data, roles, units, card or self.card, self._table_spec)
+        made.annotations, made.raw = self.annotations, self.raw
+        return made
 
     def seen_as(self, data: Mapping[str, ModalityData]) -> "SampleSet":
         """The same objects with other arrays behind their modalities, of as many rows; nothing is copied."""
@@ -310,28 +327,7 @@ class SampleSet:
         got = self.arrays(name, [position])
         if not got["present"][0]:
             return None
-        if spec.kind == "image":
-            from astrofuse_lab.alignment.grids import PixelGrid
-
-            placed = spec.oriented and spec.scale and columns.get("ra") is not None
-            wcs = PixelGrid(spec.shape[-1], spec.scale, spec.angle).wcs(columns["ra"], columns["dec"]) if placed else {}
-            return Image(
-                got["flux"][0], got["mask"][0], spec.channels, wcs, spec.scale, got["ivar"][0] if "ivar" in got else None,
-                tuple(map(float, got["psf_fwhm"][0])) if "psf_fwhm" in got else None, unit=spec.unit, provenance=spec.provenance,
-            )  # fmt: skip
-        if spec.kind == "table":  # one that a representation gives
-            return TableRow({n: float(v) if m else None for n, v, m in zip(spec.channels, got["values"][0], got["mask"][0], strict=True)}, {}, provenance=spec.provenance)
-        if spec.kind == "spectrum":
-            width = got["lsf_sigma"][0] if "lsf_sigma" in got and np.isfinite(got["lsf_sigma"][0]).any() else None
-            return Spectrum(got["lambda"], got["flux"][0], got["ivar"][0], got["mask"][0], width, unit=spec.unit, provenance=spec.provenance)
-        if spec.kind == "series":
-            return Series(got["axis"], got["values"][0], got["mask"][0], spec.channels, spec.axis, spec.axis_unit, spec.unit, spec.provenance)
-        if spec.kind == "text":
-            return Text(got["utf8"].tobytes().decode("utf-8", "replace"), provenance=spec.provenance)
-        return LightCurve(
-            got["time"], got["flux"], got["flux_err"], np.asarray(spec.channels, dtype=str)[got["band"]], got["mask"],
-            got.get("limit"), clock=spec.clock, unit=spec.unit, provenance=spec.provenance,
-        )  # fmt: skip
+        return noun(spec, got, columns)
 
     # ---- verbs that live in rooms of their own ---------------------------------------------------------------------
 
@@ -340,6 +336,16 @@ class SampleSet:
         from astrofuse_lab.samples.split import make_split
 
         return make_split(self, test=test, group=group, seed=seed, by=by, **options)
+
+    def annotate(self, ids: str | Iterable[str], label: str | None = None, note: str | None = None) -> None:
+        """Add a label or a note of a person's to objects, kept with the set; None leaves it, ``""`` removes it. `annotations` has them all."""
+        wanted = [ids] if isinstance(ids, str) else [str(i) for i in ids]
+        self.positions(wanted)
+        self.annotations.set(wanted, label, note)
+
+    def with_labels(self, name: str = "my_label", role: str = "other") -> "SampleSet":
+        """The set with a person's labels as a column, e.g. ``samples.with_labels("vetted", role="target")`` to train on them."""
+        return labelled(self, name, role)
 
     def coverage(self) -> "Table":
         """Which objects have which modalities: one row a combination, with its count."""

@@ -6,10 +6,12 @@
     columns.parquet               scalar columns, one row an object
     <modality>.<field>.npy        arrays as in `sample_set.FIELDS`; memory-mapped when opened
     <modality>.present.npy        which objects have it
+    annotations.json              labels and notes of a person's, where there are any; not sealed
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError, SampleSetError
+from astrofuse_lab.samples.annotations import FILE as ANNOTATIONS
 from astrofuse_lab.samples.arrays import FIELDS, SHARED, ModalityData
 from astrofuse_lab.samples.columns import ColumnFile
 from astrofuse_lab.samples.sample_set import SampleSet
@@ -46,15 +49,21 @@ def write(samples: SampleSet, path: str | Path, overwrite: bool = False) -> Path
         pq.write_table(samples._columns.take(samples.rows()), folder / "columns.parquet")
         for name in samples._data:
             _write_modality(samples, name, folder)
-        files = {f.name: {"bytes": f.stat().st_size, "sha256": file_digest(f)} for f in sorted(folder.iterdir())}
-        manifest = {
-            "format": FORMAT, "version": VERSION, "objects": len(samples),
-            "modalities": {name: one.spec.to_json() for name, one in samples._data.items()},
-            "table": samples._table_spec.to_json() if samples._table_spec else None,
-            "roles": samples.roles, "units": samples.units, "card": samples.card.to_json(), "files": files,
-        }  # fmt: skip
-        write_json(folder / "manifest.json", {**manifest, "sha256": _seal(manifest)})
+        specs = {name: one.spec for name, one in samples._data.items()}
+        write_manifest(folder, len(samples), specs, samples._table_spec, samples.roles, samples.units, samples.card)
     return path.resolve()
+
+
+def write_manifest(
+    folder: Path, objects: int, specs: Mapping[str, ModalitySpec], table: ModalitySpec | None, roles: Mapping[str, str], units: Mapping[str, str], card: Card
+) -> None:
+    """Say what a folder's files are, with their checksums; written last."""
+    files = {f.name: {"bytes": f.stat().st_size, "sha256": file_digest(f)} for f in sorted(folder.iterdir())}
+    manifest = {
+        "format": FORMAT, "version": VERSION, "objects": objects, "modalities": {name: spec.to_json() for name, spec in specs.items()},
+        "table": table.to_json() if table else None, "roles": dict(roles), "units": dict(units), "card": card.to_json(), "files": files,
+    }  # fmt: skip
+    write_json(folder / "manifest.json", {**manifest, "sha256": _seal(manifest)})
 
 
 def _seal(manifest: dict[str, Any]) -> str:
