@@ -176,7 +176,12 @@ def test_processes_know_where_they_know_nothing():
     empty = gp.predict(gp.fit(*args, np.full((1, 60), 4770.0), np.zeros((1, 60), bool)), at, [4770.0])
     assert not empty[2].any()
     apart = gp.fit(*args, np.where(np.arange(60) % 2, 1.0, 0.0)[None], np.ones((1, 60), bool), band_length=0.0, level="mean")
-    assert gp.predict(apart, at, [0.0, 1.0])[2].any()
+    assert np.isfinite(apart.likelihood).all()
+    both = gp.predict(apart, at, [0.0, 1.0])
+    for b in range(2):  # each band as if it were alone, with the amplitude and length of both
+        part = (np.arange(60) % 2 == b)[None]
+        alone = gp.fit(*args, np.full((1, 60), float(b)), part, level="mean", amplitude=apart.amplitude, length=apart.length)
+        assert np.allclose(both[0][:, b], gp.predict(alone, at, [float(b)])[0][:, 0]) and both[2][:, b].any()
     for change in ({"nu": 1.0}, {"level": "sea"}, {"band_length": -1.0}):
         with pytest.raises(AlignmentError, match="nu"):
             gp.fit(*args, np.full((1, 60), 4770.0), np.ones((1, 60), bool), **change)
@@ -295,7 +300,12 @@ def test_magnitudes_and_clocks_as_steps():
     assert np.array_equal(step("barycentric", bary).time, bary.time)
     assert step("from_days", replace(one, time=one.time + 2400000.5)).time == pytest.approx(one.time, abs=1e-9)
     assert step("rest_frame", one, redshift="z").time[-1] - one.time[0] == pytest.approx(np.ptp(one.time) / 1.5)
-    for name, change, words in (("from_magnitudes", {}, "'uJy'"), ("to_magnitudes", {"unit": "electron / s"}, "electron"), ("barycentric", {"clock": "lunar"}, "lunar")):
+    clear = step("deredden", one, ebv=0.1)
+    for band, law in (("g", 3.303 / 0.86), ("r", 2.285 / 0.86)):  # Schlafly & Finkbeiner 2011, table 6, which holds 0.86 times the law
+        ratio = (clear.flux / one.flux)[one.band == band]
+        assert np.ptp(ratio) < 1e-12 and 25 * np.log10(ratio[0]) == pytest.approx(law, abs=0.2)
+    assert np.allclose(clear.flux_err / clear.flux, one.flux_err / one.flux)
+    for name, change, words in (("deredden", {"unit": "mag"}, "'mag'"), ("from_magnitudes", {}, "'uJy'"), ("to_magnitudes", {"unit": "electron / s"}, "electron"), ("barycentric", {"clock": "lunar"}, "lunar")):
         with pytest.raises(AlignmentError, match=words):
             step(name, replace(one, **change))
 
@@ -307,7 +317,7 @@ def test_every_step_takes_seas_of_nan_zero_errors_and_any_order(name):
     flux, error = one.flux.copy(), one.flux_err.copy()
     flux[:30], error[30:40], error[40:50] = np.nan, 0.0, np.nan
     shuffled = moments.chosen(replace(one, flux=flux, flux_err=error), rng.permutation(120))
-    options = {"rest_frame": {"redshift": "z"}}.get(name, {})
+    options = {"rest_frame": {"redshift": "z"}, "deredden": {"ebv": 0.2}}.get(name, {})
     got = step(name, shuffled, **options)
     good = moments.usable(got)
     assert good.any() and np.isfinite(got.time[good]).all()
@@ -315,7 +325,7 @@ def test_every_step_takes_seas_of_nan_zero_errors_and_any_order(name):
     again = step(name, replace(one, flux=flux, flux_err=error), **options)
     a, b = moments.ordered(got), moments.ordered(again)
     assert np.allclose(a.flux[a.mask], b.flux[b.mask], rtol=1e-6, equal_nan=True) and np.array_equal(a.band, b.band)
-    if name not in ("from_days", "clock", "rest_frame", "barycentric"):
+    if name not in ("from_days", "clock", "rest_frame", "barycentric", "deredden"):
         nothing = replace(one, flux=np.full(120, np.nan))
         try:
             empty = step(name, nothing, **options)

@@ -22,7 +22,11 @@ CELLS = 4_000_000
 """Elements of a stack of covariance matrices: 32 MB each, and some ten of them are held."""
 GRID = (0.02, 0.05, 0.12, 0.3, 0.7)
 """First lengths, as shares of the span of the epochs."""
-STEPS = 40
+STEPS = 60
+APART = 1e8
+"""Squared distance of bands that share nothing: a correlation of exactly zero."""
+CLOSE = 1e-9
+"""Relative change of the likelihood below which its maximum is reached."""
 FAR = 50.0
 """Bounds of the length in units of the span, and its inverse in units of the shortest gap."""
 
@@ -75,7 +79,7 @@ def _by_log_length(r: Tensor, in_time: Tensor, nu: float) -> Tensor:
 
 def _squares(a: Tensor, b: Tensor, x: Tensor, y: Tensor, band_length: float) -> tuple[Tensor, Tensor]:
     """Squared distances in time and in units of the band length: (object, row, column)."""
-    between = ((x[:, :, None] - y[:, None, :]) / band_length) ** 2 if band_length > 0 else torch.where(x[:, :, None] == y[:, None, :], 0.0, torch.inf)
+    between = ((x[:, :, None] - y[:, None, :]) / band_length) ** 2 if band_length > 0 else torch.where(x[:, :, None] == y[:, None, :], 0.0, APART)
     return (a[:, :, None] - b[:, None, :]) ** 2, between
 
 
@@ -90,6 +94,15 @@ class _Stack:
         # a masked epoch is one of unit variance that nothing depends on and whose flux is zero: it adds a constant, taken off below
         self.noise = torch.where(mask, error**2, 1.0)
         self.count = mask.sum(1).to(flux.dtype)
+
+    def some(self, keep: Tensor) -> "_Stack":
+        """Some of the objects."""
+        part = object.__new__(_Stack)
+        part.nu = self.nu
+        part.mask, part.both, part.in_time, part.between, part.flux, part.noise, part.count = (
+            v[keep] for v in (self.mask, self.both, self.in_time, self.between, self.flux, self.noise, self.count)
+        )
+        return part
 
     def correlation(self, log_length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         scaled = self.in_time * torch.exp(-2 * log_length)[:, None, None]
@@ -108,7 +121,7 @@ class _Stack:
         """Gradient and Fisher information of the logarithms of variance and length: (object, 2) and (object, 2, 2)."""
         signal, r, scaled = self.correlation(theta[:, 1])
         variance = torch.exp(theta[:, 0])[:, None, None]
-        bent = torch.where(self.both & torch.isfinite(r), variance * _by_log_length(torch.where(torch.isfinite(r), r, 0.0), scaled, self.nu), 0.0)
+        bent = torch.where(self.both, variance * _by_log_length(r, scaled, self.nu), 0.0)
         inverse = torch.cholesky_inverse(factor)
         change = (variance * signal, bent)
         solved = [inverse @ c for c in change]
@@ -130,8 +143,8 @@ def _bounds(stack: _Stack) -> tuple[Tensor, Tensor, Tensor]:
     return low, torch.stack([(power * 1e6).log(), (span * FAR).log()], 1), span
 
 
-def _maximised(stack: _Stack) -> tuple[Tensor, Tensor]:
-    """Logarithms of variance and length at the highest likelihood, and the likelihood."""
+def _started(stack: _Stack) -> tuple[Tensor, Tensor, Tensor]:
+    """The best of a grid of lengths, and the bounds."""
     low, high, span = _bounds(stack)
     power = (low[:, 0] + 6 * math.log(10)).exp()
     noise = torch.where(stack.mask, stack.noise, 0.0).sum(1) / stack.count.clamp_min(1)
@@ -141,8 +154,14 @@ def _maximised(stack: _Stack) -> tuple[Tensor, Tensor]:
         value = stack.likelihood(trial)[0]
         theta = torch.where((value > best)[:, None] | ~torch.isfinite(best)[:, None], trial, theta)
         best = torch.maximum(best, value)
-    damping, done = torch.full_like(best, 1e-3), ~torch.isfinite(best)
+    return theta, low, high
+
+
+def _maximised(stack: _Stack) -> tuple[Tensor, Tensor]:
+    """Logarithms of variance and length at the highest likelihood, and the likelihood; who has arrived is left out of the next step."""
+    theta, low, high = _started(stack)
     best, factor, weights = stack.likelihood(theta)
+    result, value_of, rows, damping = theta.clone(), best.clone(), torch.arange(len(theta)), torch.full_like(best, 1e-3)
     for _ in range(STEPS):
         gradient, information = stack.slope(theta, factor, weights)
         pushed = ((theta <= low) & (gradient < 0)) | ((theta >= high) & (gradient > 0))  # held by a bound
@@ -151,21 +170,24 @@ def _maximised(stack: _Stack) -> tuple[Tensor, Tensor]:
         scale = information.diagonal(dim1=1, dim2=2).clamp_min(1e-12)
         step = torch.linalg.solve(information + torch.diag_embed(damping[:, None] * scale + 1e-12), gradient[..., None])[..., 0].clamp(-2, 2)
         trial = (theta + step).clamp(low, high)
-        value, *found = stack.likelihood(trial)
         step = trial - theta
         foreseen = (gradient * step).sum(1) - 0.5 * (step[:, None, :] @ information @ step[..., None])[:, 0, 0]
-        gain = (value - best) / foreseen.clamp_min(1e-300)
-        better = (value >= best) & ~done
-        small = (value - best).abs() < 1e-9 * (1 + best.abs())
-        done |= (better & small) | (damping > 1e8)
+        value, *found = stack.likelihood(trial)
+        better, gain = value >= best, (value - best) / foreseen.clamp_min(1e-300)
+        tiny = CLOSE * (1 + best.abs())
+        there = (better & (value - best < tiny) & (foreseen < 10 * tiny)) | (foreseen.abs() < 0.1 * tiny) | (damping > 1e8) | ~torch.isfinite(best)
         theta, best = torch.where(better[:, None], trial, theta), torch.where(better, value, best)
         factor, weights = torch.where(better[:, None, None], found[0], factor), torch.where(better[:, None], found[1], weights)
         # the information is the curvature on average only: where a step brought less than foreseen, the next is shortened
-        damping = damping * torch.where(~better, 8.0, torch.where(gain > 0.7, 0.2, torch.where(gain > 0.3, 1.0, 4.0)))
-        damping = damping.clamp_min(1e-9)
-        if bool(done.all()):
+        damping = (damping * torch.where(~better, 8.0, torch.where(gain > 0.7, 0.2, torch.where(gain > 0.3, 1.0, 4.0)))).clamp_min(1e-9)
+        result[rows], value_of[rows] = theta, best
+        if bool(there.all()):
             break
-    return theta, best
+        if bool(there.any()):
+            left = ~there
+            stack = stack.some(left)
+            rows, theta, best, factor, weights, damping, low, high = (v[left] for v in (rows, theta, best, factor, weights, damping, low, high))
+    return result, value_of
 
 
 def fit(

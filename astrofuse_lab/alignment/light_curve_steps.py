@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrofuse_lab.alignment import bands, clocks, detrending, gaussian_processes, light_curves, magnitudes, moments, outliers
+from astrofuse_lab.alignment import bands, clocks, detrending, extinction, gaussian_processes, light_curves, magnitudes, moments, outliers
 from astrofuse_lab.alignment.steps import Step, measured
 from astrofuse_lab.errors import AlignmentError
 from astrofuse_lab.modalities import LightCurve
@@ -111,6 +111,16 @@ def asinh_magnitudes(curve: LightCurve, about: About, zero: magnitudes.Zero = "A
     soft, points = magnitudes.softenings(curve.band, softening), magnitudes.zero_points(zero, curve.band)
     value, error = magnitudes.asinh_magnitude_of(np.asarray(curve.flux) * by, np.asarray(curve.flux_err) * by, points, soft)
     return replace(curve, flux=value, flux_err=error, unit="asinh mag")
+
+
+def deredden(curve: LightCurve, about: About, ebv: Told = "ebv_mw", r_v: float = 3.1) -> LightCurve:
+    """The Milky Way's dust taken away; a limit's depth grows with it."""
+    if "mag" in curve.unit:
+        raise AlignmentError(f"unit is {curve.unit!r}; dust is taken from fluxes, so do it before to_magnitudes.")
+    names, place = np.unique(curve.band, return_inverse=True)
+    by = extinction.brighter(bands.wavelengths(names), told(about, ebv, "ebv"), r_v)
+    by = np.where(np.isfinite(by), by, 1.0)[place.ravel()]  # beyond 3.5 micrometres dust takes less than 0.2 E(B - V)
+    return replace(curve, flux=curve.flux * by, flux_err=curve.flux_err * by)
 
 
 # ---- cleaning --------------------------------------------------------------------------------------------------------
@@ -218,6 +228,7 @@ STEPS: dict[str, Step] = {
     "from_magnitudes": Step(from_magnitudes, {"zero": "AB"}, "Magnitudes (AB, Vega or stated zero points) as microjansky; limits stay limits"),
     "to_magnitudes": Step(to_magnitudes, {"zero": "AB", "sigma": 3.0}, "Fluxes as magnitudes; what is fainter than sigma errors becomes a limit"),
     "asinh_magnitudes": Step(asinh_magnitudes, {"zero": "AB", "softening": None}, "Asinh magnitudes (Lupton et al. 1999)"),
+    "deredden": Step(deredden, {"ebv": "ebv_mw", "r_v": 3.1}, "The Milky Way's dust taken away, band by band (Fitzpatrick 1999)"),
     "sigma_clipped": Step(sigma_clipped, {"low": 3.0, "high": 3.0, "iterations": 5, "width": "mad"}, "Outliers of each band masked"),
     "median_clipped": Step(median_clipped, {"window": 10.0, "sigma": 5.0}, "What is far from the running median of its band masked"),
     "detrended": Step(
