@@ -33,7 +33,7 @@ def test_install_json_names_the_python_package():
     assert install["packageManager"] == "python" and install["packageName"] == "astrofuse-lab"
 
 
-MODULE_OF = {"astropy-healpix": "astropy_healpix", "lightning-fabric": "lightning_fabric", "pillow": "PIL", "scikit-learn": "sklearn", "umap-learn": "umap"}
+MODULE_OF = {"astropy-healpix": "astropy_healpix", "lightning-fabric": "lightning_fabric", "nifty-ls": "nifty_ls", "pillow": "PIL", "scikit-learn": "sklearn", "umap-learn": "umap"}
 CARRIED = {"IPython": "ipywidgets", "erfa": "astropy", "param": "panel", "urllib3": "requests"}
 """Imported, but only as the face of a package that is declared."""
 OWN = {"ipyaladin"}

@@ -37,7 +37,7 @@ def curves(n=60, seed=0, epochs=50, bands=("g", "r")):
     }  # fmt: skip
     columns = pa.table({"object_id": [f"c{i}" for i in range(n)], "label": np.array(["slow", "quick"])[label], "period": period, "epoch": np.full(n, 58000.0)})
     present = np.ones(n, bool)
-    present[3] = False
+    present[3:4] = False
     spec = ModalitySpec("light_curve", "light_curve", bands, (), "uJy", clock="UTC")
     return SampleSet(columns, {"light_curve": ModalityData(spec, fields, present)}, {"label": "target"})
 

@@ -104,7 +104,7 @@ def asked(spec: ModalitySpec, inputs: Mapping[str, Part] | None) -> tuple[Shown 
     return shown, {**one.scaling, **{name: value for name, value in part.options.items() if name not in own}}
 
 
-SCALING_OPTIONS = {"image": ("background", "scale"), "table": ("clip", "scaling", "impute", "columns")}
+SCALING_OPTIONS = {"image": ("background", "scale", "stretch"), "table": ("clip", "scaling", "impute", "columns")}
 """Options of the scalings of kinds that representations give."""
 
 

@@ -9,18 +9,55 @@
 from collections.abc import Mapping
 from typing import Any
 
-from astrofuse_lab.alignment.representations import dmdt
+from astrofuse_lab.alignment.representations import dmdt, features, folding, periods, pictures, time_frequency
 from astrofuse_lab.alignment.representations.common import Arrays, Columns, Layout, Options, Representation
 from astrofuse_lab.errors import InputError, UnknownNameError
 
 __all__ = ["REPRESENTATIONS", "Arrays", "Columns", "Layout", "Options", "Representation", "options_of", "representation"]
 
-CURVES = ("light_curve",)
+CURVES, EVEN = ("light_curve",), ("spectrum", "series")
+AS_IS = {"background": "none", "stretch": "none"}
+FOLDING = ("period", "epoch")
 
 REPRESENTATIONS: dict[str, Representation] = {
     "dmdt": Representation(
         CURVES, "image", dmdt.layout, dmdt.run, "pairs of epochs counted by difference of magnitude and time (Mahabal et al. 2017, arXiv:1709.06257)", dmdt.OPTIONS,
         scaling={"background": "none"},
+    ),
+    "periodogram": Representation(
+        CURVES, "series", periods.layout, periods.run, "highest Lomb-Scargle power in bins of log frequency (Zechmeister & Kurster 2009, A&A 496, 577)", periods.OPTIONS
+    ),
+    "folded_global": Representation(
+        CURVES, "series", folding.layout_for("global"), folding.run_for("global"), "one period in 201 bins (Shallue & Vanderburg 2018, AJ 155, 94; arXiv:2101.09227)",
+        folding.GLOBAL, FOLDING,
+    ),
+    "folded_local": Representation(
+        CURVES, "series", folding.layout_for("local"), folding.run_for("local"), "81 bins over two durations either side of the epoch (the same)",
+        folding.LOCAL, (*FOLDING, "duration"),
+    ),
+    "folded_half_phase": Representation(
+        CURVES, "series", folding.layout_for("half_phase"), folding.run_for("half_phase"), "81 bins about phase 0.5 and 81 about the epoch (Rao et al. 2021, arXiv:2101.09227)",
+        folding.LOCAL, (*FOLDING, "duration"),
+    ),
+    "features": Representation(
+        CURVES, "table", features.layout, features.run, "statistics, period and Fourier fit (Coughlin et al. 2021, MNRAS 505, 2954; Richards et al. 2011, ApJ 733, 10)",
+        features.OPTIONS, ("period",),
+    ),
+    "stft": Representation(EVEN, "image", time_frequency.stft_layout, time_frequency.stft_run, "short-time Fourier transform, Hann window", time_frequency.STFT),
+    "wavelet": Representation(
+        EVEN, "image", time_frequency.wavelet_layout, time_frequency.wavelet_run, "continuous Morlet wavelet (Torrence & Compo 1998, BAMS 79, 61)", time_frequency.WAVELET
+    ),
+    "q_transform": Representation(
+        EVEN, "image", time_frequency.q_layout, time_frequency.q_run, "tiles of constant Q (Chatterji et al. 2004, CQG 21, S1809)", time_frequency.Q
+    ),
+    "mel": Representation(
+        EVEN, "image", time_frequency.mel_layout, time_frequency.mel_run, "STFT power in Mel bins, m = 2595 log10(1 + f / 700) (O'Shaughnessy 1987)", time_frequency.MEL
+    ),
+    "spectrum_image": Representation(
+        ("spectrum",), "image", pictures.spectrum_layout, pictures.spectrum_run, "a spectrum folded into rows, or drawn as its own plot", pictures.SPECTRUM, scaling={"background": "none"}
+    ),
+    "l2": Representation(
+        ("image",), "image", pictures.l2_layout, pictures.l2_run, "planes or rows by their own L2 norm (Duev et al. 2019, arXiv:1907.11259)", pictures.L2, scaling=AS_IS
     ),
 }  # fmt: skip
 """Every representation by its name."""

@@ -68,7 +68,7 @@ class Batch(NamedTuple):
 
 
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "image": {"background": "median", "scale": "set"},
+    "image": {"background": "median", "scale": "set", "stretch": "asinh"},
     "spectrum": {},
     "light_curve": {"epochs": 200},
     "series": {},

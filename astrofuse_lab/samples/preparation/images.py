@@ -14,6 +14,8 @@ from astrofuse_lab.samples.preparation.scaling import Arrays, Scaling, spread
 def fit(arrays: Arrays, options: Mapping[str, Any]) -> dict[str, list[float]]:
     """The numbers of the scale, from training samples."""
     flux, mask = _above_background(arrays, options)
+    if options.get("stretch") == "none":
+        return {"soft": [1.0] * flux.shape[1], "width": [1.0] * flux.shape[1]}
     soft = [spread(flux[:, b][mask[:, b]]) for b in range(flux.shape[1])]
     stretched = np.arcsinh(flux / np.array(soft, dtype=np.float32)[:, None, None])
     return {"soft": soft, "width": [max(float(stretched[:, b][mask[:, b]].std()), 1e-3) if mask[:, b].any() else 1.0 for b in range(flux.shape[1])]}
@@ -37,5 +39,7 @@ def _above_background(arrays: Arrays, options: Mapping[str, Any]) -> tuple[NDArr
 def apply(arrays: Arrays, scaling: Scaling) -> tuple[Tensor, Tensor]:
     """Values and mask as the encoders take them."""
     flux, mask = _above_background(arrays, scaling.options)
+    if scaling.options.get("stretch") == "none":
+        return torch.from_numpy(flux), torch.from_numpy(mask)
     soft, width = (np.array(scaling.fitted[k], dtype=np.float32)[:, None, None] for k in ("soft", "width"))
     return torch.from_numpy(np.arcsinh(flux / soft) / width * mask), torch.from_numpy(mask)
