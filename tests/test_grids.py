@@ -20,6 +20,19 @@ def test_pixel_grid_is_centred_north_up_east_left():
     assert dec[0] == pytest.approx(60 + 2.62 / 3600, abs=1e-8) and ra[1] < 150
 
 
+def test_pixel_grid_with_an_angle():
+    grid = af.PixelGrid(8, 0.5, 30 * u.deg)
+    assert grid == af.PixelGrid(8, 0.5, angle=390) == af.PixelGrid(8, 0.5, np.radians(30) * u.rad) != af.PixelGrid(8, 0.5)
+    assert repr(grid) == "PixelGrid(size=8, scale=0.5, angle=30.0)" and repr(af.PixelGrid(8, 0.5)) == "PixelGrid(size=8, scale=0.5)"
+    assert af.PixelGrid(8, 0.5, -90).angle == 270 and "PC1_1" not in af.PixelGrid(8, 0.5, 0).wcs(1, 2)
+    wcs = WCS(Header(grid.wcs(150.0, 0.0)))
+    ra, dec = wcs.pixel_to_world_values(3.5, 5.5)  # two pixels along y: 30 degrees from north to east
+    assert (dec * 3600, (ra - 150) * 3600) == (pytest.approx(np.cos(np.pi / 6), abs=1e-6), pytest.approx(0.5, abs=1e-6))
+    for bad in (float("nan"), "east", 1 * u.m):
+        with pytest.raises(InputError, match="angle"):
+            af.PixelGrid(8, 0.5, bad)
+
+
 def test_log_grid():
     grid = af.LogGrid(3800, 9200, 1e-3)
     assert len(grid) == len(grid.wavelength) == len(grid.edges) - 1 == 385

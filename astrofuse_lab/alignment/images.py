@@ -150,8 +150,9 @@ def _countable(unit: str) -> None:
     """AlignmentError for flux per beam, which is neither flux per pixel nor per solid angle until the beam's area is known."""
     if PER_BEAM.search(unit):
         raise AlignmentError(
-            f"the unit is {unit!r}, and how large the beam is stands nowhere (BMAJ and BMIN in the FITS header). Divide flux by pi BMAJ BMIN / (4 ln 2) (deg2), "
-            "multiply it with the square of the image's scale (deg), and give the image with unit='uJy' or the like."
+            f"the unit is {unit!r}, and how large the beam is stands nowhere (BMAJ and BMIN in the FITS header). Say it in a step: "
+            "steps={'image': [('to_microjansky', {'beam': [major, minor]})]}, FWHM in arcsec; or divide flux by pi BMAJ BMIN / (4 ln 2) (deg2), multiply it with the square of "
+            "the image's scale (deg), and give the image with unit='uJy'."
         )
 
 
