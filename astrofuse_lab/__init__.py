@@ -34,6 +34,8 @@ _DOOR = {
     "Split": ("samples.split", "Split"),
     "load_samples": ("samples.registry", "load_samples"),
     "list_samples": ("samples.registry", "list_samples"),
+    "build_samples": ("samples.building", "build_samples"),
+    "SampleSetWriter": ("samples.building", "SampleSetWriter"),
     "Recipe": ("recipes.schema", "Recipe"),
     "Part": ("recipes.schema", "Part"),
     "list_recipes": ("training.catalogues", "list_recipes"),

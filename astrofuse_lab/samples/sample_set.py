@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
     from astrofuse_lab.samples.assemble import Products
+    from astrofuse_lab.samples.card import SetCard
+    from astrofuse_lab.samples.quality_report import Quality
     from astrofuse_lab.samples.split import Split
 
 CACHED = ("object_ids", "_position_of_row")
@@ -91,7 +93,7 @@ class SampleSet:
         self._data = dict(data)
         self._roles = checked_roles(columns, roles or {})
         self._units = dict(units or {})
-        self.card = card or Card()
+        self._card = card or Card()
         self._table_spec = table_spec
         self._rows = np.arange(len(columns)) if rows is None else np.asarray(rows, dtype=np.int64)
         self.path = path
@@ -103,6 +105,17 @@ class SampleSet:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "raw": None}  # what archives sent stays in its process
+
+    @property
+    def card(self) -> "SetCard":
+        """What a person should know of the set; called, ``samples.card()``, the data card to publish."""
+        from astrofuse_lab.samples.card import SetCard
+
+        return SetCard.of(self._card, self)
+
+    @card.setter
+    def card(self, card: Card) -> None:
+        self._card = card
 
     def _view(self, rows: NDArray[np.int64]) -> "SampleSet":
         """The same store seen through other rows; nothing is checked or copied again."""
@@ -168,7 +181,7 @@ class SampleSet:
         if modality not in self._data:  # the table, made of columns
             found = np.zeros(len(self), dtype=bool)
             for name in self.inputs:  # column by column: most often the first tells
-                found |= np.isfinite(self.column(name).astype(np.float64).filled(np.nan))
+                found |= np.isfinite(np.ma.filled(self.column(name).astype(np.float64), np.nan))
                 if found.all():
                     break
             return found
@@ -358,6 +371,12 @@ class SampleSet:
         from astrofuse_lab.samples.quality import describe
 
         return describe(self)
+
+    def quality(self, target: str | None = None, split: "Split | None" = None, sources: Sequence[str] | None = None, seed: int = 0) -> "Quality":
+        """What is wrong with the set, in words that say what to do; see `astrofuse_lab.samples.quality_report.quality`."""
+        from astrofuse_lab.samples.quality_report import quality
+
+        return quality(self, target, split, sources, seed)
 
     def save(self, path: str | Path, overwrite: bool = False) -> Path:
         """Write one folder, all of it or nothing; see `astrofuse_lab.samples.store`."""

@@ -49,6 +49,8 @@ def write(samples: SampleSet, path: str | Path, overwrite: bool = False) -> Path
         pq.write_table(samples._columns.take(samples.rows()), folder / "columns.parquet")
         for name in samples._data:
             _write_modality(samples, name, folder)
+        if len(samples.annotations):
+            write_json(folder / ANNOTATIONS, samples.annotations.to_json(samples.object_ids.tolist()))
         specs = {name: one.spec for name, one in samples._data.items()}
         write_manifest(folder, len(samples), specs, samples._table_spec, samples.roles, samples.units, samples.card)
     return path.resolve()
@@ -58,7 +60,7 @@ def write_manifest(
     folder: Path, objects: int, specs: Mapping[str, ModalitySpec], table: ModalitySpec | None, roles: Mapping[str, str], units: Mapping[str, str], card: Card
 ) -> None:
     """Say what a folder's files are, with their checksums; written last."""
-    files = {f.name: {"bytes": f.stat().st_size, "sha256": file_digest(f)} for f in sorted(folder.iterdir())}
+    files = {f.name: {"bytes": f.stat().st_size, "sha256": file_digest(f)} for f in sorted(folder.iterdir()) if f.name != ANNOTATIONS}
     manifest = {
         "format": FORMAT, "version": VERSION, "objects": objects, "modalities": {name: spec.to_json() for name, spec in specs.items()},
         "table": table.to_json() if table else None, "roles": dict(roles), "units": dict(units), "card": card.to_json(), "files": files,
