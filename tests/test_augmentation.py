@@ -286,6 +286,18 @@ def test_training_refuses_augmentations_that_cannot_be(toy_samples, part, error,
         af.train(get_recipe("late_fusion").change(augment=[part]), toy_samples, "label", modalities, epochs=1, progress=False, device="cpu")
 
 
+def test_unknown_bands_are_named_with_those_that_are_known(toy_samples):
+    from astrofuse_lab.recipes.catalogue import get_recipe
+
+    data = toy_samples.data_of("light_curve")
+    clear = toy_samples.with_data({"light_curve": replace(data, spec=replace(data.spec, channels=("clear", "ztf:r")))})
+    recipe = get_recipe("late_fusion").change(augment=[Part("dust")])
+    with pytest.raises(InputError, match=r"'clear' of 'light_curve'.*TimeGrid\(bands=\['ztf:r'\]\)"):
+        af.train(recipe, clear, "label", ["light_curve"], epochs=1, progress=False, device="cpu")
+    known = af.align(clear, light_curve=af.TimeGrid(bands=["ztf:r"]), progress=False)
+    assert af.train(recipe, known, "label", ["light_curve"], epochs=1, progress=False, device="cpu").state == "finished"
+
+
 def redshifts():
     toy = make_toy_samples(n=40)
     columns = toy._columns.append_column("z", pa.array(np.random.default_rng(0).uniform(0.05, 0.5, 40)))

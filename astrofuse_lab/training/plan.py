@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from astrofuse_lab.alignment.augmentation import Chosen, chosen, columns_of
-from astrofuse_lab.alignment.bands import wavelengths
-from astrofuse_lab.errors import AlignmentError, InputError, RunError
+from astrofuse_lab.alignment.bands import WAVELENGTH, plain
+from astrofuse_lab.errors import InputError, RunError
 from astrofuse_lab.recipes.catalogue import get_recipe
 from astrofuse_lab.recipes.schema import Recipe
 from astrofuse_lab.samples.preparation import Preparation
@@ -100,10 +100,12 @@ def _check_columns(augment: Sequence[Chosen], samples: SampleSet, names: Sequenc
             raise InputError(f"augment: column {name!r} holds no numbers, so no augmentation can change it.")
     for one in augment:
         for name in names if one.what.whole else ():
-            try:
-                wavelengths(samples.spec(name).channels)
-            except AlignmentError as error:
-                raise InputError(f"augmentation {one.name!r}, {name!r}: {error}") from error
+            bands = samples.spec(name).channels
+            known = [band for band in bands if plain(band) in WAVELENGTH]
+            if len(known) < len(bands):
+                unknown = next(band for band in bands if band not in known)
+                kept = f"Keep the others: af.align(samples, light_curve=af.TimeGrid(bands={known})), or t" if known else "T"
+                raise InputError(f"augmentation {one.name!r}: nobody knows at which wavelength the band {unknown!r} of {name!r} lies. {kept}rain without the augmentation.")
 
 
 def choose_modalities(samples: SampleSet, modalities: Sequence[str] | None) -> tuple[str, ...]:
