@@ -434,3 +434,54 @@ def _broken_scene():
 
     image = scene(0, 0.0, 0.3)
     return replace(image, wcs={**image.wcs, "CTYPE1": "RA---NOP"})
+
+
+class Shelf:
+    """Images at hand, as if fetched."""
+
+    surveys = ("mine/image",)
+
+    def __init__(self, products):
+        import astrofuse_lab as af
+
+        self.held = products
+        self.targets = af.Targets.from_table({"id": list(products), "ra": np.full(len(products), RA), "dec": np.full(len(products), DEC)})
+
+    def get(self, survey, object_id):
+        return self.held[object_id]
+
+
+def test_mixed_frames_align_and_bad_ones_are_named_while_the_others_go_on():
+    from dataclasses import replace
+
+    import astrofuse_lab as af
+
+    good = {"icrs": gaussian(), "turned": gaussian(turn=120.0), "fk5": gaussian(RADESYS="FK5", EQUINOX=2000.0), "sine": gaussian(CTYPE1="RA---SIN", CTYPE2="DEC--SIN")}
+    galactic = header(frame="galactic")
+    place = WCS(Header(galactic)).world_to_pixel_values(*_galactic())
+    galactic |= {"CRPIX1": galactic["CRPIX1"] - place[0] + 49.5, "CRPIX2": galactic["CRPIX2"] - place[1] + 49.5}
+    good["galactic"] = replace(gaussian(), wcs=galactic)
+    one = gaussian()
+    bad = {
+        "folds": replace(one, wcs={**one.wcs, **SIP, "A_2_0": 0.02}), "singular": replace(one, wcs={**one.wcs, "CD1_1": 0.0, "CD1_2": 0.0}),
+        "sea": replace(one, flux=np.full_like(one.flux, np.nan)), "unknown": replace(one, wcs={**one.wcs, "CTYPE1": "RA---NOP"}),
+    }  # fmt: skip
+    grid = PixelGrid(24, 0.4, 15.0)
+    samples = af.align(Shelf({**good, **bad}), image=grid, progress=False)
+    assert list(samples.object_ids) == list(good) and samples.arrays("image")["mask"].all()
+    told = "\n".join(samples.card.notes)
+    for name, words in (("folds", "no inverse"), ("singular", "no inverse"), ("sea", "no good pixel"), ("unknown", "wcs cannot be read")):
+        assert any(name in note and words in note for note in samples.card.notes), told
+    flux = samples.arrays("image")["flux"]
+    assert 1e-4 * flux[0].max() < np.abs(flux[2] - flux[0]).max() < 0.04 * flux[0].max()  # ICRS and FK5 differ by some 20 milliarcseconds
+    assert samples["fk5"]["image"].wcs == grid.wcs(RA, DEC) and samples.spec("image").angle == 15.0
+    again = af.align(samples, steps={"image": []}, progress=False)
+    assert again.spec("image").angle == 15.0 and np.array_equal(again.arrays("image")["mask"], samples.arrays("image")["mask"])
+    np.testing.assert_allclose(again.arrays("image")["flux"], flux, atol=1e-5)
+
+
+def _galactic():
+    from astropy.coordinates import SkyCoord
+
+    place = SkyCoord(RA, DEC, unit="deg").galactic
+    return place.l.deg, place.b.deg

@@ -172,7 +172,7 @@ def _area(x: Any, y: Any, row: int, column: int, k: int) -> float:
 
 @compiled
 def _prepared(x: Any, y: Any, row: int, height: int, width: int, mean: bool, inside: Any, place: Any, fx: Any, fy: Any, scale: Any) -> None:
-    """Of a row of output pixels with one sample each: whether they are inside, the lower left of four neighbours, fractions, areas.
+    """Of a row of samples: whether they are inside, the lower left of four neighbours, fractions, and areas between the next samples.
 
     Without branches, so that the compiler makes vectors of it.
     """
@@ -222,37 +222,31 @@ def _interpolated(x: Any, y: Any, height: int, width: int, clean: bool, mean: bo
 @compiled
 def _averaged(x: Any, y: Any, k: int, height: int, width: int, clean: bool, mean: bool, flux: Any, good: Any, out: Any, mask: Any) -> None:
     """One image, k x k samples to a pixel, without variances; arrays as of `_interpolated`."""
-    bands = out.shape[0]
-    value, bad = np.zeros(bands), np.zeros(bands)
-    for row in range(out.shape[1]):
-        for column in range(out.shape[2]):
-            value[:], bad[:] = 0.0, 0.0
-            inside = True
-            for j in range(row * k + 1, row * k + k + 1):
-                for i in range(column * k + 1, column * k + k + 1):
-                    sx, sy = x[j, i], y[j, i]
-                    if not (-EDGE <= sx <= width - 1 + EDGE and -EDGE <= sy <= height - 1 + EDGE):  # NaN is not
-                        inside = False
-                        continue
-                    sx, sy = min(max(sx, 0.0), width - 1.0), min(max(sy, 0.0), height - 1.0)
-                    c, r = min(int(sx), width - 2), min(int(sy), height - 2)
-                    fx, fy = sx - c, sy - r
-                    w0, w1, w2, w3 = (1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy
-                    p0 = np.uintp(r * width + c)
-                    p1, p2, p3 = p0 + np.uintp(1), p0 + np.uintp(width), p0 + np.uintp(width + 1)
-                    for b in range(bands):
-                        f = flux[b]
-                        value[b] += w0 * f[p0] + w1 * f[p1] + w2 * f[p2] + w3 * f[p3]
+    bands, rows, size = out.shape
+    shape, n = (k, k * size), k * k
+    inside, place, fx, fy, area = np.empty(shape, np.bool_), np.empty(shape, np.uint64), np.empty(shape), np.empty(shape), np.empty(shape)
+    one, above = np.uint64(1), np.uint64(width)
+    for row in range(rows):
+        for j in range(k):
+            _prepared(x, y, row * k + j, height, width, mean, inside[j], place[j], fx[j], fy[j], area[j])
+        for b in range(bands):
+            f, ok = flux[b], good[b]
+            for column in range(size):
+                whole, value, bad, scale = True, 0.0, 0.0, 0.0
+                for j in range(k):
+                    for i in range(column * k, column * k + k):
+                        p, gx, gy = place[j, i], fx[j, i], fy[j, i]
+                        lower, upper = f[p] + gx * (f[p + one] - f[p]), f[p + above] + gx * (f[p + above + one] - f[p + above])
+                        value += lower + gy * (upper - lower)
+                        whole &= inside[j, i]
+                        scale += area[j, i]
                         if not clean:
-                            ok = good[b]
-                            bad[b] += w0 * (not ok[p0]) + w1 * (not ok[p1]) + w2 * (not ok[p2]) + w3 * (not ok[p3])
-            if not inside:
-                continue
-            scale = (1.0 if mean else _area(x, y, row, column, k)) / (k * k)
-            for b in range(bands):
-                if bad[b] <= TOUCHED * k * k:
+                            bad += (1 - gx) * (1 - gy) * (not ok[p]) + gx * (1 - gy) * (not ok[p + one])
+                            bad += (1 - gx) * gy * (not ok[p + above]) + gx * gy * (not ok[p + above + one])
+                if whole and bad <= TOUCHED * n:
                     mask[b, row, column] = True
-                    out[b, row, column] = scale * value[b]
+                    # the areas are those of samples: n of them are a pixel
+                    out[b, row, column] = value / n * (1.0 if mean else scale)
 
 
 @compiled

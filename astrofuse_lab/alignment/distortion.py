@@ -102,6 +102,10 @@ def distorted(fu: Tensor, fv: Tensor, terms: Tensor) -> tuple[Tensor, Tensor]:
 
 def has_inverse(terms: NDArray[np.float64], crpix: NDArray[np.float64], shape: tuple[int, int]) -> bool:
     """Whether the distortion does not fold within an image of so many rows and columns: its Jacobian keeps its sign."""
+    i, j = np.indices(terms.shape[1:])
+    reach = max(*np.abs(crpix), *(abs(n - c) for n, c in zip(shape[::-1], crpix, strict=True)), 1.0)
+    if (np.abs(terms) * (i + j) * reach ** np.maximum(i + j - 1, 0)).sum() < 0.5:  # no derivative can be large
+        return True
     y, x = (np.linspace(-0.5, n - 0.5, PROBES) - c for n, c in zip(shape, crpix[::-1], strict=True))
     u, v = (torch.from_numpy(w.reshape(1, -1)) for w in np.meshgrid(x, y))
     jacobian = undistorted(u, v, torch.from_numpy(terms)[None])[2]
