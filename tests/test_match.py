@@ -90,7 +90,7 @@ def test_the_tree_finds_the_same(monkeypatch, how):
     np.testing.assert_allclose(got.separation, want.separation, atol=1e-8)
     np.testing.assert_array_equal(got.candidates > 1, want.candidates > 1)
     monkeypatch.setattr(match, "MOST", 0)
-    with pytest.raises(AlignmentError, match=r"about .* pairs; choose a smaller one"):
+    with pytest.raises(AlignmentError, match=r"about .* pairs; choose a smaller radius"):
         match.links(one, other, 60.0, how="all")
 
 

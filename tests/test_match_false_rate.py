@@ -70,7 +70,7 @@ def test_density_follows_the_sky():
     left = Positions(rng.uniform(10.1, 10.9, 2000), rng.uniform(-0.9, 0.9, 2000))
     every = match.candidates(left, right, 20.0)
     circle = match_false_rate.areas(left, right, 20.0, None)
-    got = match_false_rate.local_density(left, right, every, circle, np.ones(2000, dtype=bool))
+    got = match_false_rate.local_density(left, right, every, circle, np.ones(2000, dtype=bool), None)
     assert np.mean(got[left.dec > 0.1]) == pytest.approx(10000, rel=0.12)
     assert np.mean(got[left.dec < -0.1]) == pytest.approx(2500, rel=0.35)  # drawn to the mean
 
@@ -103,11 +103,26 @@ def test_fields_end_inside_boxes():
     angle, reach = rng.uniform(0, 2 * np.pi, 3000), np.sqrt(rng.random(3000))
     for dec in (0.0, 70.0):  # a round field at RA 0
         lon, lat = (reach * np.cos(angle) / np.cos(np.radians(dec))) % 360, dec + reach * np.sin(angle)
-        got = match_coverage.coverage(np.array([0.0, 0.0, 0.0, 20.0]), np.array([dec, dec + 0.98, dec + 1.5, dec]), lon, lat, 0.1)
-        assert got == pytest.approx([1, 0.65, 0, 0], abs=0.15)
+        field = match_coverage.field_of(lon, lat)
+        at = np.array([0.0, 0.0, 0.0, 20.0, 180.0]), np.array([dec, dec + 0.98, dec + 1.5, dec, -dec])
+        assert match_coverage.coverage(field, *at, 0.1) == pytest.approx([1, 0.65, 0, 0, 0], abs=0.15)
+        assert match_coverage.within(field, *at).tolist() == [True, True, False, False, False]
+        assert field.area == pytest.approx(np.pi, rel=0.02) and field.edge == pytest.approx(2 * np.pi, rel=0.02)
         assert zones.density(lon, lat) == pytest.approx(3000 / np.pi, rel=0.4)
-    assert np.all(match_coverage.coverage(lon[:5], lat[:5], rng.uniform(0, 360, 99), rng.uniform(-90, 90, 99), 1.0) == 1)
-    assert np.all(match_coverage.coverage(lon[:5], lat[:5], np.linspace(0, 1, 99), np.zeros(99), 0.1) == 1)
+    # the whole sky, a line, a handful: no field
+    assert match_coverage.field_of(rng.uniform(0, 360, 99), rng.uniform(-90, 90, 99)) is None
+    assert match_coverage.field_of(np.linspace(0, 1, 99), np.zeros(99)) is None and match_coverage.field_of(lon[:5], lat[:5]) is None
+    assert np.all(match_coverage.coverage(None, lon, lat, 0.1) == 1) and match_coverage.within(None, lon, lat).all()
+
+
+@pytest.mark.parametrize("how", ["nearest", "mutual", "all"])
+def test_circles_as_wide_as_the_field(how):
+    """Sources that have nothing to do with one another: all is false, however far one looks."""
+    rng = np.random.default_rng(0)
+    one, other = (Positions(rng.uniform(0, 10, 800), rng.uniform(0, 10, 800)) for _ in range(2))
+    every = match.candidates(one, other, 3 * 3600.0, how=how)
+    told = match_false_rate.false_rate(one, other, every, match.chosen(every, how), how, 3 * 3600.0)
+    assert told.rate == pytest.approx(1, abs=0.12) and told.pair.min() > 0.3
 
 
 def test_limits_and_emptiness():

@@ -203,13 +203,13 @@ def nearest(ra: Any, dec: Any, catalogue_ra: Any, catalogue_dec: Any, radius: fl
 
 def _pairs(left: Positions, right: Positions, radius: Floats, how: How) -> zones.Pairs:
     """Pairs within a radius (arcsec, one or one for each left row), the left ones moved to the epoch of each right one."""
+    square = float(np.sum(np.broadcast_to(np.maximum(radius, 0), left.ra.shape) ** 2)) / 3600**2
+    expected = min(np.pi * square * zones.density(*_sound(right)), float(len(left.ra)) * len(right.ra))
+    if expected > MANY and radius.ndim == 0 and how != "all" and (left.pmra is None or left.epoch is None or right.epoch is None):
+        return _by_tree(left, right, float(radius))
+    if expected > MOST:
+        raise AlignmentError(f"circles of up to {float(np.max(radius)):.3g} arcsec give about {expected:.1g} pairs; choose a smaller radius, or how='nearest'.")
     if left.pmra is None or left.pmdec is None or left.epoch is None or right.epoch is None:
-        expected = len(left.ra) * zones.density(*_sound(right)) * np.pi * (float(np.max(radius, initial=0.0)) / 3600) ** 2
-        if min(expected, float(len(left.ra)) * len(right.ra)) > MANY and radius.ndim == 0:
-            if how != "all":
-                return _by_tree(left, right, float(radius))
-            if min(expected, float(len(left.ra)) * len(right.ra)) > MOST:
-                raise AlignmentError(f"radius={float(radius)} arcsec gives about {expected:.1g} pairs; choose a smaller one, or how='nearest'.")
         return zones.within(left.ra, left.dec, right.ra, right.dec, radius)
     pmra, pmdec = np.nan_to_num(left.pmra), np.nan_to_num(left.pmdec)
     ends = [np.nanmin(v) if np.isfinite(v).any() else np.nan for v in (right.epoch, -right.epoch)]

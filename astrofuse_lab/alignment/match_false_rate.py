@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from astrofuse_lab.alignment import position_errors, zones
 from astrofuse_lab.alignment.match import SKY, How, Links, Positions, candidates
-from astrofuse_lab.alignment.match_coverage import coverage
+from astrofuse_lab.alignment.match_coverage import Field, coverage, field_of, within
 from astrofuse_lab.errors import AlignmentError
 
 Floats = NDArray[np.float64]
@@ -31,7 +31,8 @@ LEAST = 0.2
 FAR = 6.0
 """Radii by which positions are shifted: beyond the counterparts, near enough for the same density."""
 SAMPLE = 100_000
-"""So many left rows are shifted at most."""
+"""So many left rows are shifted at most, fewer where they meet more sources than this in all:"""
+PAIRS = 1_000_000
 BINS = 40
 FEWEST = 40
 """Pairs in a bin of score."""
@@ -99,8 +100,14 @@ def false_rate(left: Positions, right: Positions, every: Links, matched: Links, 
         raise AlignmentError("a false-match rate needs a limit above zero: radius or sigma.")
     first = np.full(len(left.ra), 1.0)  # score of the first source around each left row
     np.minimum.at(first, every.left, every.score)
-    density = local_density(left, right, every, circle, usable)
-    hits, expected, counters = _shifted(left, right, density, circle, usable, radius, sigma, seed)
+    fine = np.isfinite(right.ra) & (np.abs(right.dec) <= 90)
+    there = right.ra[fine], right.dec[fine]
+    field = field_of(*there)
+    # of circles that hold many sources a part is enough to count them, and does not reach beyond the field
+    part = min(1.0, 1 / np.sqrt(max(float(np.median(circle[usable])) * zones.density(*there), 1e-12)))
+    limits = None if radius is None else radius * part, None if sigma is None else sigma * part
+    density = local_density(left, right, every, circle * part**2, usable, field, part)
+    hits, expected, counters = _shifted(left, right, density, circle * part**2, usable, limits, field, seed)
     # the shifts set the level, as far as they counted anything, the boxes its course over the sky
     level = (hits + PRIOR) / (expected + PRIOR)
     seen = np.flatnonzero(usable)
@@ -130,12 +137,12 @@ def areas(left: Positions, right: Positions, radius: float | None, sigma: float 
     return np.where(np.isnan(found), np.nan, np.minimum(found, whole))
 
 
-def local_density(left: Positions, right: Positions, every: Links, circle: Floats, usable: NDArray[np.bool_]) -> Floats:
+def local_density(left: Positions, right: Positions, every: Links, circle: Floats, usable: NDArray[np.bool_], field: Field | None, part: float = 1.0) -> Floats:
     """Sources per deg2 around each left row, without those that could be its match: in boxes that hold about `AROUND`,
     drawn to their mean as far as their scatter is Poisson noise (gamma prior by moments).
 
     A box that reaches beyond the convex hull of a field counts with the part inside; elsewhere an edge makes the density too low,
-    by up to a half.
+    by up to a half. `circle` (deg2) is what scores up to `part` belong to.
     """
     fine = np.isfinite(right.ra) & (np.abs(right.dec) <= 90)
     ra, dec = right.ra[fine], right.dec[fine]
@@ -144,8 +151,8 @@ def local_density(left: Positions, right: Positions, every: Links, circle: Float
     side = float(np.clip(np.sqrt(box), 1e-5, 60.0))
     made = np.full(len(left.ra), np.nan)
     number, area = zones.counts(left.ra[usable], left.dec[usable], ra, dec, side, side)
-    own = np.bincount(every.left, minlength=len(left.ra))[usable]
-    covered = coverage(left.ra[usable], left.dec[usable], ra, dec, side)
+    own = np.bincount(every.left[every.score <= part], minlength=len(left.ra))[usable]
+    covered = coverage(field, left.ra[usable], left.dec[usable], side)
     area = np.maximum(area - circle[usable], area / 2) * np.maximum(covered, LEAST)
     number = np.maximum(number - own, 0)
     outside = (covered == 0) & (number == 0)
@@ -166,23 +173,24 @@ def local_density(left: Positions, right: Positions, every: Links, circle: Float
 
 
 def _shifted(
-    left: Positions, right: Positions, density: Floats, circle: Floats, usable: NDArray[np.bool_], radius: float | None, sigma: float | None, seed: int
-) -> tuple[int, float, Floats]:
-    """Matches of positions shifted into several directions, how many the local density expects, and the right rows and scores that were met: (met, 2)."""
+    left: Positions, right: Positions, density: Floats, circle: Floats, usable: NDArray[np.bool_], limits: tuple[float | None, float | None], field: Field | None, seed: int
+) -> tuple[int, float, NDArray[np.int64]]:
+    """Matches of positions shifted into several directions, as long as they stay in the field; how many the local density expects; the right rows that were met."""
     rows = np.flatnonzero(usable)
-    if len(rows) > SAMPLE:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, SAMPLE, replace=False))
-    reach = np.degrees(np.sqrt(circle[rows] / np.pi) / 180 * np.pi) * FAR
-    if sigma is not None:
-        reach = np.maximum(reach, np.degrees(np.radians(np.sqrt(circle[rows].max() / np.pi))) * 2)
-    hits, met = 0, []
+    most = int(np.clip(PAIRS / max(float(np.mean(density[rows] * circle[rows])), 1e-12), 100, SAMPLE))
+    if len(rows) > most:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+    radii = np.sqrt(circle[rows] / np.pi)
+    reach = np.maximum(radii * FAR, radii.max() * 2 if limits[1] is not None else 0.0)
+    still = right._replace(epoch=None, pmra=None, pmdec=None)
+    expected, met = 0.0, []
     for turn in range(SHIFTS):
         ra, dec = moved(left.ra[rows], left.dec[rows], reach, 360.0 * turn / SHIFTS)
-        part = left.take(rows)._replace(ra=ra, dec=dec, epoch=None, pmra=None, pmdec=None)
-        found = candidates(part, right._replace(epoch=None, pmra=None, pmdec=None), radius, sigma)
-        hits += len(found.left)
-        met.append(np.stack([found.right.astype(np.float64), found.score], axis=-1))
-    return hits, float(SHIFTS * np.sum(density[rows] * circle[rows])), np.concatenate(met)
+        kept = np.flatnonzero(within(field, ra, dec) & within(field, left.ra[rows], left.dec[rows]))
+        at = left.take(rows[kept])._replace(ra=ra[kept], dec=dec[kept], epoch=None, pmra=None, pmdec=None)
+        met.append(candidates(at, still, *limits).right)
+        expected += float(np.sum((density * circle)[rows[kept]]))
+    return sum(len(one) for one in met), expected, np.concatenate(met)
 
 
 def moved(ra: Floats, dec: Floats, distance: Floats, angle: float) -> tuple[Floats, Floats]:
@@ -210,12 +218,12 @@ class _Growth(NamedTuple):
         return np.interp(area, self.at, self.value)
 
 
-def _growth(how: How, best: Floats, met: Floats) -> _Growth:
+def _growth(how: How, best: Floats, met: NDArray[np.int64]) -> _Growth:
     """A chance source counts fully; for mutual matches only if no left row lies nearer to it: among those that the shifts met, so many are free."""
     at = np.linspace(0, 1, 201)
     if how != "mutual" or not len(met):
         return _Growth(at, at)
-    held = np.sort(best[met[:, 0].astype(np.int64)] ** 2)
+    held = np.sort(best[met] ** 2)
     # of equal areas, as a source in reach of nobody has the area 1, it is free up to the end
     free = 1 - np.searchsorted(held, at, side="left") / len(held)
     return _Growth(at, np.concatenate([[0.0], np.cumsum((free[1:] + free[:-1]) / 2 * np.diff(at))]))
