@@ -93,7 +93,7 @@ class SampleSet:
         self._data = dict(data)
         self._roles = checked_roles(columns, roles or {})
         self._units = dict(units or {})
-        self._card = card or Card()
+        self._card = (card or Card()).bare()
         self._table_spec = table_spec
         self._rows = np.arange(len(columns)) if rows is None else np.asarray(rows, dtype=np.int64)
         self.path = path
@@ -115,7 +115,7 @@ class SampleSet:
 
     @card.setter
     def card(self, card: Card) -> None:
-        self._card = card
+        self._card = card.bare()
 
     def _view(self, rows: NDArray[np.int64]) -> "SampleSet":
         """The same store seen through other rows; nothing is checked or copied again."""

@@ -96,3 +96,7 @@ class Card:
         values = {f.name: data[f.name] for f in fields(cls) if f.name in data}
         values["notes"] = tuple(values.get("notes", ()))
         return cls(**values)
+
+    def bare(self) -> "Card":
+        """The fields alone, without the set that a set's card knows."""
+        return self if type(self) is Card else Card(**{f.name: getattr(self, f.name) for f in fields(Card)})
