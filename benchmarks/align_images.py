@@ -16,7 +16,7 @@ from reporting import Line, interleaved
 
 N, SIDE, PIXEL = 5000, 128, 0.262
 SIZE, SCALE = 96, PIXEL * 128 / 96
-LOOPED = {True: (40, 1), False: (500, 5)}  # images of the peer, pairs; by --quick
+LOOPED = {True: (80, 2), False: (500, 5)}  # images of the peer, pairs; by --quick
 DISTORTION = {
     "A_ORDER": 3, "B_ORDER": 3, "A_2_0": 2e-6, "A_1_1": -1e-6, "A_0_2": 5e-7, "A_3_0": 3e-10, "A_1_2": -2e-10,
     "B_2_0": -7e-7, "B_1_1": 2e-6, "B_0_2": -1e-6, "B_0_3": 4e-10, "B_2_1": 1e-10,
