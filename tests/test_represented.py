@@ -133,3 +133,4 @@ def test_augmentations_vary_the_light_curve_not_its_picture(samples):
 def test_every_representation_says_what_it_is():
     for name, one in REPRESENTATIONS.items():
         assert one.source and one.reads and dataclasses.is_dataclass(one), name
+    assert set(REPRESENTATIONS) <= set(af.list_parts()["name"])

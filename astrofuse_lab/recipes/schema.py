@@ -80,8 +80,8 @@ class Recipe:
         Decision level: each modality gets a fusion and head of its own, and the predictions are combined.
     objective, schedule : Part
     inputs : mapping of modality name or kind to Part
-        How a modality's numbers are scaled before its encoder, where not by the default of its kind;
-        see `astrofuse_lab.samples.preparation`.
+        How a modality is shown to its encoder, where not by the default of its kind: a scaling (`astrofuse_lab.samples.preparation`) or a
+        representation (`astrofuse_lab.alignment.representations`), e.g. ``{"light_curve": Part.of("dmdt", edges="scope")}``.
     augment : sequence of Part
         How training samples are varied, batch by batch; see `astrofuse_lab.alignment.augmentation`. By default images are
         turned: what an object is does not depend on its position angle. ``()``: nothing is.

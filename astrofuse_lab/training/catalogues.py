@@ -4,6 +4,7 @@ import inspect
 from typing import TYPE_CHECKING
 
 from astrofuse_lab.alignment.augmentation import AUGMENTATIONS
+from astrofuse_lab.alignment.representations import REPRESENTATIONS
 from astrofuse_lab.models.build import PARTS, options_of
 from astrofuse_lab.recipes.catalogue import RECIPES
 from astrofuse_lab.training.objectives import OBJECTIVES
@@ -38,6 +39,8 @@ def list_parts() -> "Table":
     for name, schedule in SCHEDULES.items():
         rows.append(_row("schedule", name, type(schedule), vars(schedule)))
     rows += [{**_row("augmentation", name, one.run, dict(one.options)), "what": one.says} for name, one in AUGMENTATIONS.items()]
+    for name, shown in REPRESENTATIONS.items():
+        rows.append({**_row("representation", name, shown.run, dict(shown.options)), "what": f"{' or '.join(shown.reads)} as {shown.gives}: {shown.source}"})
     return Table(rows=rows)
 
 
