@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from astrofuse_lab.errors import InputError, SampleSetError, StorageError
+from astrofuse_lab.errors import AstroFuseError, InputError, SampleSetError, StorageError
 from astrofuse_lab.storage import cache_root, write_json
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Annotations:
         self._labels: list[str] = []
         self._objects: dict[str, Annotation] = {}
         self._seen: tuple[int, int] | None = None
-        self._watchers: list[Callable[[str], None]] = []
+        self._watchers: list[Callable[[list[str]], None]] = []
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -137,19 +137,21 @@ class Annotations:
                     self._objects.pop(object_id, None)
                 else:
                     self._objects[object_id] = new
+            failed: AstroFuseError | None = None
             try:
                 self._write()
-            finally:
-                watchers = list(self._watchers)
-        for object_id in wanted:
-            for tell in watchers:
-                tell(object_id)
+            except AstroFuseError as error:
+                failed = error
+        for tell in list(self._watchers):  # what is kept in memory only is said all the same
+            tell(wanted)
+        if failed is not None:
+            raise failed
 
-    def watch(self, call: Callable[[str], None]) -> None:
-        """Call with the object_id after each change made in this process."""
+    def watch(self, call: Callable[[list[str]], None]) -> None:
+        """Call with the ids after each change made in this process, on the thread that makes it."""
         self._watchers.append(call)
 
-    def unwatch(self, call: Callable[[str], None]) -> None:
+    def unwatch(self, call: Callable[[list[str]], None]) -> None:
         """Call no more."""
         if call in self._watchers:
             self._watchers.remove(call)

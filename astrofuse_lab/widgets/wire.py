@@ -50,12 +50,29 @@ def _levels(plane: NDArray[Any], mask: NDArray[np.bool_]) -> list[float]:
     return [sky, noise, max(float(np.quantile(good, 0.997)), sky + 3 * noise)]
 
 
+def compass(wcs: Mapping[str, Any]) -> list[float] | None:
+    """Where north and east point in pixels (x, y, x, y; unit vectors) by the linear part of an equatorial WCS; None where it is another or unknown."""
+    if not str(wcs.get("CTYPE1", "")).startswith("RA--"):
+        return None
+    value = {key: float(v) for key, v in wcs.items() if isinstance(v, int | float)}
+    given = [value.get(f"CD{k}", 0.0) for k in ("1_1", "1_2", "2_1", "2_2")]
+    if not any(given):
+        step, turned = [value.get("CDELT1", 1.0), value.get("CDELT2", 1.0)], [value.get(f"PC{k}", d) for k, d in (("1_1", 1.0), ("1_2", 0.0), ("2_1", 0.0), ("2_2", 1.0))]
+        given = [step[0] * turned[0], step[0] * turned[1], step[1] * turned[2], step[1] * turned[3]]
+    a, b, c, d = given
+    out = []
+    for x, y in ((-b, a), (d, -c)):  # of (0, 1) and (1, 0) on the sky, by the inverse matrix
+        sign = np.sign(a * d - b * c) / (np.hypot(x, y) or 1.0)
+        out += [float(x * sign), float(y * sign)]
+    return out if np.isfinite(out).all() and any(out) else None
+
+
 def _image(one: Image) -> dict[str, Any]:
     mask = np.asarray(one.mask, dtype=bool)
     return {
         "levels": [_levels(plane, good) for plane, good in zip(one.flux, mask, strict=True)],
         "flux": array(np.where(mask, one.flux, 0)), "mask": array(mask, "uint8"), "bands": list(one.bands), "scale": float(one.scale), "unit": one.unit,
-        "psf_fwhm": [plain(v) for v in one.psf_fwhm or ()],
+        "psf_fwhm": [plain(v) for v in one.psf_fwhm or ()], "compass": compass(one.wcs),
     }  # fmt: skip
 
 
@@ -100,9 +117,12 @@ PACK = {Image: _image, Spectrum: _spectrum, Series: _series, TableRow: _table, T
 
 
 def pack(modality: Modality, channels: Sequence[str] = ()) -> dict[str, Any]:
-    """One modality of one object, with where it came from."""
+    """One modality of one object, with where it came from; one that has no drawing of its own is named."""
     source = modality.provenance
-    packed = _light_curve(modality, channels) if isinstance(modality, LightCurve) else PACK[type(modality)](modality)  # type: ignore[operator]
+    if isinstance(modality, LightCurve):
+        packed = _light_curve(modality, channels)
+    else:
+        packed = PACK[type(modality)](modality) if type(modality) in PACK else {"plain": type(modality).__name__}  # type: ignore[operator]
     return {**packed, "source": source.survey, "citation": source.citation, "simulated": source.simulated}
 
 

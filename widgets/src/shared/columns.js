@@ -32,9 +32,35 @@ export function number(v, figures = 5) {
   return String(Number(v.toPrecision(Math.max(figures, Math.floor(Math.log10(size)) + 3)))).replace("-", "−");
 }
 
+/** `0.1..0.5`, either end of which may be left out; null for anything else. @returns {[number, number] | null} */
+function spanOf(text) {
+  const match = text.match(/^([^.]*(?:\.\d+)?[^.]*)\.\.(.*)$/);
+  const ends = match && [match[1].trim() === "" ? -Infinity : Number(match[1]), match[2].trim() === "" ? Infinity : Number(match[2])];
+  return ends && !ends.some(Number.isNaN) ? /** @type {[number, number]} */ (ends) : null;
+}
+
+/** The condition typed under one column's head: `>0.5`, `0.1..0.5`, a number, part of a word, `-` for missing; null while it says nothing yet.
+ * @param {string} text @param {Column} owner @returns {((i: number) => boolean) | null} */
+export function columnTest(text, owner) {
+  const word = text.trim();
+  if (!word) return null;
+  if (word === "-" || word === "–") return (i) => owner.missing(i);
+  const match = word.match(/^(>=|<=|!=|>|<|=)\s*(.*)$/);
+  if (owner.kind === "number") {
+    const span = spanOf(word);
+    if (span) return (i) => owner.raw[i] >= span[0] && owner.raw[i] <= span[1];
+    const test = COMPARE[match ? match[1] : "="];
+    const bound = Number((match ? match[2] : word) || NaN);
+    return Number.isNaN(bound) ? null : (i) => !owner.missing(i) && test(owner.raw[i], bound);
+  }
+  const low = (match ? match[2] : word).toLowerCase();
+  if (!match) return (i) => owner.text(i).toLowerCase().includes(low);
+  return (i) => !owner.missing(i) && COMPARE[match[1]](owner.text(i).toLowerCase(), low);
+}
+
 /** One condition, `redshift>0.5`, `label=quasar`, or a word that any text or id must contain. */
 function condition(word, columns) {
-  const match = word.match(/^([\w.]+)(>=|<=|!=|>|<|=)(.+)$/);
+  const match = word.match(/^([^<>=!]+)(>=|<=|!=|>|<|=)(.+)$/);
   const owner = match && columns.find((c) => c.name.toLowerCase() === match[1].toLowerCase());
   if (!owner) {
     const low = word.toLowerCase();
@@ -43,15 +69,17 @@ function condition(word, columns) {
   }
   const test = COMPARE[match[2]];
   if (owner.kind === "number") {
+    const span = match[2] === "=" && spanOf(match[3]);
     const bound = Number(match[3]);
-    return (i) => !owner.missing(i) && test(owner.raw[i], bound);
+    return span ? (i) => owner.raw[i] >= span[0] && owner.raw[i] <= span[1] : (i) => !owner.missing(i) && test(owner.raw[i], bound);
   }
   return (i) => !owner.missing(i) && test(owner.text(i).toLowerCase(), match[3].toLowerCase());
 }
 
 /** Rows that meet every condition typed, in order. @param {string} query @param {Column[]} columns @param {number} n @param {((i: number) => any)[]} [more] */
 export function filtered(query, columns, n, more = []) {
-  const tests = [...query.trim().split(/\s+/).filter(Boolean).map((word) => condition(word, columns)), ...more];
+  const words = (query.match(/(?:[^\s"]|"[^"]*"?)+/g) || []).map((word) => word.replaceAll('"', "")).filter(Boolean);
+  const tests = [...words.map((word) => condition(word, columns)), ...more];
   const rows = [];
   for (let i = 0; i < n; i++) if (tests.every((test) => test(i))) rows.push(i);
   return rows;

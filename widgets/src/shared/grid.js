@@ -5,14 +5,22 @@ const ROW = 28;
 
 /**
  * @param {{columns: any[], rows: () => number[], selected: () => Uint8Array, focus: () => number, pick: (i: number) => void,
- *   toggle: (i: number) => void, sort: (name: string) => void, order: () => {name: string, down: boolean}, colour?: (c: any, i: number) => string | null}} source
+ *   toggle: (i: number) => void, sort: (name: string) => void, order: () => {name: string, down: boolean}, colour?: (c: any, i: number) => string | null,
+ *   filter?: {get: (name: string) => string, set: (name: string, text: string) => boolean}}} source
+ *   `filter`: what is typed under each head; `set` says whether it means something
  */
 export function grid(source) {
   const { columns } = source;
   const heads = h("div", { class: "af-grid-row af-grid-head", role: "row" });
   const space = h("div", { class: "af-grid-space" });
   const view = h("div", { class: "af-grid-view", tabindex: "0", role: "rowgroup", "aria-label": "Samples" }, space);
-  const node = h("div", { class: "af-grid", role: "grid", "aria-label": "Samples" }, heads, view);
+  const { filter } = source;
+  const filters = filter ? h("div", { class: "af-grid-row af-grid-filters", role: "row" }, h("span", { class: "af-tick", role: "gridcell" }), columns.map((c) => h("span", { role: "gridcell" }, h("input", {
+    type: "text", value: filter.get(c.name), placeholder: c.kind === "number" ? "0..1, >2" : "filter", "aria-label": `Filter ${c.name}`, title: c.kind === "number" ? "a number, >0.5, 0.1..0.5, or - for missing" : "part of a word, =whole, !=other, or - for missing",
+    oninput: (e) => e.target.setAttribute("aria-invalid", String(!filter.set(c.name, e.target.value))),
+    onkeydown: (e) => { if (e.key === "Escape") { e.stopPropagation(); if (e.target.value) { e.target.value = ""; e.target.dispatchEvent(new Event("input")); } else node.closest(".af")?.focus(); } },
+  })))) : null;
+  const node = h("div", { class: "af-grid", role: "grid", "aria-label": "Samples" }, heads, filters, view);
   node.style.setProperty("--columns", String(columns.length));
 
   const drawHeads = () => {

@@ -1,4 +1,4 @@
-// An image on the sky: asinh stretch, one band or a composite, masked pixels hatched, scale bar and compass, an overlay.
+// An image on the sky: asinh stretch, one band or three of them as colours, masked pixels hatched, scale bar and compass, an overlay.
 import { css, diverging, viridis } from "./colours.js";
 import { choice, h, put, s } from "./dom.js";
 import { number, unitText } from "./columns.js";
@@ -14,17 +14,39 @@ function stretched(flux, from, count, [sky, noise, top], soft) {
   return out;
 }
 
-/** Which bands make red, green and blue: the reddest, the middle, the bluest. */
-const mixOf = (bands) => [bands - 1, Math.floor((bands - 1) / 2), 0];
+/** Which bands make red, green and blue: those chosen for these bands, else the last, the middle and the first. */
+function mixOf(image, ui) {
+  const n = image.bands.length;
+  return (ui.mixes[image.bands.join()] ||= [n - 1, Math.floor((n - 1) / 2), 0]);
+}
+
+/** Three bands as colours after Lupton et al. (2004, PASP 116, 133): the asinh of their mean, in the proportions of the three, so that a bright core keeps its colour. */
+function lupton(image, size, which, soft) {
+  const scale = which.map((b) => { const [sky, , top] = image.levels[b]; return 1 / Math.max(top - sky, 1e-30); });
+  const noise = which.reduce((sum, b, c) => sum + image.levels[b][1] * scale[c], 0) / 3;
+  const knee = Math.max(noise * soft, 1e-12);
+  const full = Math.asinh((1 + noise) / knee);
+  const planes = which.map(() => new Float32Array(size));
+  for (let i = 0; i < size; i++) {
+    const x = which.map((b, c) => Math.max(0, (image.flux[b * size + i] - image.levels[b][0]) * scale[c] + noise));
+    const mean = (x[0] + x[1] + x[2]) / 3;
+    const factor = mean > 0 ? Math.asinh(mean / knee) / full / mean : 0;
+    const over = Math.max(1, x[0] * factor, x[1] * factor, x[2] * factor);
+    for (let c = 0; c < 3; c++) planes[c][i] = (x[c] * factor) / over;
+  }
+  return planes;
+}
 
 /** Pixels of the composite or of one band, y up, as ImageData. */
 function pixels(image, ui, grey) {
   const [bands, ny, nx] = image.flux.shape;
   const size = ny * nx;
-  const which = ui.composite === "rgb" && bands > 1 ? mixOf(bands) : Array(3).fill(Math.max(0, image.bands.indexOf(ui.composite)));
   const soft = 10 ** (2 - 3 * ui.stretch);
-  const planes = which.map((b) => stretched(image.flux, b * size, size, image.levels[b], soft));
-  if (bands === 2 && ui.composite === "rgb") planes[1] = planes[0].map((v, i) => (v + planes[2][i]) / 2);
+  const colours = ui.composite === "rgb" && bands > 1;
+  const one = Math.max(0, image.bands.indexOf(ui.composite));
+  const planes = colours ? lupton(image, size, mixOf(image, ui), soft) : Array(3).fill(stretched(image.flux, one * size, size, image.levels[one], soft));
+  // two bands make no third colour: green is their mean
+  if (colours && bands === 2 && new Set(mixOf(image, ui)).size === 2 && mixOf(image, ui)[0] !== mixOf(image, ui)[2]) planes[1] = planes[0].map((v, i) => (v + planes[2][i]) / 2);
   // under an overlay the image keeps its light and gives up its colours
   if (grey) planes.fill(planes[0].map((v, i) => (v + planes[1][i] + planes[2][i]) / 3));
   const out = new ImageData(nx, ny);
@@ -59,17 +81,19 @@ function canvasOf(data) {
   return canvas;
 }
 
-/** Masked pixels of the shown bands, as one path of small diagonals. */
+/** Masked pixels of the shown bands, as one path of small diagonals, and how many they are. */
 function maskPath(image, ui, nx, ny) {
   const size = nx * ny;
-  const which = ui.composite === "rgb" ? [...image.bands.keys()] : [Math.max(0, image.bands.indexOf(ui.composite))];
+  const which = ui.composite === "rgb" && image.bands.length > 1 ? mixOf(image, ui) : [Math.max(0, image.bands.indexOf(ui.composite))];
   let d = "";
+  let count = 0;
   for (let i = 0; i < size; i++) {
     if (which.every((b) => image.mask[b * size + i])) continue;
     const [x, y] = [i % nx, ny - 1 - Math.floor(i / nx)];
     d += `M${x} ${y + 1}l1 -1`;
+    count++;
   }
-  return d;
+  return { d, count };
 }
 
 /** A round length that takes about a quarter of the image, in arcsec. */
@@ -79,7 +103,14 @@ function barLength(width) {
   return base * [5, 2, 1].find((m) => base * m <= rough * 1.0001);
 }
 
-function furniture(image, ui, nx, ny) {
+/** An arrow from a place along a direction, y up, and its letter. */
+function arrow(x, y, [dx, dy], u, name) {
+  const [ex, ey] = [x + 13 * u * dx, y - 13 * u * dy];
+  const barb = (turn) => `M${ex} ${ey}l${3 * u * (-dx * 0.86 + turn * dy * 0.5)} ${3 * u * (dy * 0.86 + turn * dx * 0.5)}`;
+  return [s("path", { d: `M${x} ${y}L${ex} ${ey}${barb(1)}${barb(-1)}` }), s("text", { x: x + 17 * u * dx, y: y - 17 * u * dy + 1.8 * u, "font-size": 5.2 * u, "text-anchor": "middle" }, name)];
+}
+
+function furniture(image, ui, nx, ny, mask) {
   const u = nx / 100; // so that the marks have one size on the screen, whatever the pixels
   const marks = s("g", { class: "af-sky-marks", "stroke-width": 0.9 * u });
   if (image.scale > 0) {
@@ -87,13 +118,13 @@ function furniture(image, ui, nx, ny) {
     const wide = length / image.scale;
     marks.append(s("path", { d: `M${5 * u} ${ny - 5 * u}h${wide}` }), s("text", { x: 5 * u + wide / 2, y: ny - 7.5 * u, "font-size": 5.2 * u, "text-anchor": "middle" }, `${number(length)}″`));
   }
-  const [x, y] = [nx - 6 * u, ny - 6 * u];
-  marks.append(
-    s("path", { d: `M${x} ${y}v${-13 * u}m${-1.8 * u} ${3 * u}l${1.8 * u} ${-3 * u}l${1.8 * u} ${3 * u}M${x} ${y}h${-13 * u}m${3 * u} ${-1.8 * u}l${-3 * u} ${1.8 * u}l${3 * u} ${1.8 * u}` }),
-    s("text", { x, y: y - 14.5 * u, "font-size": 5.2 * u, "text-anchor": "middle" }, "N"),
-    s("text", { x: x - 15.5 * u, y: y + 1.8 * u, "font-size": 5.2 * u, "text-anchor": "middle" }, "E"),
-  );
-  return s("svg", { viewBox: `0 0 ${nx} ${ny}`, class: "af-over", "aria-hidden": "true" }, s("path", { d: maskPath(image, ui, nx, ny), class: "af-mask-marks", "stroke-width": 0.25 }), marks);
+  if (image.compass) { // of an image whose place on the sky is unknown nobody knows where north is
+    const [a, b, c, d] = image.compass;
+    const reach = (v, w) => Math.max(6, 20 * Math.max(v, w, 0)) * u;
+    const [x, y] = [nx - reach(a, c), ny - reach(-b, -d)];
+    marks.append(...arrow(x, y, [a, b], u, "N"), ...arrow(x, y, [c, d], u, "E"));
+  }
+  return s("svg", { viewBox: `0 0 ${nx} ${ny}`, class: "af-over", "aria-hidden": "true" }, ui.mask && s("path", { d: mask.d, class: "af-mask-marks", "stroke-width": 0.25 }), marks);
 }
 
 /** @param {any} image @param {any} context */
@@ -103,23 +134,30 @@ export function imageBody(image, { ui, overlay, body, tools }) {
   const canvas = h("canvas", { width: PIXELS * 2, height: Math.round((PIXELS * 2 * ny) / nx), role: "img", "aria-label": words });
   const over = h("div", { class: "af-stack" }, canvas);
   const caption = h("p", { class: "af-caption" });
+  const mixer = h("div", { class: "af-under" });
   const draw = () => {
     const pen = canvas.getContext("2d");
     pen.imageSmoothingEnabled = false;
     pen.drawImage(canvasOf(pixels(image, ui, overlay && ui.overlay > 0)), 0, 0, canvas.width, canvas.height);
     if (overlay && ui.overlay > 0) pen.drawImage(canvasOf(veil(overlay, nx, ny, ui.overlay)), 0, 0, canvas.width, canvas.height);
-    put(over, canvas, furniture(image, ui, nx, ny));
-    put(caption, `${number(nx * image.scale)}″ × ${number(ny * image.scale)}″, ${ui.composite === "rgb" && image.bands.length > 1 ? image.bands.join(" + ") : ui.composite}, ${unitText(image.unit)} per pixel`);
+    const mask = maskPath(image, ui, nx, ny);
+    put(over, canvas, furniture(image, ui, nx, ny, mask));
+    put(mixer, ui.composite === "rgb" && image.bands.length > 1 ? ["red", "green", "blue"].map((name, c) => h("label", { class: "af-check" }, name, bandChoice(name, c))) : null);
+    const size = image.scale > 0 ? `${number(nx * image.scale)}″ × ${number(ny * image.scale)}″` : `${nx} × ${ny} pixels`;
+    const masked = mask.count ? `, ${mask.count} pixels masked (${number((100 * mask.count) / (nx * ny), 2)} %)` : "";
+    put(caption, `${image.shown ? `${image.shown}, ` : ""}${size}, ${ui.composite === "rgb" && image.bands.length > 1 ? mixOf(image, ui).map((b) => image.bands[b]).join(" + ") : shownBand()}, ${unitText(image.unit)} per pixel${masked}`);
   };
-  if (ui.composite !== "rgb" && !image.bands.includes(ui.composite)) ui.composite = "rgb";
-  if (image.bands.length === 1) ui.composite = image.bands[0];
+  const shownBand = () => image.bands[Math.max(0, image.bands.indexOf(ui.composite))];
+  const bandChoice = (name, c) => choice(`${name} of the composite`, image.bands.map((b, k) => [String(k), b]), String(mixOf(image, ui)[c]), (k) => { mixOf(image, ui)[c] = Number(k); draw(); });
+  if (ui.composite !== "rgb" && !image.bands.includes(ui.composite) && image.bands.length > 1) ui.composite = "rgb";
   const set = (name) => (value) => {
     ui[name] = value;
     draw();
   };
   if (image.bands.length > 1) tools.append(choice("Bands shown", [["rgb", "composite"], ...image.bands.map((b) => [b, b])], ui.composite, set("composite")));
   const slide = (name, text) => h("label", { class: "af-slide" }, h("span", {}, text), h("input", { type: "range", min: 0, max: 1, step: 0.01, value: ui[name], "aria-label": `${text} of the image`, oninput: (e) => set(name)(Number(e.target.value)) }));
-  body.append(over, h("div", { class: "af-under" }, slide("stretch", "stretch"), overlay ? slide("overlay", "overlay") : null), caption);
+  if (image.mask.some((v) => !v)) tools.append(h("label", { class: "af-check" }, h("input", { type: "checkbox", "data-mask": "", checked: ui.mask, onchange: (e) => set("mask")(e.target.checked) }), "mask"));
+  body.append(over, h("div", { class: "af-under" }, slide("stretch", "stretch"), overlay ? slide("overlay", "overlay") : null), mixer, caption);
   draw();
 }
 

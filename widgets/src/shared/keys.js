@@ -3,7 +3,7 @@
 /** @type {Record<string, [string, string][]>} */
 export const KEYS = {
   fetch: [["f", "fetch, or continue"], ["e", "estimate"], ["a", "align"], ["/", "search the surveys"], ["drag", "select targets, or draw a region; with shift add, with alt take away"], ["Esc", "stop; else clear the selection"]],
-  samples: [["← →", "previous, next sample"], ["space", "select or unselect it"], ["/", "search"], ["Esc", "clear the selection, then the search"]],
+  samples: [["← →", "previous, next sample"], ["space", "select or unselect it"], ["1 … 9", "label it, or take the label away"], ["0", "take the label away"], ["n", "write a note"], ["r", "raw beside aligned"], ["m", "mask on or off"], ["/", "search"], ["Esc", "clear the selection, then search and filters"]],
   train: [["t", "train, or resume"], ["Esc", "stop"]],
   embedding: [["drag", "lasso; with shift add, with alt take away"], ["click", "bring a sample into focus"], ["← →", "page through the selection"], ["+ −", "zoom"], ["0", "show all"], ["l", "lasso"], ["p", "move the map"], ["/", "colour by"], ["Esc", "clear the selection"]],
   attribution: [["← →", "page through the selection, or through all"], ["o", "overlay on or off"], ["s", "one colour scale, or one each"], ["/", "go to an id"], ["Esc", "clear the selection"]],

@@ -2,7 +2,7 @@
 import { extent } from "./arrays.js";
 import { bandColour } from "./colours.js";
 import { number, unitText } from "./columns.js";
-import { h, put, s, sized } from "./dom.js";
+import { button, choice, h, put, s, sized } from "./dom.js";
 import { overlayColour } from "./image.js";
 import { plot, roomy } from "./plot.js";
 
@@ -52,11 +52,64 @@ function draw(one, { ui, overlay, width }) {
   const xs = folded ? [0, 2] : roomy(extent(one.time), 0.03);
   const p = plot({
     width, height: HEIGHT, label: `light curve, ${one.time.length} epochs in ${one.bands.join(", ")}`, flip: isMagnitude(one.unit),
-    x: { domain: xs, label: folded ? `phase at a period of ${number(ui.period)} d` : `MJD (${one.clock || "UTC"})`, format: (v) => number(v, 8) },
+    x: { domain: xs, label: folded ? `phase at a period of ${number(ui.period, 8)} d` : `MJD (${one.clock || "UTC"})`, format: (v) => number(v, 8) },
     y: { domain: roomy(extent(ys), 0.08), label: isMagnitude(one.unit) ? "magnitude" : `flux (${unitText(one.unit)})` },
   });
-  p.layer.append(...list.map((point) => mark(one, p, point, overlay)));
+  p.layer.append(...(list.length > MANY && !overlay ? crowd(one, p, list) : list.map((point) => mark(one, p, point, overlay))));
   return p.svg;
+}
+
+const MANY = 3000;
+
+/** Very many points: one path a band, without bars and words, since each mark of its own would take seconds. */
+function crowd(one, p, list) {
+  const paths = new Map();
+  for (const q of list) {
+    const key = `${q.band} ${q.limit || q.masked}`;
+    const [x, y] = [p.X(q.x).toFixed(1), p.Y(q.y).toFixed(1)];
+    paths.set(key, `${paths.get(key) || ""}M${x} ${y}h0`);
+  }
+  return [...paths].map(([key, d]) => s("path", { d, stroke: bandColour(one.bands[Number(key.split(" ")[0])], Number(key.split(" ")[0])), "stroke-width": 2.4, "stroke-linecap": "round", fill: "none", opacity: key.endsWith("true") ? 0.3 : 0.8 }));
+}
+
+/** Columns a period can be taken from: those named so, in days; where there are none, all that are positive numbers. */
+function periodColumns(columns) {
+  const numbers = columns.filter(([, value]) => typeof value === "number" && value > 0);
+  const named = numbers.filter(([name, , unit]) => /period|(^|_)p(er)?(_|$|orb)/i.test(name) && ["", "d", "day", "h", "s", "min"].includes(unit || ""));
+  return named.length ? named : numbers;
+}
+
+const DAYS = { d: 1, day: 1, h: 1 / 24, min: 1 / 1440, s: 1 / 86400 };
+
+/** The period in days, of the number typed or of the column chosen; 0 for none. */
+function periodOf(ui, columns) {
+  if (ui.fold === "none") return ui.period;
+  const owner = columns.find(([name]) => name === ui.fold);
+  return owner && typeof owner[1] === "number" && owner[1] > 0 ? owner[1] * (DAYS[owner[2]] || 1) : 0;
+}
+
+/** The controls that fold: a number, or a column; half and double, since those are what a search mistakes a period for. */
+function folding(ui, columns, again) {
+  const period = h("input", {
+    type: "number", min: 0, step: "any", class: "af-small", value: periodOf(ui, columns) || "", placeholder: "none", "aria-label": "Period to fold by, days",
+    oninput: (e) => { ui.fold = "none"; from.value = "none"; ui.period = Math.max(0, Number(e.target.value) || 0); again(); },
+  });
+  const from = choice("Take the period from", [["none", "typed"], ...periodColumns(columns).map(([name]) => [name, name])], ui.fold, (value) => {
+    if (value === "none") ui.period = 0;
+    ui.fold = value;
+    period.value = periodOf(ui, columns) || "";
+    again();
+  });
+  if (ui.fold !== "none" && !periodOf(ui, columns)) from.title = "this object has no such number";
+  const times = (by, text) => button(text, () => {
+    const now = periodOf(ui, columns);
+    if (!now) return;
+    Object.assign(ui, { fold: "none", period: Number((now * by).toPrecision(12)) });
+    from.value = "none";
+    period.value = String(ui.period);
+    again();
+  }, { class: "af-link", "aria-label": by < 1 ? "Half the period" : "Twice the period" });
+  return [h("label", { class: "af-check" }, "fold", period, "d"), times(0.5, "½"), times(2, "×2"), from];
 }
 
 function legend(one, ui, again) {
@@ -74,16 +127,14 @@ function legend(one, ui, again) {
 }
 
 /** @param {any} one @param {any} context */
-export function lightCurveBody(one, { ui, overlay, body, tools, life }) {
+export function lightCurveBody(one, { ui: kept, columns, overlay, body, tools, life }) {
+  const ui = Object.create(kept, { period: { get: () => periodOf(kept, columns) } });
   const holder = h("div", { class: "af-holder" });
   const limits = one.limit.some((v) => v > 0);
   let width = 0;
   const again = () => width && put(holder, draw(one, { ui, overlay, width }));
-  const period = h("input", {
-    type: "number", min: 0, step: "any", class: "af-small", value: ui.period || "", placeholder: "none", "aria-label": "Period to fold by, days",
-    oninput: (e) => { ui.period = Math.max(0, Number(e.target.value) || 0); again(); },
-  });
-  tools.append(...legend(one, ui, again).filter(Boolean), h("label", { class: "af-check" }, "fold", period, "d"));
-  body.append(holder, h("p", { class: "af-caption" }, `${one.time.length} epochs${limits ? "; open triangles: 3σ upper limits" : ""}`));
+  tools.append(...legend(one, ui, again).filter(Boolean), ...folding(kept, columns, again));
+  const hidden = one.mask.reduce((sum, v) => sum + (v ? 0 : 1), 0);
+  body.append(holder, h("p", { class: "af-caption" }, `${one.shown ? `${one.shown}; ` : ""}${one.time.length} epochs${hidden ? `, ${hidden} masked (open, faint)` : ""}${limits ? "; open triangles: 3σ upper limits" : ""}`));
   life.push(sized(holder, (w) => { width = w; again(); }));
 }

@@ -6,9 +6,9 @@ import { settings, slot } from "./slot.js";
 import { facts } from "./values.js";
 
 /** @param {any} model
- * @param {{page: (by: number) => void, place: () => number[], overlays?: (payload: any) => any, head?: (payload: any) => any}} options
- *   `overlays`: modality name -> overlay, for views that draw on the data; `head`: more to say above the slots */
-export function samplePanel(model, { page, place, overlays = () => ({}), head = () => null }) {
+ * @param {{page: (by: number) => void, place: () => number[], overlays?: (payload: any) => any, head?: (payload: any) => any, raw?: () => Promise<any> | null}} options
+ *   `overlays`: modality name -> overlay, for views that draw on the data; `head`: more to say above the slots; `raw`: what archives sent for the sample in focus, where that is asked for */
+export function samplePanel(model, { page, place, overlays = () => ({}), head = () => null, raw = () => null }) {
   const ui = settings();
   const node = h("div", { class: "af-sample", "aria-live": "off" });
   let ends = [];
@@ -25,7 +25,26 @@ export function samplePanel(model, { page, place, overlays = () => ({}), head = 
     ends = [];
     const over = overlays(payload) || {};
     const slots = payload.modalities.map((m) => slot(m, { ui, columns: payload.columns, overlay: over[m.name], life: ends, id: payload.object_id }));
-    put(node, pager(payload.object_id), facts(payload.columns), head(payload), h("div", { class: "af-slots" }, slots));
+    const sent = raw();
+    const holder = h("div", { class: `af-slots${sent ? " af-paired" : ""}` }, slots);
+    const note = h("p", { class: "af-caption", role: "status", hidden: !sent }, "Reading what was sent");
+    put(node, pager(payload.object_id), facts(payload.columns), head(payload), note, holder);
+    sent?.then((got) => holder.isConnected && beside(payload, got, slots, holder, note), (error) => (note.textContent = error.message));
+  };
+
+  /** Each product as sent, after what was made of it. */
+  const beside = (payload, got, slots, holder, note) => {
+    if (!got.kept) return void (note.textContent = "What archives sent is not kept with this set: raw products can be seen in the session that fetched and aligned them, with af.align(found).");
+    note.hidden = got.products.length > 0;
+    note.textContent = got.products.length ? "" : "Nothing but columns and text was sent for this object.";
+    const taken = new Set();
+    const rows = payload.modalities.flatMap((m, k) => {
+      const fit = got.products.filter((one, i) => one.kind === m.kind && !taken.has(i) && taken.add(i));
+      return [slots[k], ...fit.map((one) => slot(one, { ui, columns: payload.columns, life: ends, id: payload.object_id, raw: true }))];
+    });
+    const rest = got.products.filter((_, i) => !taken.has(i)).map((one) => slot(one, { ui, columns: payload.columns, life: ends, id: payload.object_id, raw: true }));
+    put(holder, rows, rest);
+    return undefined;
   };
 
   const show = () => {
@@ -45,5 +64,5 @@ export function samplePanel(model, { page, place, overlays = () => ({}), head = 
       if (model.get("focus") === focus) put(node, blank("This sample cannot be shown", error.message, button("Try again", show)));
     });
   };
-  return { node, show, redraw: () => shown && draw(shown), end: clean };
+  return { node, show, ui, redraw: () => shown && draw(shown), end: clean };
 }

@@ -11,15 +11,20 @@ import { tableBody, textBody } from "./values.js";
 const BODIES = { image: imageBody, spectrum: spectrumBody, light_curve: lightCurveBody, series: seriesBody, table: tableBody, text: textBody };
 
 /** Settings that outlive the sample they were made on. */
-export const settings = () => ({ stretch: 0.5, composite: "rgb", redshift: {}, lines: true, period: 0, overlay: 0.8, hidden: new Set() });
+export const settings = () => ({ stretch: 0.5, composite: "rgb", mixes: {}, mask: true, fold: "none", redshift: {}, lines: true, period: 0, overlay: 0.8, hidden: new Set() });
 
 function missing(kind) {
   return h("div", { class: "af-missing" }, `no ${label(kind)} for this object`);
 }
 
+/** What there is no drawing for, plainly: its kind and its shape. */
+function plainly({ kind, plain }) {
+  return h("div", { class: "af-missing" }, `${label(kind)}${plain && plain !== kind ? ` (${plain})` : ""}: this view has no drawing for it. samples[i] in a cell gives its numbers.`);
+}
+
 /**
  * @param {any} modality one entry of a sample's payload
- * @param {{ui: any, columns: any[], overlay?: any, life: any[], id: string}} context
+ * @param {{ui: any, columns: any[], overlay?: any, life: any[], id: string, raw?: boolean}} context
  *   `overlay`: {values, scale, signed, unit}: a number for each place (pixel, epoch, column, word), drawn on the data
  */
 export function slot(modality, context) {
@@ -28,11 +33,12 @@ export function slot(modality, context) {
   const body = h("div", { class: `af-body af-${kind}` });
   const source = present && modality.source && modality.source !== "unknown" ? h("span", { class: "af-source", title: modality.citation || "" }, modality.source) : null;
   const scale = present && context.overlay ? h("span", { class: "af-source", title: "full colour; colours and bars go with the square root of the value" }, `${context.overlay.signed ? "±" : "0 to "}${number(context.overlay.scale, 2)}`) : null;
-  const head = h("header", { class: "af-slot-head" }, icon(kind), h("h3", {}, label(name)), source, scale, h("span", { class: "af-space" }), tools);
-  const node = h("article", { class: `af-slot${present ? "" : " af-empty"}`, "data-kind": kind, "aria-label": `${label(name)}${present ? "" : ", missing"}` }, head, body);
-  if (!present) body.append(missing(kind));
+  const head = h("header", { class: "af-slot-head" }, icon(kind), h("h3", {}, label(name)), context.raw ? h("span", { class: "af-tag" }, "as sent") : null, source, scale, h("span", { class: "af-space" }), tools);
+  const node = h("article", { class: `af-slot${present ? "" : " af-empty"}${context.raw ? " af-raw" : ""}`, "data-kind": kind, "aria-label": `${label(name)}${context.raw ? ", as sent" : ""}${present ? "" : ", missing"}` }, head, body);
+  if (modality.problem) body.append(h("div", { class: "af-missing" }, `cannot be read: ${modality.problem}`));
+  else if (!present) body.append(missing(kind));
   else if (BODIES[kind]) BODIES[kind](modality, { ...context, body, tools });
-  else body.append(h("div", { class: "af-missing" }, `no view for the kind ${kind}`));
+  else body.append(plainly(modality));
   return node;
 }
 

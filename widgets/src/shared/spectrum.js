@@ -77,7 +77,7 @@ function draw(one, { ui, overlay, width, id, out }) {
     x: { domain: range, label: "vacuum wavelength, observed (Å)" }, y: { domain: roomy(robust(one.flux, ok), 0.14), label: unitText(one.unit) },
     top: { domain: range.map((w) => w / (1 + z)), label: `rest frame at z = ${number(z, 4)} (Å)` },
   });
-  p.layer.append(...masked(one, p), band(one, p, ok));
+  p.layer.append(...(ui.mask ? masked(one, p) : []), band(one, p, ok));
   if (overlay) p.layer.append(...coloured(one, p, overlay, ok));
   else p.layer.append(s("path", { d: linePath(one.wavelength, one.flux, p.X, p.Y, ok), class: "series" }));
   if (ui.lines) p.layer.append(...markers(one, p, z, range).filter(Boolean));
@@ -112,6 +112,8 @@ export function spectrumBody(one, { ui, overlay, columns, body, tools, life, id 
   slide.addEventListener("input", () => set(slide.value, box));
   const lines = h("input", { type: "checkbox", checked: ui.lines, onchange: (e) => { ui.lines = e.target.checked; again(); } });
   tools.append(h("label", { class: "af-check" }, lines, "lines at z"), slide, box);
+  if (one.mask.some((v) => !v)) tools.append(h("label", { class: "af-check" }, h("input", { type: "checkbox", "data-mask": "", checked: ui.mask, onchange: (e) => { ui.mask = e.target.checked; again(); } }), "mask"));
+  if (one.shown) body.append(h("p", { class: "af-caption" }, one.shown));
   body.append(holder, out);
   life.push(sized(holder, (w) => { width = w; again(); }));
 }
