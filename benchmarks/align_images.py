@@ -73,6 +73,7 @@ def solid_angle(keys: dict[str, Any]) -> np.ndarray:
 def lines(quick: bool) -> Iterator[Line]:
     """The rows of the issue's table."""
     import reproject
+    import torch
     from astropy.wcs import WCS
 
     from astrofuse_lab.alignment.grids import PixelGrid
@@ -86,15 +87,15 @@ def lines(quick: bool) -> Iterator[Line]:
     scale = (SCALE / PIXEL) ** 2
     kept: dict[str, Any] = {}
 
-    def ours(method: str) -> None:
-        kept["ours"] = resample(images, grid, ra, dec, method=method, samples=1)
+    def ours(method: str, device: str = "cpu") -> None:
+        kept["ours"] = resample(images, grid, ra, dec, method=method, samples=1, device=device)
 
     def peer(function: Any, planes: list[np.ndarray], **options: Any) -> None:
         # headers are read by both within the time
         kept["peer"] = [function((p, WCS(s)), WCS(g), shape_out=(SIZE, SIZE), **options) for p, s, g in zip(planes, sources, goals, strict=True)]
 
-    def seconds(method: str, *peers: Any, **options: Any) -> tuple[float, float]:
-        a, b = interleaved(lambda: ours(method), lambda: peer(*peers, **options), pairs)
+    def seconds(method: str, device: str, *peers: Any, **options: Any) -> tuple[float, float]:
+        a, b = interleaved(lambda: ours(method, device), lambda: peer(*peers, **options), pairs)
         return a, b * N / looped
 
     def difference(total: bool) -> float:
@@ -109,11 +110,12 @@ def lines(quick: bool) -> Iterator[Line]:
     said = f", looped ({looped} run, scaled to {N})"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for work, method, name, function, planes, options, total, tolerance, goal in (
-            ("interpolating", "bilinear", "reproject_interp", reproject.reproject_interp, per_area, {}, False, 1e-3, 40.0),
-            ("flux conserving", "exact", "reproject_exact", reproject.reproject_exact, per_area, {}, True, 1e-4, 60.0),
-            ("flux conserving", "exact", "reproject_adaptive", reproject.reproject_adaptive, per_area, {"conserve_flux": False}, True, 1e-2, None),
+        for work, method, name, function, options, total, tolerance, goal in (
+            ("interpolating", "bilinear", "reproject_interp", reproject.reproject_interp, {}, False, 1e-3, 40.0),
+            ("flux conserving", "exact", "reproject_exact", reproject.reproject_exact, {}, True, 1e-4, 60.0),
+            ("flux conserving", "exact", "reproject_adaptive", reproject.reproject_adaptive, {"conserve_flux": False}, True, 1e-2, None),
         ):
-            mine, theirs = seconds(method, function, planes, **options)
-            error = difference(total)
-            yield Line(f"{what}, {work}", name + said, error <= tolerance, error, tolerance, mine, theirs, goal)
+            for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+                mine, theirs = seconds(method, device, function, per_area, **options)
+                error = difference(total)
+                yield Line(f"{what}, {work}{', on ' + device if device != 'cpu' else ''}", name + said, error <= tolerance, error, tolerance, mine, theirs, goal)

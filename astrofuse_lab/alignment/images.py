@@ -19,7 +19,8 @@ from astrofuse_lab.modalities import Image
 
 METHODS = ("exact", "bilinear")
 BATCH = 32  # images at once, by one thread
-ON_DEVICE = 8  # images at once as tensors, whose windows are many times as large
+ON_DEVICE = 8  # images at once as tensors, whose windows are many times as large: more do not fit a processor's cache
+ON_ACCELERATOR = 256
 MOST_SAMPLES = 16  # along a side of an output pixel
 TOUCHED = 1e-6  # an output pixel is bad once bad input has more than this share of its weight
 BRIGHTNESS = re.compile(r"/\s*\(?[^/]*\b(arcsec|arcmin|deg|sr|rad|pixel_angle)|\b(arcsec|arcmin|deg|sr|rad)\s*(\^|\*\*)?\s*\(?-")
@@ -88,7 +89,7 @@ def resample(images: Sequence[Image], grid: PixelGrid, ra: Any, dec: Any, method
     k = 0 if chosen == "exact" else samples or int(np.clip(np.ceil(grid.scale / min(i.scale for i in images) - 1e-6), 1, MOST_SAMPLES))
     out = _empty(images, grid)
     compiled = device == "cpu" and not memory.small()
-    each, run = (BATCH, _on_processor) if compiled else (ON_DEVICE, _on_device)
+    each, run = (BATCH, _on_processor) if compiled else (ON_DEVICE if device == "cpu" else ON_ACCELERATOR, _on_device)
 
     def work(start: int) -> None:
         part = slice(start, start + each)
@@ -199,7 +200,7 @@ def _on_processor(images: Sequence[Image], grid: PixelGrid, ra: Floats, dec: Flo
         with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is bad
             flux[i] = image.flux
         np.isfinite(flux[i], out=good[i])
-        good[i] &= image.mask
+        good[i] &= np.asarray(image.mask, dtype=np.bool_)
         if variance.size:
             _variance(np.asarray(image.ivar), good[i], variance[i])
             variance[i][~good[i]] = 0
@@ -217,7 +218,7 @@ def _variance(ivar: Any, good: NDArray[np.bool_], out: NDArray[np.float32]) -> N
 
 def _on_device(images: Sequence[Image], grid: PixelGrid, ra: Floats, dec: Floats, k: int, device: str, out: Resampled) -> None:
     """Fill `out` by tensors: weights of windows of input pixels, then sums over them."""
-    good = np.stack([i.mask & np.isfinite(i.flux) for i in images])
+    good = np.stack([np.asarray(i.mask, dtype=np.bool_) & np.isfinite(i.flux) for i in images])
     if out.ivar is not None:
         variance = np.zeros(good.shape, np.float32)
         for i, image in enumerate(images):
