@@ -16,7 +16,7 @@ from test_represented import curves
 
 from astrofuse_lab.alignment.representations import REPRESENTATIONS, dmdt, features, folding, periods, time_frequency
 from astrofuse_lab.alignment.representations.common import Epochs, epochs
-from astrofuse_lab.alignment.representations.statistics import NAMES, statistics
+from astrofuse_lab.alignment.representations.curve_statistics import NAMES, statistics
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.recipes.schema import Part
 from astrofuse_lab.samples.preparation import Preparation

@@ -349,7 +349,7 @@ def test_folds_test_every_group_once(toy_samples):
 def test_lists_name_what_there_is():
     recipes, parts = af.list_recipes(), af.list_parts()
     assert {"late_fusion", "cross_attention"} <= set(recipes["name"])
-    assert {"augmentation", "encoder", "fusion", "decision", "head", "objective", "schedule"} == set(parts["role"])
+    assert {"augmentation", "encoder", "fusion", "decision", "head", "objective", "representation", "schedule"} == set(parts["role"])
     assert all(len(str(what)) > 10 for what in parts["what"])
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrofuse_lab.alignment.representations.common import Arrays, Columns, Epochs, Layout, Options, choice, epochs
+from astrofuse_lab.alignment.representations.curve_statistics import NAMES, PUBLISHED, statistics
 from astrofuse_lab.alignment.representations.periods import checked, each, periods
-from astrofuse_lab.alignment.representations.statistics import NAMES, PUBLISHED, statistics
 
 Numbers = NDArray[np.float64]
 HARMONICS = 5
