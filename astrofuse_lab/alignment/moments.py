@@ -133,10 +133,10 @@ def window(curve: LightCurve, event: float, begin: float, end: float) -> LightCu
 
 
 def looks_ahead(treat: Callable[[LightCurve], LightCurve], curve: LightCurve, last: float, seed: int = 0, rounds: int = 3) -> bool:
-    """Whether what a treatment says of the time up to `last` depends on anything later.
+    """Whether anything that a treatment gives depends on what came after `last`.
 
-    The treatment is run on the light curve and on others that are the same up to `last`, and afterwards were never
-    observed, or hold any brightness at all; the answers must be equal to the bit.
+    The treatment is run on what there was up to `last`, on the whole light curve, and on others that are the same up to
+    `last` and afterwards hold any brightness at all; the answers must be equal to the bit.
 
     Parameters
     ----------
@@ -157,22 +157,15 @@ def looks_ahead(treat: Callable[[LightCurve], LightCurve], curve: LightCurve, la
             got = treat(one)
         except AlignmentError as error:
             return (str(error),)
-        part = chosen(got, np.asarray(got.time <= last))
-        return (
-            got.time.max(initial=-np.inf) <= last,
-            *(None if v is None else v.tobytes() for v in (part.time, part.flux, part.flux_err, part.band, part.mask, part.limit)),
-        )
+        return tuple(None if v is None else (v.shape, v.tobytes()) for v in (got.time, got.flux, got.flux_err, got.band.astype(np.str_), got.mask, got.limit))
 
     expected = answer(chosen(curve, early))
-    if expected[0] is False:  # it says something of the time after what was known
-        return True
     size = float(np.nanmax(np.abs(curve.flux), initial=1.0)) * 100
     for _ in range(rounds):
         flux = np.where(early, curve.flux, rng.normal(0, size, len(early)))
         error = np.where(early, curve.flux_err, rng.uniform(1e-3, 1, len(early)) * size)
         mask = np.where(early, curve.mask, rng.random(len(early)) < 0.7)
-        shuffled = replace(curve, flux=flux.astype(curve.flux.dtype), flux_err=error.astype(curve.flux_err.dtype), mask=mask)
-        if answer(shuffled) != expected:
+        if answer(replace(curve, flux=flux.astype(curve.flux.dtype), flux_err=error.astype(curve.flux_err.dtype), mask=mask)) != expected:
             return True
     return answer(curve) != expected
 
