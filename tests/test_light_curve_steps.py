@@ -356,3 +356,18 @@ def test_a_set_is_aligned_with_steps_and_keeps_triggers_and_gaps():
     again = af.align(kept, steps={"light_curve": [("known_by", {"day": 20.0, "since": "light_curve_trigger"})]}, progress=False)
     for a, b in zip(kept.arrays("light_curve").values(), again.arrays("light_curve").values(), strict=True):
         assert np.array_equal(a, b)  # aligning twice changes nothing
+
+
+@pytest.mark.real
+def test_ten_days_of_real_supernovae_know_nothing_of_the_eleventh(mirror):
+    import astrofuse_lab as af
+
+    samples = af.load_samples("supernovae", mirror=mirror)
+    samples = samples.take(np.flatnonzero(samples.present("light_curve"))[::20])
+    plan, asked = planned("light_curve", [("known_by", {"day": 10.0}), "median_clipped", "nightly"]), 0
+    for i in range(len(samples)):
+        one = samples.one("light_curve", i)
+        if moments.detections(one).any():
+            asked += 1
+            assert not moments.looks_ahead(lambda c: treated(c, plan, {}), one, moments.first_detection(one) + 10), samples.object_ids[i]
+    assert asked > 40
