@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import signal, stats
 from test_represented import curves
 
-from astrofuse_lab.alignment.representations import REPRESENTATIONS, dmdt, features, folding, periods, time_frequency
+from astrofuse_lab.alignment.representations import REPRESENTATIONS, dmdt, features, folding, periods, time_frequency, uneven_wavelet
 from astrofuse_lab.alignment.representations.common import Epochs, epochs
 from astrofuse_lab.alignment.representations.curve_statistics import NAMES, statistics
 from astrofuse_lab.errors import InputError
@@ -33,7 +33,7 @@ def sets():
 
 def options(kind, name):
     small = {"stft": {"window": 16, "hop": 8}, "mel": {"window": 16, "hop": 8, "bins": 6, "corner": 0.1}, "spectrum_image": {"rows": 8, "columns": 8}}
-    return {"wavelet": {"columns": 16, "scales": 8}, "q_transform": {"columns": 16, "rows": 8}, **small}.get(name, {})
+    return {"wavelet": {"columns": 16, "scales": 8}, "q_transform": {"columns": 16, "rows": 8}, "wwz": {"columns": 5, "rows": 6, "longest": 100.0}, **small}.get(name, {})
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
@@ -287,6 +287,26 @@ def test_mel_filters_are_triangles_on_the_mel_scale():
     assert 2595 * np.log10(1 + 1000 / 700) == pytest.approx(1000, abs=1)  # the scale's own definition
     inside = (frequency > middle[0]) & (frequency < middle[-1])
     np.testing.assert_allclose(filters.sum(axis=0)[inside], 1, atol=0.02)
+
+
+def test_wwz_follows_a_period_that_changes():
+    rng = np.random.default_rng(6)
+    time = np.sort(rng.uniform(0, 400, 500))
+    value = 15 + np.where(time < 200, np.sin(2 * np.pi * time / 8), np.sin(2 * np.pi * time / 20)) + rng.normal(0, 0.1, 500)
+    rows = np.geomspace(1 / 50, 1 / 4, 80)
+    got = Epochs(time, value, np.full(500, 0.1), np.array([0, 500]))
+    made = uneven_wavelet.wwz(got, 1, rows, 9)[0]
+    assert 1 / rows[np.nanargmax(made[:, 1])] == pytest.approx(8, rel=0.05) and 1 / rows[np.nanargmax(made[:, 7])] == pytest.approx(20, rel=0.05)
+    # one cell by weighted least squares (Foster's V_y is what the fit explains)
+    tau, omega = time[0] + 1.5 / 9 * np.ptp(time), 2 * np.pi * rows[40]
+    weight = np.exp(-0.0125 * (omega * (time - tau)) ** 2)
+    design = np.stack([np.ones(500), np.cos(omega * (time - tau)), np.sin(omega * (time - tau))], axis=1)
+    fit = design @ np.linalg.lstsq(design * np.sqrt(weight)[:, None], value * np.sqrt(weight), rcond=None)[0]
+    mean = np.average(value, weights=weight)
+    whole, explained = np.average((value - mean) ** 2, weights=weight), np.average((fit - mean) ** 2, weights=weight)
+    count = weight.sum() ** 2 / (weight**2).sum()
+    assert made[40, 1] == pytest.approx((count - 3) * explained / (2 * (whole - explained)), rel=1e-6)
+    assert np.isnan(uneven_wavelet.wwz(Epochs(time[:4], value[:4], value[:4], np.array([0, 4])), 1, rows, 3)).all()
 
 
 # ---- images ---------------------------------------------------------------------------------------------------------

@@ -66,6 +66,12 @@ def test_a_small_model_learns_from_dmdt_images_and_is_the_same_when_reopened(tmp
     assert again.model.layouts["light_curve"].kind == "image" and again.model.layouts["light_curve"].shape == (2, 26, 26)
     got = af.explain.attribute(again, samples.take([0, 1]))
     assert got.values["light_curve"].shape[1:] == (2, 26, 26)
+    widget = af.AttributionWidget(again, samples)
+    try:
+        shown = widget.answer("sample/0")["modalities"]
+    finally:
+        widget.close()
+    assert [(one["name"], one["kind"]) for one in shown] == [("light_curve", "image")]
 
 
 def test_the_set_shows_it_under_its_own_name(samples):
@@ -74,6 +80,7 @@ def test_the_set_shows_it_under_its_own_name(samples):
     whole = seen.arrays("light_curve")
     some = seen.take([9, 2, 9]).arrays("light_curve")
     np.testing.assert_array_equal(some["flux"], whole["flux"][[9, 2, 9]])
+    assert list(seen.describe()["name"]) and len(seen.coverage())
     assert isinstance(seen[0]["light_curve"], af.modalities.Image) and seen[3]["light_curve"] is None
     again = Preparation.fit(samples, ["light_curve"], {"light_curve": Part.of("dmdt", edges="scope", norm="none")}).represented(samples)
     np.testing.assert_array_equal(again.arrays("light_curve")["flux"], whole["flux"])
@@ -113,6 +120,8 @@ def test_options_of_the_scaling_pass_through_and_other_layouts_are_refused(sampl
     for ours, theirs in zip(again.batch(samples, [4, 1]), made.batch(samples, [4, 1]), strict=True):
         assert (ours["light_curve"] == theirs["light_curve"]).all()
     again.check(samples)
+    with pytest.raises(InputError, match="which is the target"):
+        af.train(recipe(name="folded_global", period="period"), samples, "period", ["light_curve"], epochs=1, progress=False)
     with pytest.raises(RunError, match="another layout"):
         again.check(curves(10, bands=("g",)))
     assert represented(samples, {"light_curve": Part.of("asinh")}) is samples

@@ -108,6 +108,12 @@ SCALING_OPTIONS = {"image": ("background", "scale", "stretch"), "table": ("clip"
 """Options of the scalings of kinds that representations give."""
 
 
+def told_by(spec: ModalitySpec, inputs: Mapping[str, Part] | None) -> tuple[str, ...]:
+    """The scalar columns that a modality is shown with."""
+    shown, _ = asked(spec, inputs)
+    return representation(shown.name).needs(shown.options) if shown else ()
+
+
 class ShownData(ModalityData):
     """The arrays of one modality, shown as another whenever they are read.
 

@@ -14,7 +14,7 @@ from astrofuse_lab.errors import InputError, RunError
 from astrofuse_lab.recipes.catalogue import get_recipe
 from astrofuse_lab.recipes.schema import Recipe
 from astrofuse_lab.samples.preparation import Preparation
-from astrofuse_lab.samples.represented import represented
+from astrofuse_lab.samples.represented import represented, told_by
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.samples.split import Split
 from astrofuse_lab.training.problem import Problem, pose, scaled
@@ -76,6 +76,9 @@ def make_plan(
     _check_columns(augment, samples, names)
     if split is not None and not isinstance(split, Split):
         raise InputError(f"split={type(split).__name__}: samples.split(test=0.2) makes one, or af.Split(train_ids, test_ids).")
+    for name in names:
+        if target in told_by(samples.spec(name), recipe.inputs):
+            raise InputError(f"recipe {recipe.name!r} shows {name!r} with the column {target!r}, which is the target: the answer would be in the input.")
     problem = pose(samples if split is None else samples.select([*split.train, *split.validation]), target, names, recipe.head.name)
     parts = divide(samples, problem, names, split, schedule.validation, int(seed))
     values = problem.encode(samples)[0]

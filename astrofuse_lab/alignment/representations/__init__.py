@@ -9,7 +9,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from astrofuse_lab.alignment.representations import dmdt, features, folding, periods, pictures, time_frequency
+from astrofuse_lab.alignment.representations import dmdt, features, folding, periods, pictures, time_frequency, uneven_wavelet
 from astrofuse_lab.alignment.representations.common import Arrays, Columns, Layout, Options, Representation
 from astrofuse_lab.errors import InputError, UnknownNameError
 
@@ -46,6 +46,9 @@ REPRESENTATIONS: dict[str, Representation] = {
     "stft": Representation(EVEN, "image", time_frequency.stft_layout, time_frequency.stft_run, "short-time Fourier transform, Hann window", time_frequency.STFT),
     "wavelet": Representation(
         EVEN, "image", time_frequency.wavelet_layout, time_frequency.wavelet_run, "continuous Morlet wavelet (Torrence & Compo 1998, BAMS 79, 61)", time_frequency.WAVELET
+    ),
+    "wwz": Representation(
+        CURVES, "image", uneven_wavelet.layout, uneven_wavelet.run, "weighted wavelet Z of uneven epochs (Foster 1996, AJ 112, 1709)", uneven_wavelet.OPTIONS
     ),
     "q_transform": Representation(
         EVEN, "image", time_frequency.q_layout, time_frequency.q_run, "tiles of constant Q (Chatterji et al. 2004, CQG 21, S1809)", time_frequency.Q
