@@ -143,3 +143,20 @@ def test_every_representation_says_what_it_is():
     for name, one in REPRESENTATIONS.items():
         assert one.source and one.reads and dataclasses.is_dataclass(one), name
     assert set(REPRESENTATIONS) <= set(af.list_parts()["name"])
+
+
+def test_images_are_turned_before_their_norm_and_columns_come_along(samples):
+    import torch
+
+    from astrofuse_lab.alignment.augmentation import chosen
+
+    toy = make_toy_samples(20)
+    places = np.flatnonzero(toy.present("image"))[:4]
+    feed = Feed(Preparation.fit(toy, ["image"], {"image": Part.of("l2", along="rows")}), toy, places, torch.device("cpu"), augment=chosen([Part("turn")]))
+    (batch, _), plain = next(feed.training([np.arange(4)], [[5]])), feed.batch(np.arange(4))
+    rows = (batch.values["image"] ** 2).sum(-1)[batch.masks["image"].any(-1)]
+    assert torch.allclose(rows, torch.ones_like(rows), atol=1e-4) and not torch.equal(batch.values["image"], plain.values["image"])
+    folds = Preparation.fit(samples, ["light_curve"], {"light_curve": Part.of("folded_global", bins=20, period="period", epoch="epoch")})
+    feed = Feed(folds, samples, np.arange(8), torch.device("cpu"), augment=chosen([Part.of("cadence", share=0.6)]))
+    (batch, columns), plain = next(feed.training([np.arange(8)], [[5]])), feed.batch(np.arange(8))
+    assert set(columns) == {"period", "epoch"} and batch.masks["light_curve"].sum() < plain.masks["light_curve"].sum()
