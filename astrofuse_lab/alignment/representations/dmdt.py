@@ -161,7 +161,7 @@ def _count(time: Any, magnitude: Any, offsets: Any, dm: Any, dt: Any, table: Any
 def normalised(made: NDArray[Any], norm: str) -> NDArray[np.float64]:
     """Counts by one of `NORMS`: (curve, dm, dt).
 
-    ``255``: floor(255 counts / pairs + 0.99999) with all pairs counted (Mahabal et al. 2017); ``l2``: over the root of the sum of
+    ``255``: floor(255 shares + 0.99999), so that one pair is seen: 0 to 255 as of Mahabal et al. 2017 (whose rounding no source at hand confirms); ``l2``: over the root of the sum of
     squares; ``sum``: shares, times the number of dm edges and of dt edges (Sharma et al. 2024); ``column``: shares among pairs of one dt.
     """
     values = made.astype(np.float64)
