@@ -146,8 +146,16 @@ def test_coverage_counts_each_combination_once(tested):
     assert [int(w) for w in words] == sorted(counts.tolist(), reverse=True)
     assert "60 objects" in bars.title.text and "practice sky" in bars.title.text
     assert dots.yaxis[0].major_label_overrides
+    # an UpSet plot: a line joins the outermost modalities of each combination of several
+    (lines,) = [r.data_source.data for r in dots.renderers if "x1" in r.data_source.data]
+    several = np.unique(present, axis=0)
+    assert len(lines["x1"]) == (several.sum(axis=1) > 1).sum()
+    first = several[np.argsort(-counts, kind="stable")][0]
+    assert {lines["modality"][0], lines["y1"][0]} == {len(first) - 1 - np.flatnonzero(first)[k] for k in (0, -1)}
     with pytest.raises(InputError, match="nothing to cover"):
         af.plot.coverage(tested[:0])
+    with pytest.raises(InputError, match="1 or more"):
+        af.plot.coverage(tested, most=0)
 
 
 def test_learning_curve_marks_the_kept_epoch(run):

@@ -25,7 +25,7 @@ ALARM = 0.01
 """Probability that chance does so, above which nothing is said."""
 SOURCE_WORDS = ("src", "source", "survey", "origin", "repo", "path", "file", "stream", "release", "catalog", "provider", "archive", "instrument", "telescope", "night", "run")
 """Words in the name of a column that says where a row comes from."""
-MOST_SOURCES, BINS_OF_TARGET, FINE = 50, 6, 64
+MOST_SOURCES, OF_A_SOURCE, BINS_OF_TARGET, FINE = 200, 5, 6, 64
 FEWEST = 20
 """Objects, one a group, below which nothing can be said."""
 KINDS = ("label column", "label missing pattern", "source", "input tells source")
@@ -40,7 +40,8 @@ def audit(samples: "SampleSet", target: str | None = None, sources: Sequence[str
     target : str, optional
         None: the first column of role ``target`` with two classes or more.
     sources : sequence of str, optional
-        Columns that say where a row comes from. None: text columns, no inputs, whose names say so (``src_...``, ``survey`` ...), and the column of role ``split``.
+        Columns that say where a row comes from. None: text columns, no inputs, whose names say so (``src_...``, ``survey`` ...) and whose values have five objects or
+        more each, and the column of role ``split``.
     seed : int
 
     Returns
@@ -96,8 +97,9 @@ def source_columns(samples: "SampleSet") -> list[str]:
         values = samples.column(name)
         named = any(word == part or (word in part and len(word) > 5) for word in SOURCE_WORDS for part in name.lower().split("_"))
         if role == "split" or (named and role == "other" and values.dtype.kind in "US"):
-            count = len(np.unique(values.compressed()))
-            if 1 < count <= max(MOST_SOURCES, len(samples) // 10):
+            known = values.compressed()
+            # a file a row is a name, not a source
+            if 1 < len(np.unique(known)) <= min(MOST_SOURCES, len(known) // OF_A_SOURCE):
                 out.append(name)
     return out
 

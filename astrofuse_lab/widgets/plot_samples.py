@@ -1,4 +1,4 @@
-"""Plots of what was measured: spectrum, light curve, image, coverage."""
+"""Plots of what was measured: spectrum, light curve, image."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.modalities import Image, LightCurve, Spectrum
-from astrofuse_lab.samples.sample_set import Sample, SampleSet
+from astrofuse_lab.samples.sample_set import Sample
 from astrofuse_lab.widgets.colours import MODALITY_COLOURS, band_colour
-from astrofuse_lab.widgets.plot_theme import FAINT, INK, WEAK
-from astrofuse_lab.widgets.plotting import ACCENT, PLAIN, STYLE, backend, hatch, hook, labelled, pick, stretches, titled
+from astrofuse_lab.widgets.plot_theme import FAINT, INK
+from astrofuse_lab.widgets.plotting import PLAIN, STYLE, backend, hatch, hook, labelled, pick, stretches, titled
 from astrofuse_lab.widgets.wire import LINES
 
 if TYPE_CHECKING:
@@ -262,52 +262,3 @@ def _frame(figure: "figure", half_x: float, half_y: float) -> None:
     square = CustomJS(args={"figure": figure, "half_x": half_x, "half_y": half_y}, code=SQUARE)
     figure.js_on_change("inner_width", square)
     figure.js_on_change("inner_height", square)
-
-
-# ---- coverage ------------------------------------------------------------------------------------------------------
-
-
-def coverage(samples: SampleSet, *, most: int = 20, width: int = 560) -> Any:
-    """Which objects have which modalities: a bar a combination, and below it a dot for each modality it has (Lex et al. 2014, doi:10.1109/TVCG.2014.2346248).
-
-    Parameters
-    ----------
-    samples : SampleSet
-    most : int
-        Combinations shown, the commonest first; the title tells of the rest.
-
-    Returns
-    -------
-    holoviews.Layout
-    """
-    if not isinstance(samples, SampleSet):
-        raise InputError(f"a coverage plot takes samples, not {type(samples).__name__}.")
-    names = list(samples.modalities)
-    if not names or len(samples) == 0:
-        raise InputError("these samples have no modality, or there are none; there is nothing to cover.")
-    hv = backend()
-    combinations, counts = np.unique(np.stack([samples.present(name) for name in names], axis=1), axis=0, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:most]
-    combinations, shown = combinations[order], counts[order]
-    place = np.arange(len(order))
-    x, y = hv.Dimension("combination"), hv.Dimension("objects", label="objects")
-    bars = hv.Rectangles((place - 0.35, np.zeros(len(place)), place + 0.35, shown)).redim(y0="objects").opts(color=ACCENT, line_alpha=0)
-    numbers = hv.Labels((place, shown + 0.02 * shown.max(), [str(n) for n in shown]), [x, y], "text").opts(text_baseline="bottom", text_font_size="8pt", text_color=INK)
-    left = "" if len(counts) == len(order) else f"{len(counts) - len(order)} rarer combinations not shown"
-    title = titled(f"{len(samples)} objects", left, simulated=samples.simulated)
-    common = {"width": width, "xaxis": None, "hooks": [PLAIN], "xlim": (-0.7, len(order) - 0.3), **STYLE}
-    top = hv.Overlay([bars, numbers]).opts(title=title, height=220, ylim=(0, 1.15 * float(shown.max())), ylabel="objects", **common)
-    return hv.Layout([top, _matrix(hv, combinations, names, samples, common)]).cols(1).opts(shared_axes=False)
-
-
-def _matrix(hv: Any, combinations: NDArray[np.bool_], names: list[str], samples: SampleSet, common: dict[str, Any]) -> Any:
-    """The dots below the bars."""
-    x, y = hv.Dimension("combination"), hv.Dimension("modality")
-    row = {name: len(names) - 1 - i for i, name in enumerate(names)}
-    everywhere = [(c, row[n]) for c in range(len(combinations)) for n in names]
-    dots: list[Any] = [hv.Points(everywhere, [x, y]).opts(color=WEAK, size=11)]
-    for i, name in enumerate(names):
-        has = [(c, row[name]) for c in range(len(combinations)) if combinations[c, i]]
-        dots.append(hv.Points(has, [x, y]).opts(color=MODALITY_COLOURS.get(samples.spec(name).kind, FAINT), size=11))
-    ticks = [(row[n], f"{n.replace('_', ' ')}  {int(samples.present(n).sum())}") for n in names]
-    return hv.Overlay(dots).opts(height=44 + 26 * len(names), yticks=ticks, ylabel="", ylim=(-0.7, len(names) - 0.3), show_legend=False, **{**common, "show_grid": False, "toolbar": None})

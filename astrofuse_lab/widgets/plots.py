@@ -3,8 +3,9 @@
 Each says its units, draws its uncertainty, shows what is masked as such, and carries the badge where data are simulated.
 """
 
+from astrofuse_lab.widgets.plot_coverage import coverage
 from astrofuse_lab.widgets.plot_runs import calibration, comparison, confusion, embedding, learning_curve
-from astrofuse_lab.widgets.plot_samples import coverage, image, light_curve, spectrum
+from astrofuse_lab.widgets.plot_samples import image, light_curve, spectrum
 from astrofuse_lab.widgets.plot_series import series
 
 __all__ = ["calibration", "comparison", "confusion", "coverage", "embedding", "image", "learning_curve", "light_curve", "series", "spectrum"]
