@@ -38,6 +38,8 @@ __all__ = ["APPLY", "DEFAULTS", "ERROR", "FIRST_BAND", "FIT", "FLUX", "GOOD", "L
 
 FIT_ON = {"image": 512, "spectrum": 512, "light_curve": 20_000, "series": 4096}
 """Objects looked at to fit a scale: enough for a median, cheap for a large set; of tables, all."""
+MOST_SHOWN = 10_000
+"""Of tables that a representation has yet to make."""
 
 
 class Batch(NamedTuple):
@@ -112,7 +114,7 @@ class Preparation:
             has = np.flatnonzero(samples.present(name))
             if len(has) == 0:
                 raise InputError(f"no training sample has a usable {name!r}. Leave it out: modalities={[m for m in modalities if m != name]}.")
-            some = has[:: max(1, len(has) // FIT_ON.get(spec.kind, len(has)))]
+            some = has[:: max(1, len(has) // FIT_ON.get(spec.kind, MOST_SHOWN if shown else len(has)))]
             arrays = seen.arrays(name, some)
             if not GOOD[spec.kind](arrays).any():
                 raise InputError(
