@@ -68,8 +68,8 @@ export function annotationBar(model, notes, { next = () => {} } = {}) {
   const node = h("div", { class: "af-said-bar", role: "group", "aria-label": "Your label and note" });
   const { book } = notes;
   let note = null;
-  let wanted = null;
   let typing = 0;
+  let drawn = "";
   const focus = () => model.get("focus");
 
   const toggle = (label) => {
@@ -89,15 +89,19 @@ export function annotationBar(model, notes, { next = () => {} } = {}) {
 
   const show = () => {
     const i = focus();
+    if (i < 0 || book.state !== "known") drawn = "";
     if (i < 0 || book.state === "absent") return put(node);
     if (book.state === "failed") return put(node, h("span", { class: "af-caption" }, `Your labels and notes cannot be read: ${book.problem}`), button("Try again", notes.ask, { class: "af-link" }));
     const still = book.state !== "known" || !model.get("live");
     const mine = notes.get(i);
-    // a note being written is left alone
-    if (note && note.dataset.of === String(i) && node.contains(note) && note.getRootNode().activeElement === note) {
-      put(node.querySelector(".af-chips"), chips(mine.label, still));
+    const place = node.querySelector(".af-chips");
+    // what is being typed must survive what Python says meanwhile
+    if (place && drawn === `${i} ${still} ${book.where}`) {
+      put(place, chips(mine.label, still));
+      if (note.getRootNode().activeElement !== note && !typing) note.value = mine.note;
       return undefined;
     }
+    drawn = `${i} ${still} ${book.where}`;
     note = h("textarea", {
       rows: 1, class: "af-my-note", placeholder: "a note", "aria-label": "Your note", maxlength: 10000, disabled: still, "data-of": i, value: mine.note,
       oninput: (e) => { clearTimeout(typing); typing = window.setTimeout(keep, 600, i, e.target.value); },
@@ -105,7 +109,7 @@ export function annotationBar(model, notes, { next = () => {} } = {}) {
       onblur: (e) => typing && keep(i, e.target.value),
       onkeydown: (e) => { if (e.key === "Escape" || (e.key === "Enter" && !e.shiftKey)) { e.preventDefault(); e.stopPropagation(); e.target.blur(); node.closest(".af")?.focus(); } },
     });
-    wanted = h("input", { type: "text", class: "af-new-label", placeholder: "new label", "aria-label": "New label, press Enter", maxlength: 80, disabled: still, onkeydown: (e) => {
+    const wanted = h("input", { type: "text", class: "af-new-label", placeholder: "new label", "aria-label": "New label, press Enter", maxlength: 80, disabled: still, onkeydown: (e) => {
       if (e.key !== "Enter" || !e.target.value.trim()) return;
       const label = e.target.value.trim().split(/\s+/).join(" ");
       e.target.value = "";

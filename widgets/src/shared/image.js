@@ -14,21 +14,28 @@ function stretched(flux, from, count, [sky, noise, top], soft) {
   return out;
 }
 
+const MEAN = -1; // of the other two: what two bands have for a third colour
+
 /** Which bands make red, green and blue: those chosen for these bands, else the last, the middle and the first. */
 function mixOf(image, ui) {
   const n = image.bands.length;
-  return (ui.mixes[image.bands.join()] ||= [n - 1, Math.floor((n - 1) / 2), 0]);
+  return (ui.mixes[image.bands.join()] ||= [n - 1, n === 2 ? MEAN : Math.floor((n - 1) / 2), 0]);
 }
+
+const bandName = (image, b) => (b === MEAN ? "their mean" : image.bands[b]);
 
 /** Three bands as colours after Lupton et al. (2004, PASP 116, 133): the asinh of their mean, in the proportions of the three, so that a bright core keeps its colour. */
 function lupton(image, size, which, soft) {
-  const scale = which.map((b) => { const [sky, , top] = image.levels[b]; return 1 / Math.max(top - sky, 1e-30); });
-  const noise = which.reduce((sum, b, c) => sum + image.levels[b][1] * scale[c], 0) / 3;
+  const levels = which.map((b) => image.levels[Math.max(0, b)]);
+  const scale = levels.map(([sky, , top]) => 1 / Math.max(top - sky, 1e-30));
+  const noise = levels.reduce((sum, level, c) => sum + level[1] * scale[c], 0) / 3;
   const knee = Math.max(noise * soft, 1e-12);
   const full = Math.asinh((1 + noise) / knee);
   const planes = which.map(() => new Float32Array(size));
   for (let i = 0; i < size; i++) {
-    const x = which.map((b, c) => Math.max(0, (image.flux[b * size + i] - image.levels[b][0]) * scale[c] + noise));
+    const x = which.map((b, c) => (b === MEAN ? NaN : Math.max(0, (image.flux[b * size + i] - levels[c][0]) * scale[c] + noise)));
+    const known = x.filter((v) => !Number.isNaN(v));
+    for (let c = 0; c < 3; c++) if (Number.isNaN(x[c])) x[c] = known.length ? known.reduce((a, v) => a + v, 0) / known.length : 0;
     const mean = (x[0] + x[1] + x[2]) / 3;
     const factor = mean > 0 ? Math.asinh(mean / knee) / full / mean : 0;
     const over = Math.max(1, x[0] * factor, x[1] * factor, x[2] * factor);
@@ -45,8 +52,6 @@ function pixels(image, ui, grey) {
   const colours = ui.composite === "rgb" && bands > 1;
   const one = Math.max(0, image.bands.indexOf(ui.composite));
   const planes = colours ? lupton(image, size, mixOf(image, ui), soft) : Array(3).fill(stretched(image.flux, one * size, size, image.levels[one], soft));
-  // two bands make no third colour: green is their mean
-  if (colours && bands === 2 && new Set(mixOf(image, ui)).size === 2 && mixOf(image, ui)[0] !== mixOf(image, ui)[2]) planes[1] = planes[0].map((v, i) => (v + planes[2][i]) / 2);
   // under an overlay the image keeps its light and gives up its colours
   if (grey) planes.fill(planes[0].map((v, i) => (v + planes[1][i] + planes[2][i]) / 3));
   const out = new ImageData(nx, ny);
@@ -84,7 +89,7 @@ function canvasOf(data) {
 /** Masked pixels of the shown bands, as one path of small diagonals, and how many they are. */
 function maskPath(image, ui, nx, ny) {
   const size = nx * ny;
-  const which = ui.composite === "rgb" && image.bands.length > 1 ? mixOf(image, ui) : [Math.max(0, image.bands.indexOf(ui.composite))];
+  const which = ui.composite === "rgb" && image.bands.length > 1 ? mixOf(image, ui).filter((b) => b !== MEAN) : [Math.max(0, image.bands.indexOf(ui.composite))];
   let d = "";
   let count = 0;
   for (let i = 0; i < size; i++) {
@@ -145,10 +150,10 @@ export function imageBody(image, { ui, overlay, body, tools }) {
     put(mixer, ui.composite === "rgb" && image.bands.length > 1 ? ["red", "green", "blue"].map((name, c) => h("label", { class: "af-check" }, name, bandChoice(name, c))) : null);
     const size = image.scale > 0 ? `${number(nx * image.scale)}″ × ${number(ny * image.scale)}″` : `${nx} × ${ny} pixels`;
     const masked = mask.count ? `, ${mask.count} pixels masked (${number((100 * mask.count) / (nx * ny), 2)} %)` : "";
-    put(caption, `${image.shown ? `${image.shown}, ` : ""}${size}, ${ui.composite === "rgb" && image.bands.length > 1 ? mixOf(image, ui).map((b) => image.bands[b]).join(" + ") : shownBand()}, ${unitText(image.unit)} per pixel${masked}`);
+    put(caption, `${image.shown ? `${image.shown}, ` : ""}${size}, ${ui.composite === "rgb" && image.bands.length > 1 ? mixOf(image, ui).map((b) => bandName(image, b)).join(" + ") : shownBand()}, ${unitText(image.unit)} per pixel${masked}`);
   };
   const shownBand = () => image.bands[Math.max(0, image.bands.indexOf(ui.composite))];
-  const bandChoice = (name, c) => choice(`${name} of the composite`, image.bands.map((b, k) => [String(k), b]), String(mixOf(image, ui)[c]), (k) => { mixOf(image, ui)[c] = Number(k); draw(); });
+  const bandChoice = (name, c) => choice(`${name} of the composite`, [...image.bands.map((b, k) => [String(k), b]), ...(image.bands.length === 2 ? [[String(MEAN), "mean"]] : [])], String(mixOf(image, ui)[c]), (k) => { mixOf(image, ui)[c] = Number(k); draw(); });
   if (ui.composite !== "rgb" && !image.bands.includes(ui.composite) && image.bands.length > 1) ui.composite = "rgb";
   const set = (name) => (value) => {
     ui[name] = value;

@@ -28,14 +28,16 @@ function balance(got) {
   if (!got.balance) return block("Classes", "This set has no target.");
   const rows = records(got.balance);
   if (rows.length && rows[0].class === undefined) return block("Target", `${got.target} is a number.`, listed(got.balance));
-  return block("Classes", `of ${got.target}`, bars(rows.slice(0, SHOWN), { name: (r) => r.class, share: (r) => r.objects, text: (r) => `${r.objects}, ${percent(r.share)}`, colour: (_, k) => classColour(k) }), more(got.balance));
+  // the colours that these classes have everywhere: in the order of their names
+  const names = rows.map((r) => r.class).filter((name) => name !== "(none)").sort();
+  return block("Classes", `of ${got.target}`, bars(rows.slice(0, SHOWN), { name: (r) => r.class, share: (r) => r.objects, text: (r) => `${r.objects}, ${percent(r.share)}`, colour: (r) => classColour(names.indexOf(r.class)) }), more(got.balance));
 }
 
 function missing(got) {
   const rows = records(got.masks).filter((r) => r.kind !== "column" || r.missing > 0);
   const top = (r) => (r.missing === null ? 0 : r.missing);
   return block("Missing and masked", "share of the objects without it; in brackets, masked where it is there",
-    bars(rows.slice(0, SHOWN), { name: (r) => label(r.name), share: top, text: (r) => `${percent(r.missing)} (${percent(r.masked)})`, colour: (r) => modalityColour(r.kind) }), more(got.masks));
+    bars(rows.slice(0, SHOWN), { name: (r) => label(r.name), share: top, text: (r) => `${percent(r.missing)}${r.masked === null ? "" : ` (${percent(r.masked)})`}`, colour: (r) => modalityColour(r.kind) }), rows.length > SHOWN ? more({ count: rows.length }) : null);
 }
 
 /** A table as it is. */

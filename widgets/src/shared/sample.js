@@ -6,9 +6,9 @@ import { settings, slot } from "./slot.js";
 import { facts } from "./values.js";
 
 /** @param {any} model
- * @param {{page: (by: number) => void, place: () => number[], overlays?: (payload: any) => any, head?: (payload: any) => any, raw?: () => Promise<any> | null}} options
- *   `overlays`: modality name -> overlay, for views that draw on the data; `head`: more to say above the slots; `raw`: what archives sent for the sample in focus, where that is asked for */
-export function samplePanel(model, { page, place, overlays = () => ({}), head = () => null, raw = () => null }) {
+ * @param {{page: (by: number) => void, place: () => number[], overlays?: (payload: any) => any, head?: (payload: any) => any, raw?: () => Promise<any> | null, tools?: any}} options
+ *   `overlays`: modality name -> overlay, for views that draw on the data; `head`: more to say above the slots; `raw`: what archives sent for the sample in focus, where that is asked for; `tools`: controls at the right of the pager */
+export function samplePanel(model, { page, place, overlays = () => ({}), head = () => null, raw = () => null, tools = null }) {
   const ui = settings();
   const node = h("div", { class: "af-sample", "aria-live": "off" });
   let ends = [];
@@ -17,7 +17,7 @@ export function samplePanel(model, { page, place, overlays = () => ({}), head = 
 
   const pager = (title) => {
     const [at, of] = place();
-    return h("div", { class: "af-row af-pager" }, button("◄", () => page(-1), { "aria-label": "Previous sample", disabled: at === 1 }), button("►", () => page(1), { "aria-label": "Next sample", disabled: at >= of }), h("h3", { class: "af-id" }, title), h("span", { class: "af-caption" }, at > 0 ? `${at} of ${of}` : "not among those shown"));
+    return h("div", { class: "af-row af-pager" }, button("◄", () => page(-1), { "aria-label": "Previous sample", disabled: at === 1 }), button("►", () => page(1), { "aria-label": "Next sample", disabled: at >= of }), h("h3", { class: "af-id" }, title), h("span", { class: "af-caption" }, at > 0 ? `${at} of ${of}` : "not among those shown"), h("span", { class: "af-space" }), tools);
   };
 
   const draw = (payload) => {

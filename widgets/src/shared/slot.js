@@ -31,9 +31,9 @@ export function slot(modality, context) {
   const { name, kind, present } = modality;
   const tools = h("div", { class: "af-tools" });
   const body = h("div", { class: `af-body af-${kind}` });
-  const source = present && modality.source && modality.source !== "unknown" ? h("span", { class: "af-source", title: modality.citation || "" }, modality.source) : null;
+  const source = present && modality.source && modality.source !== name && modality.source !== "unknown" ? h("span", { class: "af-source", title: modality.citation || "" }, modality.source) : null;
   const scale = present && context.overlay ? h("span", { class: "af-source", title: "full colour; colours and bars go with the square root of the value" }, `${context.overlay.signed ? "±" : "0 to "}${number(context.overlay.scale, 2)}`) : null;
-  const head = h("header", { class: "af-slot-head" }, icon(kind), h("h3", {}, label(name)), context.raw ? h("span", { class: "af-tag" }, "as sent") : null, source, scale, h("span", { class: "af-space" }), tools);
+  const head = h("header", { class: "af-slot-head" }, icon(kind), h("h3", {}, context.raw ? name : label(name)), context.raw ? h("span", { class: "af-tag" }, "as sent") : null, source, scale, h("span", { class: "af-space" }), tools);
   const node = h("article", { class: `af-slot${present ? "" : " af-empty"}${context.raw ? " af-raw" : ""}`, "data-kind": kind, "aria-label": `${label(name)}${context.raw ? ", as sent" : ""}${present ? "" : ", missing"}` }, head, body);
   if (modality.problem) body.append(h("div", { class: "af-missing" }, `cannot be read: ${modality.problem}`));
   else if (!present) body.append(missing(kind));

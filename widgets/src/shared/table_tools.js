@@ -53,7 +53,7 @@ export function columnPicker(state, most, again) {
     return h("label", { class: "af-check" }, h("input", {
       type: "checkbox", checked: on, disabled: c.role === "id" || (!on && state.shown.length >= most), "data-name": `column-${c.name}`,
       onchange: (e) => {
-        if (e.target.checked) state.shown.push(c.name);
+        if (e.target.checked) state.shown.splice(1, 0, c.name); // first after the id, so that it is seen in a narrow table too
         else {
           state.shown = state.shown.filter((name) => name !== c.name);
           state.filters.delete(c.name);
@@ -64,7 +64,7 @@ export function columnPicker(state, most, again) {
     }), c.name, h("span", { class: "af-unit" }, c.unit));
   }));
   draw();
-  return h("details", { class: "af-columns" }, h("summary", {}, "columns"), list, h("p", { class: "af-caption" }, `up to ${most}; a search reaches all of them`));
+  return h("details", { class: "af-columns" }, h("summary", {}, "columns"), list, h("p", { class: "af-caption" }, `up to ${most}, fewer where it is narrow, the last chosen first; a search reaches all`));
 }
 
 /** Tabs that are built when first opened. @param {[string, string, () => any][]} pages */

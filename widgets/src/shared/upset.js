@@ -1,5 +1,5 @@
 // Which samples have which modalities: an UpSet plot (Lex et al. 2014), bars above a matrix of dots; a click selects.
-import { icon, label, modalityColour } from "./colours.js";
+import { label, modalityColour } from "./colours.js";
 import { h, put, s, sized } from "./dom.js";
 
 const MOST = 24;
@@ -60,5 +60,5 @@ export function upset(given, n, select, life) {
     select(one.rows);
     said.textContent = `${one.rows.length} samples with ${name} are selected.`;
   }))));
-  return h("div", { class: "af-tab-body" }, h("div", { class: "af-row" }, coverage.map((c) => h("span", { class: "af-check" }, icon(c.kind, 14), `${label(c.name)} ${c.count}`))), note, holder, said);
+  return h("div", { class: "af-tab-body" }, note, holder, said);
 }

@@ -20,7 +20,7 @@ function readState(model, notes) {
   const coverage = (model.get("coverage") || []).map((c) => ({ ...c, present: typed(c.present) }));
   const n = coverage.length ? coverage[0].present.length : columns[0]?.raw.length || 0;
   const all = [...columns, ...annotationColumns(notes)];
-  return { columns: all, coverage, n, query: "", has: new Set(), only: false, order: { name: "", down: false }, rows: [], filters: new Map(), shown: columns.slice(0, SHOWN).map((c) => c.name), raw: false };
+  return { columns: all, coverage, n, query: "", has: new Set(), only: false, told: false, order: { name: "", down: false }, rows: [], filters: new Map(), shown: columns.slice(0, SHOWN).map((c) => c.name), raw: false };
 }
 
 const named = (state, name) => state.columns.find((c) => c.name === name);
@@ -84,16 +84,16 @@ class Browser {
     this.tools = toolbar(state, () => this.again());
     this.foot = footer(model, state, notes);
     this.bar = annotationBar(model, notes, { next: () => step(model, state, 1) });
+    this.rawChip = h("button", { type: "button", class: "af-chip", "aria-pressed": "false", title: "Show what archives sent beside what was made of it (key r)", onclick: () => this.toggleRaw() }, "raw beside aligned");
     this.panel = samplePanel(model, {
       page: (by) => step(model, state, by), place: () => [state.rows.indexOf(model.get("focus")) + 1, state.rows.length],
-      head: () => this.bar.node, raw: () => (state.raw ? want(model, `raw/${model.get("focus")}`) : null),
+      head: () => this.bar.node, tools: this.rawChip, raw: () => (state.raw ? want(model, `raw/${model.get("focus")}`) : null),
     });
-    this.rawChip = h("button", { type: "button", class: "af-chip", "aria-pressed": "false", title: "Show what archives sent beside what was made of it (key r)", onclick: () => this.toggleRaw() }, "raw beside aligned");
     this.place = h("div", { class: "af-table-place" });
     this.picker = columnPicker(state, SHOWN, () => this.retable());
     this.retable();
     const side = h("div", { class: "af-side" }, this.tools.node, this.place, this.foot.node);
-    const samples = h("div", { class: "af-split" }, side, h("div", { class: "af-column" }, h("div", { class: "af-row" }, this.rawChip), this.panel.node));
+    const samples = h("div", { class: "af-split" }, side, this.panel.node);
     this.tabs = tabs([
       ["samples", "Samples", () => samples],
       ["coverage", "Coverage", () => upset(state.coverage, state.n, (rows) => this.select(rows), this.ends)],
@@ -106,8 +106,10 @@ class Browser {
     this.panel.show();
   }
 
-  retable() {
+  /** @param {boolean} [columns] other columns are shown: their list is drawn anew */
+  retable(columns = false) {
     this.table?.end();
+    if (columns) this.picker = columnPicker(this.state, SHOWN, () => this.retable());
     this.table = tableOf(this.model, this.state, () => this.again());
     put(this.place, this.picker, this.table.node);
     this.again();
@@ -117,6 +119,16 @@ class Browser {
     arrange(this.state, this.model);
     this.table.update();
     this.foot.show();
+  }
+
+  /** Something was said of a sample: with the first label the table shows a column of them. */
+  said() {
+    const { state, notes } = this;
+    this.bar.show();
+    if (!notes.book.said.size || state.told) return this.again();
+    state.told = true;
+    if (!state.shown.includes("my_label")) state.shown = [state.shown[0], "my_label", ...state.shown.slice(1)].slice(0, SHOWN);
+    return this.retable(true);
   }
 
   select(rows) {
@@ -172,7 +184,7 @@ function render({ model, el }) {
       " ": (e) => (e.target.matches("button") ? false : now && model.get("focus") >= 0 && toggle(model, now.state, model.get("focus"))),
     },
   });
-  const said = once(() => { now?.bar.show(); now?.again(); });
+  const said = once(() => now?.said());
   const notes = annotations(model, view.life, said);
   const build = () => {
     now?.end();
