@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from astrofuse_lab.samples.sample_set import SampleSet
 
 MOST_CELL, MOST_COLUMNS = 240, 60
-SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
+SPECIAL = re.compile(r"([\\`*_{}\[\]|~$])")
 ADDRESS = re.compile(r"(?i)\b(https?|ftp|javascript|data|vbscript|mailto|file):")
 
 
