@@ -212,3 +212,14 @@ def test_units_go_there_and_back(value, unit):
     change = inner(unit)
     assert Unit(change.unit).to(Unit(unit), value * change.factor) == pytest.approx(value, rel=1e-12)
     assert inner(change.unit) is None  # twice changes nothing
+
+
+@pytest.mark.parametrize("name", sorted(SCALINGS))
+def test_explanations_start_from_the_median_whatever_the_scaling(name):
+    from astrofuse_lab.explain.baselines import BASELINES
+
+    samples = table(np.random.default_rng(6).lognormal(1, 1, (101, 2)))
+    preparation = fitted(samples, name)
+    batch = preparation.batch(samples)
+    start = BASELINES["table"]["median"](batch.values["table"], batch.masks["table"], preparation.scalings["table"])
+    np.testing.assert_allclose(preparation.inverse("table", start.numpy())[0], np.median(samples.arrays("table")["values"], axis=0), rtol=1e-5)

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from astrofuse_lab.errors import InputError, UnknownNameError
-from astrofuse_lab.samples.preparation import FIRST_BAND, FLUX, LIMIT, Scaling
+from astrofuse_lab.samples.preparation import FIRST_BAND, FLUX, LIMIT, Scaling, tables
 
 WINDOW_SHARE = 0.1
 """Width of the running median, as a share of the spectrum: several times a broad line, narrower than the continuum's shape."""
@@ -34,6 +34,10 @@ WINDOW_SHARE = 0.1
 
 def _zero(values: Tensor, mask: Tensor, scaling: Scaling) -> Tensor:
     return torch.zeros_like(values)
+
+
+def _median(values: Tensor, mask: Tensor, scaling: Scaling) -> Tensor:
+    return torch.from_numpy(tables.median(scaling)).to(values).expand_as(values) * mask
 
 
 def _dark(scaling: Scaling) -> float:
@@ -83,7 +87,7 @@ BASELINES: dict[str, dict[str, Baseline]] = {
     "spectrum": {"continuum": _continuum, "no_flux": _no_flux},
     "light_curve": {"no_variability": _no_variability, "no_detection": _no_detection},
     "series": {"level": _zero},
-    "table": {"median": _zero},
+    "table": {"median": _median},
     "text": {"no_word": _zero},
 }
 """Kind -> name -> function of (values, mask, scaling); the first name is the default."""

@@ -63,7 +63,7 @@ def _matrix(hv: Any, combinations: NDArray[np.bool_], names: list[str], samples:
     x, y = hv.Dimension("combination"), hv.Dimension("modality")
     row = {name: len(names) - 1 - i for i, name in enumerate(names)}
     everywhere = [(c, row[n]) for c in range(len(combinations)) for n in names]
-    joined = [(c, len(names) - 1 - has[-1], c, len(names) - 1 - has[0]) for c, one in enumerate(combinations) if len(has := np.flatnonzero(one)) > 1]
+    joined = [(c, len(names) - 1 - ends[-1], c, len(names) - 1 - ends[0]) for c, one in enumerate(combinations) if len(ends := np.flatnonzero(one)) > 1]
     dots: list[Any] = [hv.Points(everywhere, [x, y]).opts(color=WEAK, size=11), hv.Segments(joined, [x, y, "x1", "y1"]).opts(color=FAINT, line_width=2.5)]
     for i, name in enumerate(names):
         has = [(c, row[name]) for c in range(len(combinations)) if combinations[c, i]]

@@ -45,8 +45,11 @@ def fit(arrays: Arrays, options: Mapping[str, Any], channels: Sequence[str]) -> 
                 raise InputError(f"column {name!r} has no value above 0 in the training samples, so no logarithm. Use 'asinh', or columns=[...] without it.")
             kept.append(column_scaling(way).fit(good if len(good) else np.zeros(1)))
         fitted = {"numbers": [float(v) for numbers in kept for v in numbers], "lengths": [float(len(numbers)) for numbers in kept]}
+        draft = Scaling("table", ["table", list(channels), [], ""], options, fitted)
+        seen, has = scaled(values, mask, draft)
+        fitted["median"] = [float(np.median(seen[has[:, c], c])) if has[:, c].any() else 0.0 for c in range(values.shape[1])]
     if options["impute"] != "mask":
-        draft = Scaling("table", ["table", list(channels), [], ""], {**options, "impute": "mask"}, fitted)
+        draft = Scaling("table", ["table", list(channels), [], ""], options, fitted)
         fitted |= imputation.fit(*scaled(values, mask, draft), options["impute"])
     return fitted
 
@@ -67,6 +70,11 @@ def scaled(values: NDArray[np.float64], mask: NDArray[np.bool_], scaling: Scalin
     clip = float(scaling.options["clip"])
     good = np.asarray(mask & ~np.isnan(out))
     return np.where(good, np.clip(np.where(good, out, 0.0), -clip, clip), 0.0), good
+
+
+def median(scaling: Scaling) -> NDArray[np.float32]:
+    """The training median of each column, scaled: zero where the scaling is about the median."""
+    return np.asarray(scaling.fitted.get("median", [0.0] * len(scaling.layout[1])), dtype=np.float32)
 
 
 def inverse(values: ArrayLike, scaling: Scaling) -> NDArray[np.float64]:
