@@ -34,6 +34,8 @@ _DOOR = {
     "Split": ("samples.split", "Split"),
     "load_samples": ("samples.registry", "load_samples"),
     "list_samples": ("samples.registry", "list_samples"),
+    "read_samples": ("samples.exchange", "read_samples"),
+    "list_formats": ("samples.exchange", "list_formats"),
     "build_samples": ("samples.building", "build_samples"),
     "SampleSetWriter": ("samples.building", "SampleSetWriter"),
     "Recipe": ("recipes.schema", "Recipe"),

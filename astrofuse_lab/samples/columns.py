@@ -1,6 +1,6 @@
 """Scalar columns: roles, ids, columns read from their file one by one, and masked arrays out of Arrow."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,16 @@ class _Reading:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, pa.ArrowException | OSError | ValueError):
             raise SampleSetError(f"{self.path} is damaged ({error!r}). Restore it from a copy, or make the set again.") from error
+
+
+def any_number(columns: Iterable[np.ma.MaskedArray[Any, Any]], rows: int) -> NDArray[np.bool_]:
+    """Rows where any of the columns has a number: bool, (row,). One column after another, as most often the first tells."""
+    found = np.zeros(rows, dtype=bool)
+    for column in columns:
+        found |= np.isfinite(np.ma.filled(column.astype(np.float64), np.nan))
+        if found.all():
+            break
+    return found
 
 
 def masked(column: pa.ChunkedArray) -> np.ma.MaskedArray[Any, Any]:

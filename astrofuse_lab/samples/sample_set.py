@@ -15,7 +15,7 @@ from astrofuse_lab.modalities import KINDS, Modality, TableRow
 from astrofuse_lab.samples.annotations import Annotations, beside, labelled
 from astrofuse_lab.samples.arrays import FIELDS as FIELDS
 from astrofuse_lab.samples.arrays import ModalityData as ModalityData
-from astrofuse_lab.samples.columns import ColumnFile, Ids, checked_ids, checked_roles, masked
+from astrofuse_lab.samples.columns import ColumnFile, Ids, any_number, checked_ids, checked_roles, masked
 from astrofuse_lab.samples.nouns import noun
 from astrofuse_lab.samples.specification import Card, ModalitySpec
 
@@ -179,12 +179,7 @@ class SampleSet:
         """Which objects have a modality: bool, (object,)."""
         self.spec(modality)
         if modality not in self._data:  # the table, made of columns
-            found = np.zeros(len(self), dtype=bool)
-            for name in self.inputs:  # column by column: most often the first tells
-                found |= np.isfinite(np.ma.filled(self.column(name).astype(np.float64), np.nan))
-                if found.all():
-                    break
-            return found
+            return any_number((self.column(name) for name in self.inputs), len(self))
         return np.asarray(self._data[modality].present[self._rows], dtype=bool)
 
     def column(self, name: str) -> np.ma.MaskedArray[Any, Any]:
@@ -383,6 +378,12 @@ class SampleSet:
         from astrofuse_lab.samples.store import write
 
         return write(self, path, overwrite=overwrite)
+
+    def export(self, path: str | Path, format: str | None = None, overwrite: bool = False) -> Path:
+        """Write in another format (``af.list_formats()``): told by the ending, or given; see `astrofuse_lab.samples.exchange.export`."""
+        from astrofuse_lab.samples.exchange import export
+
+        return export(self, path, format, overwrite)
 
     @classmethod
     def open(cls, path: str | Path, verify: bool | None = None) -> "SampleSet":

@@ -32,7 +32,7 @@ from astrofuse_lab.storage import file_digest, new_folder, write_json
 FORMAT, VERSION = "astrofuse-samples", 1
 CHUNK = 64 * 1024**2
 """Bytes held in memory while a set is written."""
-VERIFY_BELOW = 256 * 1024**2
+VERIFY_BELOW = 128 * 1024**2
 """Sets smaller than this (bytes) have their checksums compared whenever they are opened."""
 
 
@@ -109,7 +109,7 @@ def read(path: str | Path, verify: bool | None = None) -> SampleSet:
     ----------
     path : path
     verify : bool, optional
-        Compare checksums. None: only for sets under 256 MiB. Sizes are always compared.
+        Compare checksums. None: only for sets under 128 MiB. Sizes are always compared.
 
     Raises
     ------
