@@ -1,6 +1,7 @@
 """Sample sets in other formats: there and back is identical where the format can hold it, and what is lost is said."""
 
 import json
+import os
 import re
 import warnings
 
@@ -91,7 +92,7 @@ def test_hyrax_gets_a_catalogue_and_a_file_an_image(full, tmp_path):
     np.testing.assert_array_equal(back.column("mag_g").data, have.column("mag_g").data)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60 if os.environ.get("ASTROFUSE_PROVE") else 8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), name=st.sampled_from(["parquet", "fits", "hats", "multimodal-universe"]))
 def test_any_shape_and_mask_comes_back(data, name, tmp_path_factory):
     n, bands, side, pixels = (data.draw(st.integers(low, high)) for low, high in ((1, 6), (1, 3), (1, 4), (1, 7)))
