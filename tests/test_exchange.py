@@ -146,7 +146,7 @@ def test_what_cannot_be_done_is_said(full, tmp_path):
     (tmp_path / "odd").mkdir()
     with pytest.raises(InputError, match="does not tell its format"):
         af.read_samples(tmp_path / "odd")
-    exported(full, tmp_path, "parquet")
+    same(full, af.read_samples(full.export(tmp_path / "set.parquet", "nested-pandas"), "nested-pandas"))
     with pytest.raises(InputError, match="has no such option"):
         af.read_samples(tmp_path / "set.parquet", colour="red")
     placeless = SampleSet(full._columns.drop_columns(["ra", "dec"]), {}, {})

@@ -71,6 +71,8 @@ FORMATS = {one.name: one for one in (
     Format("radiogalaxynet", "RadioGalaxyNET (Gupta et al. 2024)", "readers.radiogalaxynet", writes=False),
 )}  # fmt: skip
 """What can be read and written, by name."""
+ALSO = {"nested-pandas": "parquet", "lsdb": "hats", "datasets": "huggingface", "mmu": "multimodal-universe", "hdf5": "multimodal-universe"}
+"""Other names of formats, of who reads them."""
 
 
 def list_formats() -> "Table":
@@ -167,6 +169,7 @@ def lost(samples: SampleSet, chosen: Format) -> list[str]:
 
 
 def _format(name: str) -> Format:
+    name = ALSO.get(name, name)
     if name not in FORMATS:
         raise UnknownNameError("format", name, FORMATS, "af.list_formats() lists them.")
     return FORMATS[name]
