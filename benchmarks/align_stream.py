@@ -46,7 +46,7 @@ def _wide(folder: Path, objects: int) -> Path:
 
 
 def lines(quick: bool) -> Iterator[Line]:
-    """Batches of 256 random rows; then a million objects opened (goal: a second)."""
+    """Batches of 256 random rows, all in the page cache: what telling the system which rows come next costs where it cannot help; then a million objects opened (goal: a second)."""
     objects, side = (8_000, 48) if quick else (40_000, 64)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "images"
@@ -59,7 +59,7 @@ def lines(quick: bool) -> Iterator[Line]:
         got = samples.arrays("image", batches[0])
         error = float(np.abs(got["flux"] - flux[batches[0]]).max())
         equal = error == 0 and bool(np.array_equal(got["mask"], mask[batches[0]]))
-        yield Line(f"20 batches of {BATCH} random images of {objects}, flux and mask", "numpy memmap, fancy indexing", equal, error, 0.0, *ours, 0.8)
+        yield Line(f"20 batches of {BATCH} random images of {objects}, flux and mask", "numpy memmap, fancy indexing", equal, error, 0.0, *ours, 0.7)
 
         many = 1_000_000
         wide = _wide(Path(place) / "million", many)
