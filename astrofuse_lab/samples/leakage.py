@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 GIVES_AWAY, STRONG, SOURCE = 0.75, 0.5, 0.05
 """Adjusted share of the label's entropy that one column tells: from here it gives the label away; is very strong; a source predicts."""
-ALARM = 0.01
-"""Probability that chance does so, above which nothing is said."""
+ALARM, SOURCE_ALARM, SOURCE_PERMUTATIONS = 0.01, 0.0025, 399
+"""Probability that chance does so, above which nothing is said; of sources, where a small share counts already, a stricter one."""
 SOURCE_WORDS = ("src", "source", "survey", "origin", "repo", "path", "file", "stream", "release", "catalog", "provider", "archive", "instrument", "telescope", "night", "run")
 """Words in the name of a column that says where a row comes from."""
 MOST_SOURCES, OF_A_SOURCE, BINS_OF_TARGET, FINE = 200, 5, 6, 64
@@ -149,10 +149,10 @@ def _row(name: str, role: str, asked: str, target: str, what: Told, away: float,
 
 def _of_source(one: "SampleSet", target: str, codes: NDArray[np.int64], sources: list[str], seed: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for name in sources:
-        of_label = told({name: codes_of(_values(one, name))}, codes, seed)[name]
+    every = told({name: codes_of(_values(one, name)) for name in sources}, codes, seed, SOURCE_PERMUTATIONS)
+    for name, of_label in every.items():
         row = _row(name, one.roles[name], KINDS[2], target, of_label, GIVES_AWAY, STRONG, name)
-        telling = of_label.p <= ALARM and of_label.share >= SOURCE
+        telling = of_label.p <= SOURCE_ALARM and of_label.share >= SOURCE
         row["level"], row["says"] = ("warning", _source_words(name, target, of_label)) if telling else ("", "")
         rows.append(row)
         if not telling:
