@@ -9,8 +9,8 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from astrofuse_lab.alignment.compiled import compiled
@@ -127,7 +127,8 @@ def counts(
     scale = cells / (dm[-1] - low)
     table = np.clip(np.searchsorted(dm, low + np.arange(cells + 1) / scale - 1e-9, side="right") - 1, 0, len(dm) - 2).astype(np.int32)
     out = np.zeros((len(offsets) - 1, len(dt) - 1, len(dm) - 1), dtype=np.int32)
-    parts = np.linspace(0, len(out), min(numba.get_num_threads(), max(1, len(out) // ENOUGH)) + 1).astype(int)
+    # torch's count: asking numba for its own changes that of torch in this thread alone, and results to the bit with it
+    parts = np.linspace(0, len(out), min(torch.get_num_threads(), max(1, len(out) // ENOUGH)) + 1).astype(int)
     work = [(time, magnitude, offsets[b : e + 1], dm, dt, table, scale, out[b:e]) for b, e in pairwise(parts)]
     if len(work) == 1:
         _count(*work[0])

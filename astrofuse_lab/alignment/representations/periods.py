@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numba
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from astrofuse_lab.alignment.compiled import compiled
@@ -85,7 +85,7 @@ def each(got: Epochs, work: Callable[[int, slice], Any], fewest: int = FEWEST) -
     """What `work` says of each curve, given its number and its epochs, None below `fewest` of them; on several threads, since FFTs let go of Python."""
     spans = [slice(int(b), int(e)) for b, e in zip(got.offsets[:-1], got.offsets[1:], strict=True)]
     task = lambda i: work(i, spans[i]) if spans[i].stop - spans[i].start >= fewest else None  # noqa: E731
-    threads = min(numba.get_num_threads(), MOST_THREADS, len(spans))
+    threads = min(torch.get_num_threads(), MOST_THREADS, len(spans))
     if threads < 2:
         return [task(i) for i in range(len(spans))]
     with ThreadPoolExecutor(threads) as pool:
