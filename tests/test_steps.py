@@ -114,6 +114,7 @@ def test_a_small_server_aligns_the_same_without_the_compiler():
         "s = af.load_samples('practice', n=12, seed=3)\n"
         "a = af.align(s, image=af.PixelGrid(24, 0.6), spectrum=af.LogGrid(4000, 9000, 2e-3), progress=False)\n"
         "np.savez(sys.argv[1], image=a.arrays('image')['flux'], spectrum=a.arrays('spectrum')['flux'])\n"
+        "import astrofuse_lab.training, astrofuse_lab.alignment.representations\n"
         "print('numba' in sys.modules)"
     )
     with tempfile.TemporaryDirectory() as folder:

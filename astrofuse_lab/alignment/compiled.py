@@ -5,24 +5,15 @@ band with them. Images that leave the input are not looked at there: their pixel
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
+
+from astrofuse_lab.alignment.machine_code import compiled
 
 EDGE = 1e-6  # input pixels: as far outside still counts as inside, since aligning twice must change nothing
 TOUCHED = 1e-6  # an output pixel is bad once bad input has more than this share of its weight
 SAME = 1e-14  # rows or columns that a side runs along
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile at the first call, and keep the machine code where there is a place for it."""
-    how: dict[str, Any] = {"nogil": True, "fastmath": {"contract", "nsz"}, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **how)(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        return numba.njit(**how)(function)
 
 
 @compiled

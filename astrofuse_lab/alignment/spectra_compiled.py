@@ -1,21 +1,12 @@
-"""The inner loop of `spectra`, compiled: imported when first needed, since the compiler takes memory (about 100 MB) and half a second."""
+"""The inner loop of `spectra`, compiled."""
 
 from typing import Any
 
-from numba import njit
-
+from astrofuse_lab.alignment.machine_code import compiled
 from astrofuse_lab.alignment.spectra import HUGE, TINY
 
 
-def _compiled(function: Any) -> Any:
-    """Compiled once and kept on disk, where there is a place to keep it."""
-    try:
-        return njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # no folder that numba may write to
-        return njit(nogil=True)(function)
-
-
-@_compiled
+@compiled
 def overlap(border: Any, out: Any, flux: Any, ivar: Any, mask: Any, least: float, new_flux: Any, new_ivar: Any, new_mask: Any) -> None:
     """Fill `new_flux`, `new_ivar` and `new_mask` (output pixel,) of one spectrum: two pointers walk along both axes once.
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from astrofuse_lab.alignment.compiled import compiled
+from astrofuse_lab.alignment.machine_code import compiled
 from astrofuse_lab.alignment.representations.common import Arrays, Columns, Layout, Options, choice, epochs
 from astrofuse_lab.errors import InputError
 

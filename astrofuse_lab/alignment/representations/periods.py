@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from astrofuse_lab.alignment.compiled import compiled
+from astrofuse_lab.alignment.machine_code import compiled
 from astrofuse_lab.alignment.representations.common import SEARCH, Arrays, Columns, Epochs, Layout, Options, epochs, number
 from astrofuse_lab.errors import InputError
 

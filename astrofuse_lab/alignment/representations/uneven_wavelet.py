@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrofuse_lab.alignment.compiled import compiled
+from astrofuse_lab.alignment.machine_code import compiled
 from astrofuse_lab.alignment.representations.common import Arrays, Columns, Epochs, Layout, Options, epochs
 from astrofuse_lab.errors import InputError
 
