@@ -28,6 +28,8 @@ PARTS = {
     "import-time": [sys.executable, "benchmarks/import_time.py"],
     "practice-sky": [sys.executable, "benchmarks/practice_sky.py"],
     "fetching": [sys.executable, "benchmarks/fetching.py"],
+    "aligning": [sys.executable, "benchmarks/align.py"],
+    "crts-trees": [sys.executable, "benchmarks/crts_trees.py"],
     "ztf-alerts": [sys.executable, "benchmarks/ztf_alerts.py"],
     "binder": [sys.executable, ".ci/check-binder.py", "--json", "benchmarks/results/binder-memory.json"],
 }

@@ -145,6 +145,8 @@ class Dachs:
     def start(self, *command: str) -> None:
         with self.log.open("ab") as log:
             self.running.append(subprocess.Popen([*self._as("INT" if command[0].endswith("postgres") else "KILL"), *command], env=self.environment, cwd=self.root, stdout=log, stderr=log, stdin=subprocess.DEVNULL))
+        # until setpriv has become the command, nobody would tell it that we are gone
+        self.await_(lambda: Path(f"/proc/{self.running[-1].pid}/comm").read_text().strip() != "setpriv", command[0])
 
     def await_(self, ready, what: str, patience: float = 60.0) -> None:
         end = time.monotonic() + patience
