@@ -13,7 +13,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = sub.add_parser("demo", help="the whole path once on the practice sky: comparison table, run folder, HTML explorer")
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder to write to (default: out/demo)")
-    demo.add_argument("-n", type=int, default=600, help="objects (default: 600)")
+    demo.add_argument("-n", type=int, default=480, help="objects (default: 480)")
     demo.add_argument("--recipe", default="cross_attention", help="one of af.list_recipes() (default: cross_attention)")
     demo.add_argument("--seeds", type=int, default=1, help="trainings behind each row of the table (default: 1)")
 
