@@ -18,7 +18,7 @@ from typing import Any
 from reporting import RESULTS, ROOT, commit, machine
 
 MIRROR = os.environ.get("ASTROFUSE_MIRROR", str(ROOT.parent / "shared" / "data"))
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-rs", "-m", "not remote"]
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-rs", "-m", "not remote", "--hypothesis-profile=default"]
 PARTS = {
     "fast": [*PYTEST[:-1], "not remote and not slow and not browser and not real", "tests"],
     "slow": [*PYTEST[:-1], "slow and not remote", "tests"],

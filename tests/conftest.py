@@ -7,6 +7,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import settings
+
+# what passes here passes in CI: the same examples each time; `make prove` draws new ones
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost", b"127.0.0.1", b"localhost", "0.0.0.0", None, "")
 
