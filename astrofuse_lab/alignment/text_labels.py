@@ -108,8 +108,8 @@ def strip_labels(text: str, words: Iterable[str]) -> tuple[str, Counter[str]]:
         counts[" ".join(found[0].lower().split())] += 1
         return " "
 
-    before = None
+    before, text = None, plain_blanks(text)
     while text != before:  # a word may come together where another was taken out
-        before, text = text, pattern.sub(gone, text)
-    return plain_blanks(text), counts
+        before, text = text, plain_blanks(pattern.sub(gone, text))
+    return text, counts
 
