@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from astrofuse_lab import positions
 from astrofuse_lab.alignment import position_errors, zones
 from astrofuse_lab.errors import AlignmentError
 
@@ -321,5 +322,4 @@ def propagate(ra: Any, dec: Any, pmra: Any, pmdec: Any, years: Any) -> tuple[Flo
 
 def unit_vectors(ra: Any, dec: Any) -> Floats:
     """Directions of positions in deg: (..., 3)."""
-    lon, lat = (np.radians(np.asarray(v, dtype=np.float64)) for v in (ra, dec))
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+    return positions.vectors(np.asarray(ra, dtype=np.float64), np.asarray(dec, dtype=np.float64))

@@ -12,10 +12,8 @@ from astrofuse_lab.errors import InputError
 from astrofuse_lab.modalities import Modality
 from astrofuse_lab.samples.arrays import ModalityData
 from astrofuse_lab.samples.sample_set import SampleSet
-from astrofuse_lab.samples.specification import Card
+from astrofuse_lab.samples.specification import Card, shortened
 from astrofuse_lab.targets import Target, Targets
-
-NOTES_SHOWN = 20
 
 
 class Again:
@@ -41,7 +39,7 @@ class Again:
         specs = [spec for spec in samples.modalities.values() if spec.kind == "image" and "image" in kinds]
         self.unplaced = bool(specs) and not any(spec.oriented for spec in specs)
         self.grid = PixelGrid(specs[0].shape[-1], specs[0].scale or 1.0, specs[0].angle) if specs else None
-        has = samples.table.colnames
+        has = samples.roles
         if "image" in kinds and not self.unplaced and not {"ra", "dec"} <= set(has):
             raise InputError(f"images are aligned about positions, and this set has no columns ra and dec; it has {', '.join(has)}.")
         lon, lat = (np.ma.filled(samples.column(name).astype(float), np.nan) if name in has else np.full(len(samples), np.nan) for name in ("ra", "dec"))
@@ -63,6 +61,6 @@ class Again:
         """The set with these modalities in the place of those that were taken, and what steps measured as columns."""
         old = self.samples
         kept = {name: old.data_of(name) for name, spec in old.modalities.items() if name not in self.surveys and spec.kind != "table"}
-        shown = (*old.card.notes, *notes[:NOTES_SHOWN], *([f"and {len(notes) - NOTES_SHOWN} products more that could not be used"] if len(notes) > NOTES_SHOWN else []))
+        shown = (*old.card.notes, *shortened(notes))
         card: Card = replace(old.card, notes=shown)
         return old.with_data({**kept, **data}, card, columns)

@@ -19,12 +19,11 @@ from astrofuse_lab.provenance import Provenance, citations
 from astrofuse_lab.samples.arrays import ModalityData
 from astrofuse_lab.samples.collect import Collector, ImageCollector, LightCurveCollector, SpectrumCollector, TextCollector, merged, slug
 from astrofuse_lab.samples.sample_set import SampleSet
-from astrofuse_lab.samples.specification import Card, ModalitySpec
+from astrofuse_lab.samples.specification import Card, ModalitySpec, shortened
 from astrofuse_lab.targets import Targets
 
 UNREADABLE = (AstroFuseError, ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError)
 """What a product that is not as it should be can raise; anything else is a fault of this program."""
-NOTES_SHOWN = 20
 ALIGNED = ("image", "spectrum", "light_curve", "table", "text")
 """Kinds that `align` knows how to put onto a common grid."""
 
@@ -240,9 +239,7 @@ class _Assembly:
         return whole if seen.all() else whole.take(np.flatnonzero(seen))
 
     def _all_notes(self, seen: NDArray[np.bool_]) -> tuple[str, ...]:
-        shown = self.notes[:NOTES_SHOWN]
-        if len(self.notes) > NOTES_SHOWN:
-            shown.append(f"and {len(self.notes) - NOTES_SHOWN} products more that could not be used")
+        shown = list(shortened(self.notes))
         lost = [self.ids[i] for i in np.flatnonzero(~seen)]
         if lost:
             shown.insert(0, f"{len(lost)} of {len(self.ids)} targets are left out, since nothing usable was found: {', '.join(lost[:10])}{', ...' if len(lost) > 10 else ''}")

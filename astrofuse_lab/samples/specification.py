@@ -1,11 +1,12 @@
 """What a sample set says of itself: its modalities, their axes and units, its card."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from astrofuse_lab.provenance import Provenance
 
+NOTES_SHOWN = 20  # of products that could not be used
 ROLES = ("input", "target", "group", "split", "id", "other")
 """What a scalar column may be used for; only ``input`` columns feed the modality ``table``, ``split`` is the side in a published split."""
 
@@ -63,6 +64,12 @@ class ModalitySpec:
     def layout(self) -> tuple[Any, ...]:
         """What a model depends on: kind, channels, shape and unit, without where the data came from."""
         return (self.kind, self.channels, self.shape, self.unit)
+
+
+def shortened(notes: Sequence[str]) -> tuple[str, ...]:
+    """The first notes on products that could not be used, and how many more there are."""
+    more = len(notes) - NOTES_SHOWN
+    return (*notes[:NOTES_SHOWN], *([f"and {more} products more that could not be used"] if more > 0 else []))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from astrofuse_lab import positions
 from astrofuse_lab.alignment import text_labels, text_objects
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.samples.arrays import ModalityData
@@ -164,17 +165,12 @@ class _Near:
         there = {"ra", "dec"} <= set(samples.roles) and all(samples.column(n).dtype.kind in "fi" for n in ("ra", "dec"))
         lon, lat = (np.ma.filled(samples.column(n).astype(float), np.nan) if there else np.full(len(samples), np.nan) for n in ("ra", "dec"))
         self.rows = np.flatnonzero(np.isfinite(lon) & np.isfinite(lat))
-        self.tree = cKDTree(_vector(lon[self.rows], lat[self.rows])) if len(self.rows) else None
+        self.tree = cKDTree(positions.vectors(lon[self.rows], lat[self.rows])) if len(self.rows) else None
 
     def of(self, ra: float, dec: float) -> tuple[str, float]:
         """Its id and separation in arcsec; empty and NaN where there is none."""
         if self.tree is None:
             return "", np.nan
-        chord, row = self.tree.query(_vector(np.array([ra]), np.array([dec])))
+        chord, row = self.tree.query(positions.vectors(np.array([ra]), np.array([dec])))
         away = float(np.degrees(2 * np.arcsin(min(1.0, chord[0] / 2))) * 3600)
         return (str(self.ids[self.rows[row[0]]]), away) if away <= self.radius else ("", np.nan)
-
-
-def _vector(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.float64]:
-    a, d = np.radians(lon), np.radians(lat)
-    return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=-1)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrofuse_lab.alignment.column_scaling import width_of
 from astrofuse_lab.alignment.representations import options_of
 from astrofuse_lab.samples.represented import Shown
 
@@ -57,5 +58,4 @@ def spread(values: NDArray[Any]) -> float:
     values = values[np.isfinite(values)]
     if len(values) == 0:
         return 1.0
-    width = 1.4826 * float(np.median(np.abs(values - np.median(values))))
-    return width if width > 0 else (float(np.std(values)) or 1.0)
+    return width_of(values)

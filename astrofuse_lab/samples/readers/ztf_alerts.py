@@ -105,10 +105,10 @@ def read(folder: Path) -> SampleSet:
         If a file is missing, unreadable, does not fit the others, or claims more than the safety limits.
     """
     alerts = _parquet(folder / ALERTS, MOST_ALERTS)
-    _need(folder / ALERTS, alerts, ("candid", "group", "label", "c_jd", "c_ra", "c_dec"))
-    candid = _whole(folder / ALERTS, alerts, "candid")
+    files.need(folder / ALERTS, alerts, ("candid", "group", "label", "c_jd", "c_ra", "c_dec"))
+    candid = files.whole(folder / ALERTS, alerts, "candid")
     for name in {"c_jd", "c_ra", "c_dec", "c_jdstarthist"} & set(alerts.column_names):
-        _number(folder / ALERTS, alerts, name)
+        files.number(folder / ALERTS, alerts, name)
     if len(np.unique(candid)) != len(candid):
         raise SampleSetError(f"{folder / ALERTS}: a candid occurs more than once; the file is damaged.")
     data = {"image": _stamps(folder / CUTOUTS, candid), "light_curve": _histories(folder / LIGHT_CURVES, candid)}
@@ -179,33 +179,6 @@ def _exists(file: Path) -> None:
         raise SampleSetError(f"{file} is missing. The set needs {', '.join(FILES)} in one folder.")
 
 
-def _need(file: Path, table: pa.Table, names: tuple[str, ...]) -> None:
-    lacking = [name for name in names if name not in table.column_names]
-    if lacking:
-        raise SampleSetError(f"{file} has no column {lacking[0]!r}; is it another file? It has {', '.join(table.column_names[:8])}, ...")
-
-
-def _whole(file: Path, table: pa.Table, name: str) -> NDArray[np.int64]:
-    column = table.column(name)
-    if not pa.types.is_integer(column.type) or column.null_count:
-        raise SampleSetError(f"{file}: column {name!r} must hold whole numbers without gaps, not {column.type}.")
-    return np.asarray(column).astype(np.int64)
-
-
-def _number(file: Path, table: pa.Table, name: str) -> NDArray[np.float64]:
-    column = table.column(name)
-    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-        raise SampleSetError(f"{file}: column {name!r} must hold numbers, not {column.type}.")
-    return np.asarray(column.cast(pa.float64()).fill_null(float("nan")))
-
-
-def _flag(file: Path, table: pa.Table, name: str) -> NDArray[np.bool_]:
-    column = table.column(name)
-    if not pa.types.is_boolean(column.type):
-        raise SampleSetError(f"{file}: column {name!r} must hold booleans, not {column.type}.")
-    return np.asarray(column.fill_null(False).combine_chunks().to_numpy(zero_copy_only=False), dtype=bool)
-
-
 # ---- stamps -------------------------------------------------------------------------------------------------------
 
 
@@ -221,7 +194,7 @@ def _stamps(file: Path, candid: NDArray[np.int64]) -> ModalityData:
                 raise SampleSetError(f"{file}: 'cutouts' is {pixels.dtype} {pixels.shape} with {ids.shape} candids; float (n, 3, 63, 63) is expected.")
             if ids.dtype.kind not in "iu":
                 raise SampleSetError(f"{file}: 'candid' holds {ids.dtype}; whole numbers are expected.")
-            where, has = _places(np.asarray(ids, dtype=np.int64), candid)
+            where, has = files.places(np.asarray(ids, dtype=np.int64), candid)
             flux = _read_stamps(pixels, where, has)
     except (OSError, KeyError, RuntimeError) as error:
         raise SampleSetError(f"{file} cannot be read as HDF5 ({error}). Copy it again from the mirror.") from error
@@ -242,28 +215,19 @@ def _read_stamps(pixels: Any, where: NDArray[np.int64], has: NDArray[np.bool_], 
     return flux
 
 
-def _places(there: NDArray[np.int64], wanted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Where each wanted id lies, and whether it is there at all."""
-    if len(there) == 0:
-        return np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=bool)
-    order = np.argsort(there, kind="stable")
-    place = order[np.clip(np.searchsorted(there, wanted, sorter=order), 0, len(there) - 1)]
-    return place, there[place] == wanted
-
-
 # ---- light curves -------------------------------------------------------------------------------------------------
 
 
 def _histories(file: Path, candid: NDArray[np.int64]) -> ModalityData:
     rows = _parquet(file, MOST_EPOCHS)
-    _need(file, rows, ("candid", "jd", "fid", "magpsf", "sigmapsf", "diffmaglim", "isdiffpos", "is_detection"))
+    files.need(file, rows, ("candid", "jd", "fid", "magpsf", "sigmapsf", "diffmaglim", "isdiffpos", "is_detection"))
     rows = rows.select(["candid", "jd", "fid", "magpsf", "sigmapsf", "diffmaglim", "isdiffpos", "is_detection"])
-    owner, has = _places(candid, _whole(file, rows, "candid"))
-    jd = _number(file, rows, "jd")
+    owner, has = files.places(candid, files.whole(file, rows, "candid"))
+    jd = files.number(file, rows, "jd")
     order = np.lexsort((jd, owner))
     order = order[has[order]]
-    values = {name: _number(file, rows, name)[order] for name in ("magpsf", "sigmapsf", "diffmaglim", "fid")}
-    fields = difference_flux(values, *(_flag(file, rows, name)[order] for name in ("isdiffpos", "is_detection")))
+    values = {name: files.number(file, rows, name)[order] for name in ("magpsf", "sigmapsf", "diffmaglim", "fid")}
+    fields = difference_flux(values, *(files.flag(file, rows, name)[order] for name in ("isdiffpos", "is_detection")))
     fields |= {"time": jd[order] - 2400000.5, "offsets": np.concatenate([[0], np.cumsum(np.bincount(owner[order], minlength=len(candid)))]).astype(np.int64)}
     fields["mask"] &= np.isfinite(fields["time"])
     good = np.bincount(owner[order], weights=fields["mask"], minlength=len(candid))
