@@ -6,23 +6,16 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import make_toy_samples, with_series
+from model_cases import KINDS, LAYOUTS, OUTPUTS, SAMPLES, WHOLE, all_encoders, learn, made, part_of, recipe_of, run
 from torch import nn
 
 from astrofuse_lab.errors import InputError, UnknownNameError
-from astrofuse_lab.models.build import DECISIONS, ENCODERS, FUSIONS, HEADS, PARTS, build, layouts_of, make_part, options_of
+from astrofuse_lab.models.build import TASKS, build
 from astrofuse_lab.models.fusion import Concatenation
+from astrofuse_lab.models.parts import DECISIONS, ENCODERS, FUSIONS, HEADS, PARTS, make_part, options_of
 from astrofuse_lab.models.tokens import InputLayout, Tokens
 from astrofuse_lab.recipes.catalogue import RECIPES
 from astrofuse_lab.recipes.schema import Part, Recipe
-from astrofuse_lab.samples.preparation import Batch, Preparation
-
-KINDS = ("image", "spectrum", "light_curve", "series", "table", "text")
-OUTPUTS = {"classification": 3, "regression": 1}
-SAMPLES = with_series(make_toy_samples(24))
-PREPARATION = Preparation.fit(SAMPLES, list(KINDS), {"text": Part.of("hashed", words=12, buckets=32)})
-LAYOUTS = layouts_of(PREPARATION.to_json())
-WHOLE = PREPARATION.batch(SAMPLES)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -34,46 +27,13 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def recipe_of(encoders, fusion, head="auto", decision=None, **options):
-    parts = {ENCODERS[name].kind: Part(name) for name in encoders}
-    return Recipe("tried", "A combination under test", parts, Part(fusion, options), Part(head), Part(decision) if decision else None, width=16)
-
-
-def _all_encoders():
-    """One full set: the first encoder of every kind."""
-    chosen = {}
-    for name, encoder in ENCODERS.items():
-        chosen.setdefault(encoder.kind, name)
-    return tuple(chosen.values())
-
-
-# the regression head differs from the other in nothing that an encoder could notice: it goes with all of them at once
-SYSTEMS = [(f"{e}-{f}", recipe_of([e], f, "classification"), "classification") for e, f in itertools.product(ENCODERS, FUSIONS)]
-SYSTEMS += [(f"all-{f}-{h}", recipe_of(_all_encoders(), f, h), h) for f, h in itertools.product(FUSIONS, HEADS)]
-SYSTEMS += [(f"all-{f}-{d}-{h}", recipe_of(_all_encoders(), f, h, d), h) for f, d, h in itertools.product(FUSIONS, DECISIONS, HEADS)]
+# an encoder meets a fusion in its tokens only, and a fusion a head in one vector: each member passes the whole contract beside
+# the plainest others, and every combination of encoder, fusion and head is run once below
+READS = [(name, kind) for name, encoder in ENCODERS.items() for kind in encoder.kinds]
+SYSTEMS = [(f"{e}-{kind}-{f}", recipe_of({kind: e}, f, "classification"), "classification") for (e, kind), f in itertools.product(READS, ("concatenation", "cross_attention"))]
+SYSTEMS += [(f"all-{f}-{h}", recipe_of(all_encoders(), f, h), h) for f, h in itertools.product(FUSIONS, TASKS)]
+SYSTEMS += [(f"all-{d}-{h}", recipe_of(all_encoders(), "concatenation", h, d), h) for d, h in itertools.product(DECISIONS, TASKS)]
 SYSTEMS += [(f"recipe-{name}", recipe, "classification") for name, recipe in RECIPES.items() if recipe.head.name in ("auto", "classification")]
-
-
-def made(recipe, task, seed=0):
-    torch.manual_seed(seed)
-    layouts = {name: layout for name, layout in LAYOUTS.items() if name in recipe.encoders}
-    return build(recipe, layouts, OUTPUTS[task], task).eval()
-
-
-def part_of(batch, model, index=None, leave_out=()):
-    """Only the model's modalities, some samples of them."""
-    names = [name for name in model.modalities if name not in leave_out]
-    index = torch.arange(len(batch)) if index is None else torch.as_tensor(index)
-    return Batch(*({name: part[name][index].clone() for name in names} for part in batch))
-
-
-def learn(model, batch):
-    return model(batch.values, batch.masks, batch.present)
-
-
-@torch.no_grad()
-def run(model, batch, **options):
-    return model(batch.values, batch.masks, batch.present, **options)
 
 
 @pytest.fixture(params=SYSTEMS, ids=[name for name, _, _ in SYSTEMS], scope="module")
@@ -222,6 +182,18 @@ def test_json_there_and_back_gives_the_same_model(system):
     assert torch.equal(run(twin, batch).values, run(model, batch).values)
 
 
+@pytest.mark.parametrize(("name", "kind"), READS)
+def test_every_encoder_with_every_fusion_and_head(name, kind):
+    batch = None
+    for fusion, head in itertools.product(FUSIONS, HEADS):
+        model = made(recipe_of({kind: name}, fusion, head), HEADS[head].task).train()
+        batch = batch or part_of(WHOLE, model, range(2))
+        prediction = model(batch.values, batch.masks, batch.present)
+        prediction.values.square().mean().backward()
+        assert prediction.values.isfinite().all(), (fusion, head)
+        assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None), (fusion, head)
+
+
 # ---- attention ----------------------------------------------------------------------------------------------------
 
 
@@ -267,7 +239,7 @@ def test_encoders_show_their_attention_when_asked(system):
 
 
 def test_token_slices_follow_the_modalities_that_were_given():
-    model = made(recipe_of(_all_encoders(), "cross_attention"), "classification")
+    model = made(recipe_of(all_encoders(), "cross_attention"), "classification")
     fused = run(model, part_of(WHOLE, model, range(2), leave_out=("spectrum", "series", "text")), attention=True).fused
     slices = model.token_slices(fused)
     assert list(slices) == ["class", "image", "light_curve", "table"]
@@ -301,7 +273,7 @@ def test_modality_dropout_masks_its_share_and_never_all():
 
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_modality_dropout_reaches_every_fusion(fusion):
-    model = made(recipe_of(_all_encoders(), fusion, modality_dropout=0.9), "classification").train()
+    model = made(recipe_of(all_encoders(), fusion, modality_dropout=0.9), "classification").train()
     prediction = run(model, part_of(WHOLE, model))
     shown = torch.stack([one.mask.any(1) for one in prediction.fused.tokens.values()], 1)
     had = torch.stack([WHOLE.present[name] for name in model.modalities], 1)
@@ -409,7 +381,7 @@ def test_a_light_curve_is_a_set_of_epochs_and_time_counts():
 
 
 def test_columns_and_words_have_a_token_each():
-    model = made(recipe_of(_all_encoders(), "concatenation"), "classification")
+    model = made(recipe_of(all_encoders(), "concatenation"), "classification")
     tokens = run(model, part_of(WHOLE, model)).fused.tokens
     for name, axis in (("table", "column"), ("text", "word"), ("light_curve", "epoch")):
         assert tokens[name].place["axes"] == (axis,)
@@ -418,7 +390,7 @@ def test_columns_and_words_have_a_token_each():
 
 
 def _given(role, name):
-    layout = LAYOUTS[ENCODERS[name].kind] if role == "encoder" else None
+    layout = LAYOUTS[ENCODERS[name].kinds[0]] if role == "encoder" else None
     return {"encoder": (layout, 16), "fusion": (("image", "text"), 16), "head": (16, 3), "decision": ("classification",)}[role]
 
 
@@ -436,7 +408,7 @@ def test_every_option_does_something(role, name, option):
         part = make_part(role, Part(name, {option: value}), *_given(role, name)).train()
         torch.manual_seed(1)
         if role == "encoder":
-            kind = ENCODERS[name].kind
+            kind = ENCODERS[name].kinds[0]
             outputs.append(part(WHOLE.values[kind], WHOLE.masks[kind]).values)
             continue
         tokens = {m: Tokens(torch.randn(24, 6, 16), torch.rand(24, 6) > 0.2, {}) for m in ("image", "text")}
@@ -475,7 +447,7 @@ def test_a_recipe_learns_what_can_be_learned(name):
 
 
 def _tried(**changes):
-    return recipe_of(_all_encoders(), "concatenation").change(**changes)
+    return recipe_of(all_encoders(), "concatenation").change(**changes)
 
 
 @pytest.mark.parametrize(
@@ -519,7 +491,7 @@ def test_a_model_that_cannot_be_built_says_why(layouts, outputs, task, words):
 
 
 def test_input_that_does_not_fit_is_refused():
-    model = made(recipe_of(_all_encoders(), "concatenation"), "classification")
+    model = made(recipe_of(all_encoders(), "concatenation"), "classification")
     batch = part_of(WHOLE, model, range(2))
     with pytest.raises(InputError, match="no modality was given; the model takes any of image, spectrum"):
         model({}, {})

@@ -20,6 +20,7 @@ FULL = Recipe(
     "full", "Every field used", {"image": Part.of("conv2d", depth=2), "hst": Part("conv2d")}, Part.of("gated", dropout=0.5), Part.of("classification", hidden=0),
     Part("average"), Part.of("focal", gamma=1.5), Part.of("end_to_end", epochs=3), {"text": Part.of("hashed", words=32)}, 48,
     Source("A paper", 2024, "arXiv:2401.00001", "https://example.org/code"), "follows", ("smaller",), {"auc": 0.9}, ("practice",),
+    stack=Part.of("channels", modalities=["g_image", "r_image"]), adapt=(Part("calibrate"),), pretrain=Part.of("masked", epochs=2),
 )  # fmt: skip
 
 

@@ -291,7 +291,7 @@ def _piece(fused: "Fused", order: Mapping[str, slice], modalities: Sequence[str]
 
 def recipes_with_attention() -> list[str]:
     """Names of the recipes whose fusion has attention."""
-    from astrofuse_lab.models.build import FUSIONS
+    from astrofuse_lab.models.parts import FUSIONS
     from astrofuse_lab.recipes.catalogue import RECIPES
 
     return [name for name, recipe in RECIPES.items() if recipe.decision is None and recipe.fusion.name in FUSIONS and FUSIONS[recipe.fusion.name].attends]

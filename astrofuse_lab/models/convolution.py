@@ -76,7 +76,7 @@ class Conv2dEncoder(Encoder):
         Share of feature channels set to zero while training.
     """
 
-    kind = "image"
+    kinds = ("image",)
     box: Tensor
     radius: Tensor
 
@@ -140,7 +140,7 @@ class Conv1dEncoder(Encoder):
         Share of features set to zero while training.
     """
 
-    kind = "spectrum"
+    kinds = ("spectrum",)
     axis = "pixel"
     box: Tensor
 
@@ -176,5 +176,5 @@ class SeriesEncoder(Conv1dEncoder):
         As of `Conv1dEncoder`.
     """
 
-    kind = "series"
+    kinds = ("series",)
     axis = "sample"

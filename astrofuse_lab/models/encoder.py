@@ -16,13 +16,13 @@ class Encoder(nn.Module):
 
     Attributes
     ----------
-    kind : str
-        The kind of modality it reads.
+    kinds : tuple of str
+        The kinds of modality it reads.
     attends : bool
         True where it has attention of its own; then `forward` fills `maps`.
     """
 
-    kind: ClassVar[str] = ""
+    kinds: ClassVar[tuple[str, ...]] = ()
     attends: ClassVar[bool] = False
 
     def __init__(self, layout: InputLayout, width: int) -> None:

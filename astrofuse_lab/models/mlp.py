@@ -24,7 +24,7 @@ class TableEncoder(Encoder):
     dropout : float
     """
 
-    kind = "table"
+    kinds = ("table",)
 
     def __init__(self, layout: InputLayout, width: int, *, hidden: int = 64, dropout: float = 0.1) -> None:
         super().__init__(layout, width)
@@ -57,7 +57,7 @@ class WordEncoder(Encoder):
     dropout : float
     """
 
-    kind = "text"
+    kinds = ("text",)
 
     def __init__(self, layout: InputLayout, width: int, *, hidden: int = 64, dropout: float = 0.2) -> None:
         super().__init__(layout, width)

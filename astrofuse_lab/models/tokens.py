@@ -71,8 +71,11 @@ class Prediction:
     fused : Fused
     per_modality : mapping of str to Tensor
         Decision level: each modality's own `values`, else empty.
+    extra : mapping of str to Tensor
+        What a head says beyond `values`, (batch, ...) each: quantiles, parts of a mixture, a reconstruction; by the head's own names.
     """
 
     values: Tensor
     fused: Fused
     per_modality: Mapping[str, Tensor] = field(default_factory=dict)
+    extra: Mapping[str, Tensor] = field(default_factory=dict)

@@ -110,7 +110,7 @@ class TimeTransformerEncoder(Encoder):
     dropout : float
     """
 
-    kind = "light_curve"
+    kinds = ("light_curve",)
     attends = True
 
     def __init__(

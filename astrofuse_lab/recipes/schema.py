@@ -10,7 +10,10 @@ from astrofuse_lab.errors import InputError
 
 Option = float | int | str | bool | None | list[Any]
 FIDELITIES = ("reproduces", "follows", "inspired by", "own")
-PARTS = ("fusion", "head", "decision", "objective", "schedule")
+PARTS = ("fusion", "head", "decision", "objective", "schedule", "stack", "pretrain")
+OPTIONAL = ("decision", "stack", "pretrain")
+SEVERAL = ("augment", "adapt")
+"""Fields that are a sequence of parts."""
 """Fields of a recipe that are one part."""
 
 
@@ -87,6 +90,13 @@ class Recipe:
         turned: what an object is does not depend on its position angle. ``()``: nothing is.
     width : int
         Width of the tokens and of the fused vector.
+    stack : Part, optional
+        Data level: which modalities are joined into one before any encoder, e.g. ``Part.of("channels", modalities=["g_image", "r_image"])``.
+    adapt : sequence of Part
+        What is done to inputs inside the network, before their encoders and learned with them: shrinking by the errors, matching
+        resolutions, calibration. Each goes to all modalities it can read, or to the one that its option ``modality`` names.
+    pretrain : Part, optional
+        A self-supervised objective to train with first, without labels, e.g. ``Part.of("masked", epochs=20)``.
     source, fidelity, departures, reported, data
         Where the idea comes from and how true to it this is; `fidelity` is one of "reproduces" (original weights or
         numbers), "follows" (the paper), "inspired by", "own".
@@ -108,6 +118,9 @@ class Recipe:
     reported: Mapping[str, float] = field(default_factory=dict)
     data: tuple[str, ...] = ()
     augment: tuple[Part, ...] = (Part("turn"),)
+    stack: Part | None = None
+    adapt: tuple[Part, ...] = ()
+    pretrain: Part | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -119,15 +132,17 @@ class Recipe:
         if not self.encoders:
             raise InputError(f"recipe {self.name!r} has no encoder; give one a modality or kind, e.g. encoders={{'image': Part('conv2d')}}.")
         for name in PARTS:
-            self._check_part(name, getattr(self, name), name == "decision")
+            self._check_part(name, getattr(self, name), name in OPTIONAL)
         for name in ("encoders", "inputs"):
             for key, part in getattr(self, name).items():
                 self._check_part(f"{name}[{key!r}]", part)
-        if isinstance(self.augment, Part | str) or not all(isinstance(part, Part) for part in self.augment):
-            raise InputError(f"recipe {self.name!r}: augment={self.augment!r} is no sequence of Parts; write augment=(Part('turn'), Part.of('noise', share=0.3)).")
+        for name in SEVERAL:
+            given = getattr(self, name)
+            if isinstance(given, Part | str) or not all(isinstance(part, Part) for part in given):
+                raise InputError(f"recipe {self.name!r}: {name}={given!r} is no sequence of Parts; write {name}=(Part('turn'), Part.of('noise', share=0.3)).")
         for name in ("encoders", "inputs", "reported"):  # recipes share what they are made of, so nobody may alter it
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
-        for name in ("departures", "data", "augment"):
+        for name in ("departures", "data", *SEVERAL):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     def _check_part(self, what: str, part: Any, optional: bool = False) -> None:
@@ -174,8 +189,8 @@ class Recipe:
         values = dict(data)
         for name in ("encoders", "inputs"):
             values[name] = {key: _part(f"{name}[{key!r}]", value) for key, value in data.get(name, {}).items()}
-        if "augment" in data:
-            values["augment"] = tuple(_part(f"augment[{i}]", value) for i, value in enumerate(data["augment"]))
+        for name in set(SEVERAL) & set(data):
+            values[name] = tuple(_part(f"{name}[{i}]", value) for i, value in enumerate(data[name]))
         for name in PARTS:
             if name in data:
                 values[name] = None if data[name] is None else _part(name, data[name])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from astrofuse_lab.alignment.augmentation import AUGMENTATIONS
 from astrofuse_lab.alignment.representations import REPRESENTATIONS
-from astrofuse_lab.models.build import PARTS, options_of
+from astrofuse_lab.models.parts import PARTS, options_of
 from astrofuse_lab.recipes.catalogue import RECIPES
 from astrofuse_lab.training.objectives import OBJECTIVES
 from astrofuse_lab.training.schedules import SCHEDULES

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from astrofuse_lab.errors import InputError, UnknownNameError
+from astrofuse_lab.models.tokens import Prediction
 from astrofuse_lab.recipes.schema import Part
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -73,14 +74,18 @@ class Objective:
             return torch.ones(len(target), device=target.device)
         return self.class_weights.to(target.device)[target]
 
-    def per_sample(self, values: Tensor, per_modality: Mapping[str, Tensor], present: Mapping[str, Tensor], target: Tensor) -> Tensor:
-        """The loss of each sample, (sample,), from what a `Prediction` holds.
+    def of(self, prediction: Prediction, target: Tensor) -> Tensor:
+        """The loss of each sample, (sample,): what validation measures."""
+        return self.loss(prediction.values.float(), target)
+
+    def per_sample(self, prediction: Prediction, present: Mapping[str, Tensor], target: Tensor) -> Tensor:
+        """The loss that is trained, (sample,).
 
         At decision level each modality's own prediction is trained too, on the samples that have it: their average
         alone would let one modality do all the work.
         """
-        total = self.loss(values.float(), target)
-        for name, own in per_modality.items():
+        total = self.of(prediction, target)
+        for name, own in prediction.per_modality.items():
             total = total + torch.where(present[name], self.loss(own.float(), target), 0.0)
         return total
 

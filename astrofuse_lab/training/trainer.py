@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from astrofuse_lab.errors import TrainingError
 from astrofuse_lab.models.build import build, layouts_of
 from astrofuse_lab.training.checkpoints import Snapshot, load_optimiser, optimiser_tensors, prefixed, under
 from astrofuse_lab.training.devices import forked
 from astrofuse_lab.training.feed import Columns, Feed
+from astrofuse_lab.training.learning import Learned, Learning, Supervised
 from astrofuse_lab.training.metrics import metric_named, value
 from astrofuse_lab.training.objectives import make_objective
 from astrofuse_lab.training.plan import Plan
@@ -26,18 +27,6 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 EVALUATE = 256
-
-
-class _Outputs(nn.Module):
-    """A model that gives plain tensors, which is what Fabric can wrap."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, values: dict[str, Tensor], masks: dict[str, Tensor], present: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        prediction = self.model(values, masks, present)
-        return prediction.values, dict(prediction.per_modality)
 
 
 def balanced_order(codes: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -86,13 +75,14 @@ class Trainer:
         self.target = torch.from_numpy(codes).to(fabric.device)
         self.codes = codes[: self.n_train]
         balanced = plan.problem.task == "classification" and plan.schedule.sampler == "balanced"
-        self.objective = make_objective(plan.recipe.objective, plan.problem.task, self.codes, plan.problem.outputs, balanced)
+        objective = make_objective(plan.recipe.objective, plan.problem.task, self.codes, plan.problem.outputs, balanced)
         self.metric, self._measure = metric_named(plan.problem.task)
         with forked(fabric.device):
             torch.manual_seed(self._seed(0))
-            self.model = build(plan.recipe, layouts_of(self.preparation.to_json()), plan.problem.outputs, plan.problem.task).to(fabric.device)
-        self.averaged = copy.deepcopy(self.model)
-        self.wrapped, self.optimiser = fabric.setup(_Outputs(self.model), self.schedule.optimiser(self.model))
+            model = build(plan.recipe, layouts_of(self.preparation.to_json()), plan.problem.outputs, plan.problem.task)
+            self.learning: Learning = Supervised(model, objective).to(fabric.device)
+        self.averaged = copy.deepcopy(self.learning)
+        self.wrapped, self.optimiser = fabric.setup(self.learning, self.schedule.optimiser(self.learning))
         self.best: dict[str, Tensor] = {}
         self.state: dict[str, Any] = {
             "step": 0, "epoch": 0, "batch": 0, "loss": 0.0, "weight": 0.0, "history": [], "best_epoch": 0, "best_loss": None, "seconds": 0.0, "ended": "",
@@ -132,7 +122,7 @@ class Trainer:
 
     def snapshot(self) -> Snapshot:
         """All that a later training of the same plan needs to go on from here."""
-        tensors = {**prefixed("weights", self.model.state_dict()), **prefixed("averaged", self.averaged.state_dict()), **prefixed("best", self.best)}
+        tensors = {**prefixed("weights", self.learning.state_dict()), **prefixed("averaged", self.averaged.state_dict()), **prefixed("best", self.best)}
         tensors.update({name: t.detach().cpu().clone() for name, t in optimiser_tensors(self.optimiser.optimizer).items()})
         if self.random is not None:
             tensors["random.cpu"] = self.random
@@ -142,7 +132,7 @@ class Trainer:
 
     def _restore(self, snapshot: Snapshot) -> None:
         tensors, state = snapshot
-        self.model.load_state_dict(under("weights", tensors))
+        self.learning.load_state_dict(under("weights", tensors))
         self.averaged.load_state_dict(under("averaged", tensors))
         self.best = under("best", tensors)
         load_optimiser(self.optimiser.optimizer, tensors)
@@ -175,7 +165,7 @@ class Trainer:
 
     def _epoch(self, stop: threading.Event, keep: Callable[[int, Snapshot], None] | None) -> bool:
         """The rest of this epoch; False where it was stopped before its end."""
-        self.model.train()
+        self.learning.train()
         todo = self._order()[self.state["batch"] :]
         shares = [self._share(index) for index in todo]
         seeds = [(self.plan.seed, 3, self.state["step"] + ahead, self.fabric.global_rank) for ahead in range(len(todo))]
@@ -209,14 +199,13 @@ class Trainer:
         total = (schedule.epochs or 1) * schedule.steps_per_epoch(self.n_train)
         for group in self.optimiser.param_groups:
             group["lr"] = schedule.rate(state["step"], total)
-        weights = self.objective.weights(target)
         # of the whole batch, so that several processes together take the step that one would
-        weight = float(self.objective.weights(self.target[torch.from_numpy(index).to(self.target.device)]).sum())
-        values, per_modality = self.wrapped(batch.values, batch.masks, batch.present)
-        loss = (self.objective.per_sample(values, per_modality, batch.present, target) * weights).sum() / weight * self.fabric.world_size
+        weight = float(self.learning.weight(self.target[torch.from_numpy(index).to(self.target.device)]).sum())
+        made = Learned(*self.wrapped(batch.values, batch.masks, batch.present, target))
+        loss = (made.loss * made.weight).sum() / weight * self.fabric.world_size
         self.optimiser.zero_grad()
         self.fabric.backward(loss)
-        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), schedule.clip))
+        norm = float(torch.nn.utils.clip_grad_norm_(self.learning.parameters(), schedule.clip))
         told = float(torch.as_tensor(self.fabric.all_reduce(loss.detach(), reduce_op="mean")))
         if not (math.isfinite(told) and math.isfinite(norm)):
             raise self._lost(index, told)
@@ -230,8 +219,8 @@ class Trainer:
         step = self.state["step"]
         pull = 1.0 - min(self.schedule.average, (1 + step) / (10 + step)) if self.schedule.average else 1.0
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.averaged.parameters()), list(self.model.parameters()), pull)
-            for kept, new in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
+            torch._foreach_lerp_(list(self.averaged.parameters()), list(self.learning.parameters()), pull)
+            for kept, new in zip(self.averaged.buffers(), self.learning.buffers(), strict=True):
                 kept.copy_(new)
 
     def _lost(self, index: NDArray[np.int64], loss: float) -> TrainingError:
@@ -252,12 +241,10 @@ class Trainer:
         indices = [np.arange(b, min(b + EVALUATE, end)) for b in range(begin, end, EVALUATE)]
         with torch.inference_mode():
             for index, batch in zip(indices, self.feed.batches(indices), strict=True):
-                prediction = self.averaged(batch.values, batch.masks, batch.present)
-                target = self.target[int(index[0]) : int(index[-1]) + 1]
-                weights = self.objective.weights(target)
-                loss += float((self.objective.loss(prediction.values, target) * weights).sum())
-                weight += float(weights.sum())
-                outputs.append(prediction.values)
+                made = self.averaged(batch.values, batch.masks, batch.present, self.target[int(index[0]) : int(index[-1]) + 1])
+                loss += float((made.loss * made.weight).sum())
+                weight += float(made.weight.sum())
+                outputs.append(made.values)
         return torch.cat(outputs), loss / weight
 
     def _close_epoch(self) -> dict[str, Any]:
@@ -297,7 +284,7 @@ class Trainer:
             self.plan.recipe,
             self.plan.problem,
             self.preparation,
-            self.averaged,
+            self.averaged.model,
             self.plan.split,
             self.state["history"],
             {"residual_width": 0.0},

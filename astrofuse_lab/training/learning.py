@@ -1,0 +1,86 @@
+"""What one training makes small: a model together with what turns its predictions into a loss a sample.
+
+A trainer knows only `Learning`: supervised and self-supervised trainings are members of it, and bring whatever further layers they
+need (projections, decoders, a teacher). Those are trained, averaged and kept in checkpoints like the model, and dropped at the end.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from astrofuse_lab.models.build import FusionModel
+from astrofuse_lab.models.tokens import Prediction
+from astrofuse_lab.training.objectives import Objective
+
+Inputs = dict[str, Tensor]
+
+
+class Learned(NamedTuple):
+    """What came of one batch.
+
+    Attributes
+    ----------
+    loss : Tensor, (sample,)
+    weight : Tensor, (sample,)
+        How much each sample counts.
+    values : Tensor, (sample, ...)
+        The model's outputs, to measure.
+    """
+
+    loss: Tensor
+    weight: Tensor
+    values: Tensor
+
+
+class Learning(nn.Module):
+    """Base of all learnings.
+
+    Parameters
+    ----------
+    model : FusionModel
+        The only part that the run keeps.
+    """
+
+    def __init__(self, model: FusionModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, values: Inputs, masks: Inputs, present: Inputs, target: Tensor) -> Learned:
+        """A prepared batch and its targets to a loss a sample.
+
+        Parameters
+        ----------
+        values, masks, present : dict of modality to Tensor
+        target : Tensor, (sample, ...)
+            As `Problem` encodes them; without a target, zeros.
+        """
+        raise NotImplementedError
+
+    def weight(self, target: Tensor) -> Tensor:
+        """How much samples with these targets count: (sample,). Of a whole batch, so that several processes agree on its sum."""
+        return torch.ones(len(target), device=target.device)
+
+
+class Supervised(Learning):
+    """The model's prediction against the target.
+
+    Parameters
+    ----------
+    model : FusionModel
+    objective : Objective
+    """
+
+    def __init__(self, model: FusionModel, objective: Objective) -> None:
+        super().__init__(model)
+        self.objective = objective
+
+    def forward(self, values: Inputs, masks: Inputs, present: Inputs, target: Tensor) -> Learned:
+        """See `Learning.forward`."""
+        prediction: Prediction = self.model(values, masks, present)
+        loss = self.objective.per_sample(prediction, present, target) if self.training else self.objective.of(prediction, target)
+        return Learned(loss, self.weight(target), prediction.values)
+
+    def weight(self, target: Tensor) -> Tensor:
+        """By class, where the objective weighs classes."""
+        return self.objective.weights(target)
