@@ -17,9 +17,9 @@ from astrofuse_lab.models.build import build, layouts_of
 from astrofuse_lab.training.checkpoints import Snapshot, load_optimiser, optimiser_tensors, prefixed, under
 from astrofuse_lab.training.devices import forked
 from astrofuse_lab.training.feed import Columns, Feed
-from astrofuse_lab.training.learning import Learned, Learning, Supervised
+from astrofuse_lab.training.learning import Learned, Learning
+from astrofuse_lab.training.learnings import make_learning
 from astrofuse_lab.training.metrics import metric_named, value
-from astrofuse_lab.training.objectives import make_objective
 from astrofuse_lab.training.plan import Plan
 from astrofuse_lab.training.run import Run, decoded
 
@@ -74,13 +74,11 @@ class Trainer:
             codes = ((codes - plan.problem.centre) / plan.problem.width).astype(np.float32)
         self.target = torch.from_numpy(codes).to(fabric.device)
         self.codes = codes[: self.n_train]
-        balanced = plan.problem.task == "classification" and plan.schedule.sampler == "balanced"
-        objective = make_objective(plan.recipe.objective, plan.problem.task, self.codes, plan.problem.outputs, balanced)
         self.metric, self._measure = metric_named(plan.problem.task)
         with forked(fabric.device):
             torch.manual_seed(self._seed(0))
             model = build(plan.recipe, layouts_of(self.preparation.to_json()), plan.problem.outputs, plan.problem.task)
-            self.learning: Learning = Supervised(model, objective).to(fabric.device)
+            self.learning: Learning = make_learning(plan, model, self.codes).to(fabric.device)
         self.averaged = copy.deepcopy(self.learning)
         self.wrapped, self.optimiser = fabric.setup(self.learning, self.schedule.optimiser(self.learning))
         self.best: dict[str, Tensor] = {}
