@@ -45,6 +45,8 @@ _DOOR = {
     "train": ("training.loop", "train"),
     "Run": ("training.run", "Run"),
     "compare": ("training.comparison", "compare"),
+    "FusionClassifier": ("training.estimators", "FusionClassifier"),
+    "FusionRegressor": ("training.estimators", "FusionRegressor"),
     "explain": ("explain", ""),
     "FetchWidget": ("widgets.fetch", "FetchWidget"),
     "SamplesWidget": ("widgets.samples", "SamplesWidget"),

@@ -248,15 +248,18 @@ def beside(folder: Path | None) -> Path | None:
 
 def labelled(samples: "SampleSet", name: str, role: str) -> "SampleSet":
     """The set with a person's labels as a text column, missing where there is none; see `SampleSet.with_labels`."""
-    from astrofuse_lab.samples.sample_set import SampleSet
-
     if name in samples.roles:
         raise InputError(f"there is a column {name!r} already; its role is {samples.roles[name]!r}. Give another name.")
     if role not in ("other", "target", "group", "split"):
         raise InputError(f"role {role!r} for labels: they are words. Give 'other', 'target', 'group' or 'split'.")
-    words = [samples.annotations.get(str(i)).label or None for i in samples.object_ids]
-    columns = samples._columns.take(samples.rows()).append_column(name, pa.array(words, pa.string()))
-    data = {n: samples.data_of(n) for n in samples.modalities if n in samples._data}
-    made = SampleSet(columns, data, {**samples.roles, name: role}, samples.units, samples.card, samples._table_spec, np.arange(len(samples)))
-    made.annotations = samples.annotations
+    return with_column(samples, name, pa.array([samples.annotations.get(str(i)).label or None for i in samples.object_ids], pa.string()), role)
+
+
+def with_column(samples: "SampleSet", name: str, values: pa.Array, role: str) -> "SampleSet":
+    """The same objects over the same arrays with one scalar column more: a value a sample, in order."""
+    place = np.full(len(samples._columns), -1)
+    place[samples.rows()] = np.arange(len(samples))
+    made = samples._view(samples.rows())
+    made._columns = samples._columns.append_column(name, values.take(pa.array(place, mask=place < 0)))
+    made._roles = {**samples.roles, name: role}
     return made
