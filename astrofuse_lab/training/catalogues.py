@@ -9,6 +9,8 @@ from astrofuse_lab.models.parts import PARTS, options_of
 from astrofuse_lab.recipes.catalogue import RECIPES
 from astrofuse_lab.training.objectives import OBJECTIVES
 from astrofuse_lab.training.schedules import SCHEDULES
+from astrofuse_lab.training.self_supervised import SELF_SUPERVISED
+from astrofuse_lab.training.self_supervised import options_of as self_supervised_options
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -36,6 +38,7 @@ def list_parts() -> "Table":
     rows = [_row(role, name, part, options_of(part)) for role, table in PARTS.items() for name, part in table.items()]
     for name, (_, make) in OBJECTIVES.items():
         rows.append(_row("objective", name, make, {p.name: p.default for p in inspect.signature(make).parameters.values()}))
+    rows += [_row("self-supervised objective", name, made, self_supervised_options(made)) for name, made in SELF_SUPERVISED.items()]
     for name, schedule in SCHEDULES.items():
         rows.append(_row("schedule", name, type(schedule), vars(schedule)))
     rows += [{**_row("augmentation", name, one.run, dict(one.options)), "what": one.says} for name, one in AUGMENTATIONS.items()]

@@ -1,0 +1,48 @@
+"""Training without labels: what every self-supervised objective shares."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from astrofuse_lab.models.build import FusionModel
+from astrofuse_lab.models.fusion import masked_mean
+from astrofuse_lab.models.tokens import Fused, Tokens
+from astrofuse_lab.training.learning import Inputs, Learned, Learning
+
+
+class SelfSupervised(Learning):
+    """Base of the self-supervised objectives.
+
+    A subclass takes the model, and its options as keywords with plain defaults. Layers that it adds are dropped when training ends.
+    """
+
+    def per_sample(self, values: Inputs, masks: Inputs, present: Inputs) -> tuple[Tensor, Tensor]:
+        """A prepared batch to a loss a sample, (sample,), and which samples have one, bool (sample,)."""
+        raise NotImplementedError
+
+    def forward(self, values: Inputs, masks: Inputs, present: Inputs, target: Tensor) -> Learned:
+        """See `Learning.forward`; the target is not looked at."""
+        loss, there = self.per_sample(values, masks, present)
+        loss = torch.where(there, loss.float(), 0.0)
+        if not self.divisible:  # the mean over the batch is then the mean over the samples that have a loss
+            loss = loss * (len(there) / there.sum().clamp(min=1))
+        return Learned(loss, self.weight(target), loss.new_zeros(len(loss), 0))
+
+    def luck(self, device: torch.device) -> torch.Generator | None:
+        """Torch's own random numbers while training; the same ones each time while measuring."""
+        return None if self.training else torch.Generator(device).manual_seed(0)
+
+    def fused(self, tokens: Mapping[str, Tokens]) -> Fused | None:
+        """What the fusion makes of tokens; None for a model that fuses decisions."""
+        return self.model.fusions["all"](tokens) if "all" in self.model.fusions else None
+
+
+def vectors_of(tokens: Mapping[str, Tokens]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """One vector a modality, the mean of its real tokens, (batch, width) in float32; and who has it, (batch,)."""
+    return {name: masked_mean(one.values, one.mask).float() for name, one in tokens.items()}, {name: one.mask.any(1) for name, one in tokens.items()}
+
+
+def width_of(model: FusionModel) -> int:
+    """Width of the model's tokens."""
+    return int(next(iter(model.encoders.values())).width)  # type: ignore[arg-type]
