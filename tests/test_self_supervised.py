@@ -314,7 +314,7 @@ def test_contrast_brings_the_modalities_of_a_sample_together():
     both = WHOLE.present["table"] & WHOLE.present["spectrum"]
     batch = part_of(WHOLE, learning.model, both.nonzero()[:, 0])
     optimiser = torch.optim.AdamW(learning.parameters(), lr=5e-3)
-    for _ in range(25):
+    for _ in range(40):
         loss = ask(learning, batch).loss.mean()
         optimiser.zero_grad()
         loss.backward()
