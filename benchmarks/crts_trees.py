@@ -19,7 +19,7 @@ from reporting import Line, save_results
 import astrofuse_lab as af
 from astrofuse_lab.samples.split import group_codes
 from astrofuse_lab.training import metrics
-from astrofuse_lab.training.validation import folds
+from astrofuse_lab.training.folds import folds
 
 TARGET, FOLDS, RESAMPLES = "main_class", 5, 1000
 QUICK_STARS = 60

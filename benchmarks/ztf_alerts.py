@@ -23,7 +23,7 @@ from astrofuse_lab.recipes.catalogue import get_recipe
 from astrofuse_lab.recipes.schema import Recipe
 from astrofuse_lab.samples.split import group_codes
 from astrofuse_lab.training import metrics
-from astrofuse_lab.training.validation import folds
+from astrofuse_lab.training.folds import folds
 
 RECIPE = "alert_fusion"
 MODALITIES = ("image", "light_curve")

@@ -86,7 +86,7 @@ def group_codes(samples: "SampleSet", group: str | None = None) -> NDArray[np.in
     return np.unique(np.array(keys, dtype=str), return_inverse=True)[1].astype(np.int64) if keys else np.zeros(0, dtype=np.int64)
 
 
-def _codes(samples: "SampleSet", by: str, group: str | None, nside: int, largest: float) -> NDArray[np.int64]:
+def kept_together(samples: "SampleSet", by: str, group: str | None, nside: int, largest: float) -> NDArray[np.int64]:
     """An integer per sample, equal where samples must stay together; `largest`: the share of samples that one may hold."""
     groups = group_codes(samples, group)
     if by != "sky":
@@ -168,13 +168,13 @@ def make_split(
         return _published(samples, group)
     if not (0 < test < 1 and 0 <= validation < 1 and test + validation < 1):
         raise InputError(f"split test={test}, validation={validation}: shares between 0 and 1 that leave a train part, e.g. test=0.2.")
-    codes = _codes(samples, by, group, nside, 1 - test - validation)
+    codes = kept_together(samples, by, group, nside, 1 - test - validation)
     groups = np.unique(codes)
     if len(groups) < 2 + (validation > 0):
         finer = f"smaller cells than nside={nside}, e.g. nside={4 * nside}" if by == "sky" else "another group"
         raise InputError(f"{len(samples)} samples form {len(groups)} group(s) by {group or by}: too few to split. Use {finer}, or more samples.")
     if by == "time":
-        order = _groups_by_time(samples, codes, groups, time)
+        order = groups_by_time(samples, codes, groups, time)
     else:
         order = np.random.default_rng(seed).permutation(groups)
     share = np.bincount(np.searchsorted(groups, codes))[np.searchsorted(groups, order)] / len(codes)
@@ -221,7 +221,7 @@ def _fill(share: NDArray[np.float64], taken: NDArray[np.bool_], goal: float, spa
     return taken
 
 
-def _groups_by_time(samples: "SampleSet", codes: NDArray[np.int64], groups: NDArray[np.int64], time: str) -> NDArray[np.int64]:
+def groups_by_time(samples: "SampleSet", codes: NDArray[np.int64], groups: NDArray[np.int64], time: str) -> NDArray[np.int64]:
     """Groups, latest first; a group's time is its latest sample's."""
     times = np.ma.filled(samples.column(time).astype(float), -np.inf)
     latest = {int(g): times[codes == g].max() for g in groups}

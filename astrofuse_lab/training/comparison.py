@@ -23,7 +23,7 @@ from astrofuse_lab.training.report import make_table
 from astrofuse_lab.training.run import Run
 from astrofuse_lab.training.subsets import masked_outputs, subset_names
 from astrofuse_lab.training.trees import chance_predictions, tree_predictions
-from astrofuse_lab.training.validation import folds as make_folds
+from astrofuse_lab.training.folds import folds as make_folds
 
 if TYPE_CHECKING:
     from astropy.table import Table

@@ -101,29 +101,3 @@ def _carve(groups: NDArray[np.int64], strata: NDArray[Any], share: float, seed: 
     if not taken.any() or taken.all():
         raise TrainingError(f"{len(groups)} training samples in {len(names)} group(s) cannot be divided into a part to train on and a part to validate.")
     return taken
-
-
-def folds(samples: SampleSet, count: int, group: str | None = None, seed: int = 0, strata: NDArray[Any] | None = None) -> list[Split]:
-    """Grouped k-fold splits: every group is tested once.
-
-    Parameters
-    ----------
-    samples : SampleSet
-    count : int
-    group : str, optional
-        Column whose equal values stay together.
-    seed : int
-    strata : int array, (sample,), optional
-        Classes to spread evenly over the folds.
-    """
-    codes = group_codes(samples, group)
-    names, first = np.unique(codes, return_index=True)
-    if not 2 <= count <= len(names):
-        raise InputError(f"folds={count}: between 2 and the number of groups, {len(names)}.")
-    of_group = np.zeros(len(names), dtype=int) if strata is None else np.asarray(strata)[first]
-    shuffled = np.random.default_rng([seed, 5]).permutation(len(names))
-    dealt = shuffled[np.argsort(of_group[shuffled], kind="stable")]  # class by class, so that dealing round is even
-    fold_of = np.empty(len(names), dtype=int)
-    fold_of[dealt] = np.arange(len(names)) % count
-    fold, ids = fold_of[np.searchsorted(names, codes)], samples.object_ids
-    return [Split(tuple(map(str, ids[fold != k])), tuple(map(str, ids[fold == k])), (), "object", group, seed) for k in range(count)]
