@@ -9,7 +9,7 @@ from astrofuse_lab.recipes.schema import Part, Recipe
 from astrofuse_lab.samples.preparation import Batch, Preparation
 
 KINDS = ("image", "spectrum", "light_curve", "series", "table", "text")
-OUTPUTS = {"classification": 3, "regression": 1}
+OUTPUTS = {"classification": 3, "multi_label": 3, "regression": 1, "multi_regression": 2, "self_supervised": 0}
 SAMPLES = with_series(make_toy_samples(24))
 PREPARATION = Preparation.fit(SAMPLES, list(KINDS), {"text": Part.of("hashed", words=12, buckets=32)})
 LAYOUTS = layouts_of(PREPARATION.to_json())
@@ -41,6 +41,11 @@ def part_of(batch, model, index=None, leave_out=()):
     names = [name for name in model.modalities if name not in leave_out]
     index = torch.arange(len(batch)) if index is None else torch.as_tensor(index)
     return Batch(*({name: part[name][index].clone() for name in names} for part in batch))
+
+
+def spoken(prediction):
+    """All that a head says, as one tensor: its values and what lies beside them."""
+    return torch.cat([prediction.values, *(one.reshape(len(one), -1).float() for one in prediction.extra.values())], 1)
 
 
 def learn(model, batch):

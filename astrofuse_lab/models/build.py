@@ -1,6 +1,6 @@
 """From a recipe to a model: what puts its parts together."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,12 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from astrofuse_lab.errors import InputError, UnknownNameError
+from astrofuse_lab.models.decision import Decision
 from astrofuse_lab.models.encoder import Encoder
-from astrofuse_lab.models.parts import ENCODERS, HEADS, make_part
+from astrofuse_lab.models.fusion import masked_mean
+from astrofuse_lab.models.heads import About
+from astrofuse_lab.models.parts import AUTO_HEADS, ENCODERS, HEADS, make_part
 from astrofuse_lab.models.tokens import Fused, InputLayout, Prediction, Tokens
 from astrofuse_lab.recipes.schema import Part, Recipe
 
-TASKS = tuple(HEADS)
+TASKS = tuple(AUTO_HEADS)
 AXES = {
     "image": ("band", "y", "x"), "spectrum": ("pixel",), "light_curve": ("epoch", "channel"), "series": ("channel", "sample"), "table": ("column",),
     "text": ("word", "bucket"),
@@ -23,15 +26,18 @@ RAGGED = ("light_curve", "text")
 
 
 class FusionModel(nn.Module):
-    """Encoders, fusion and head; or, with a decision part, one fusion and head a modality and their combination.
+    """Encoders, fusion and head; or, with a decision part, one fusion and head a stream (a modality, or several) and their combination.
 
     Parameters
     ----------
     recipe : Recipe
     layouts : mapping of modality name to InputLayout
     outputs : int
-        Classes, or 1.
-    task : {"classification", "regression"}
+        Classes, labels or target columns; 1 for one number, 0 without a target.
+    task : str
+        One of `TASKS`.
+    classes : sequence of str
+        Names of the classes, for heads that ask for them.
 
     Attributes
     ----------
@@ -40,18 +46,25 @@ class FusionModel(nn.Module):
         True where the fusion has attention, so that ``attention=True`` gives maps.
     """
 
-    def __init__(self, recipe: Recipe, layouts: Mapping[str, InputLayout], outputs: int, task: str) -> None:
+    def __init__(self, recipe: Recipe, layouts: Mapping[str, InputLayout], outputs: int, task: str, classes: Sequence[str] = ()) -> None:
         super().__init__()
         self.modalities = tuple(layouts)
         self.layouts = dict(layouts)
         self.task = task
         self.encoders = nn.ModuleDict({name: _encoder(recipe, name, layout) for name, layout in layouts.items()})
-        groups = {name: (name,) for name in layouts} if recipe.decision else {"all": self.modalities}
+        self.decision: Decision | None = make_part("decision", recipe.decision, task, self.modalities, outputs) if recipe.decision else None
+        groups = self.decision.streams if self.decision is not None else {"all": self.modalities}
         self.fusions = nn.ModuleDict({name: make_part("fusion", recipe.fusion, group, recipe.width) for name, group in groups.items()})
         head = _head(recipe, task)
-        self.heads = nn.ModuleDict({name: make_part("head", head, recipe.width, outputs) for name in groups})
-        self.decision = make_part("decision", recipe.decision, task) if recipe.decision else None
+        names = tuple(map(str, classes))
+        abouts = {name: About(names, {m: layouts[m] for m in group}) for name, group in groups.items()}
+        self.heads = nn.ModuleDict({name: make_part("head", head, recipe.width, outputs, about) for name, about in abouts.items()})
         self.attends = self.decision is None and self.fusions["all"].attends
+
+    @property
+    def differentiable(self) -> bool:
+        """False where no useful gradient leads from the prediction to the inputs."""
+        return self.decision is None or self.decision.differentiable
 
     @property
     def parameter_count(self) -> int:
@@ -86,9 +99,15 @@ class FusionModel(nn.Module):
     def predict(self, tokens: Mapping[str, Tokens], attention: bool = False) -> Prediction:
         """Predict from the tokens of any subset of the modalities, as `encode` gives them: what comes after the encoders."""
         if self.decision is not None:
-            each = {name: self.heads[name](self.fusions[name]({name: one})) for name, one in tokens.items()}
-            combined: Prediction = self.decision(each, {name: one.mask.any(1) for name, one in tokens.items()})
-            return combined
+            each: dict[str, Prediction] = {}
+            present: dict[str, Tensor] = {}
+            for stream, members in self.decision.streams.items():
+                own = {name: tokens[name] for name in members if name in tokens}
+                if own:
+                    each[stream] = self.heads[stream](self.fusions[stream](own))
+                    present[stream] = torch.stack([one.mask.any(1) for one in own.values()]).any(0)
+            combined: Prediction = self.decision(each, present)
+            return replace(combined, each=each)
         fused: Fused = self.fusions["all"](tokens, attention)
         prediction: Prediction = self.heads["all"](fused)
         return prediction
@@ -127,14 +146,40 @@ class FusionModel(nn.Module):
                 raise InputError(f"the mask of {name!r} has shape {tuple(masks[name].shape)} and {masks[name].dtype}; it needs {expected} and torch.bool.")
 
     def token_slices(self, fused: Fused | Mapping[str, Tokens]) -> dict[str, slice]:
-        """Where each modality's tokens lie along the axes of the fusion's attention maps; the class token is first."""
+        """Where each modality's tokens lie along the axes of the fusion's attention maps.
+
+        The class token is first; the fusion's own tokens (summaries, bottlenecks, marks), where maps have them, are last, as ``relay``.
+        """
         tokens = fused.tokens if isinstance(fused, Fused) else fused
         slices, begin = {"class": slice(0, 1)}, 1
-        for name in self.modalities:
-            if name in tokens:
-                slices[name] = slice(begin, begin + tokens[name].mask.shape[1])
-                begin = slices[name].stop
+        for name in tokens:
+            slices[name] = slice(begin, begin + tokens[name].mask.shape[1])
+            begin = slices[name].stop
+        whole = [one.shape[-1] for key, one in fused.attention.items() if key.startswith("fusion.")] if isinstance(fused, Fused) else []
+        if whole and whole[0] > begin:
+            slices["relay"] = slice(begin, whole[0])
         return slices
+
+    @property
+    def fits(self) -> bool:
+        """True where a fusion works something out from training samples before each epoch."""
+        return any(fusion.fits for fusion in self.fusions.values())
+
+    @torch.no_grad()
+    def fit(self, batches: Iterable[tuple[Mapping[str, Tensor], Mapping[str, Tensor], Mapping[str, Tensor], Tensor]]) -> None:
+        """Let fusions work out what gradients do not: values, masks, present and target of training samples, batch by batch."""
+        groups = self.decision.streams if self.decision is not None else {"all": self.modalities}
+        for name, members in groups.items():
+            if not self.fusions[name].fits:
+                continue
+            pieces, targets = [], []
+            for values, masks, present, target in batches:
+                tokens, _ = self.encode(values, masks, present)
+                # one vector a modality: what can be fitted, and all that fits in memory
+                pieces.append({m: Tokens(masked_mean(*tokens[m][:2])[:, None], tokens[m].mask.any(1, keepdim=True), {}) for m in members if m in tokens})
+                targets.append(target)
+            whole = {m: Tokens(torch.cat([one[m].values for one in pieces]), torch.cat([one[m].mask for one in pieces]), {}) for m in pieces[0]}
+            self.fusions[name].fit(whole, torch.cat(targets))
 
 
 def _encoder(recipe: Recipe, name: str, layout: InputLayout) -> Encoder:
@@ -151,13 +196,13 @@ def _encoder(recipe: Recipe, name: str, layout: InputLayout) -> Encoder:
 
 def _head(recipe: Recipe, task: str) -> Part:
     if recipe.head.name == "auto":
-        return Part(task, recipe.head.options)
-    if recipe.head.name in HEADS and HEADS[recipe.head.name].task != task:
+        return Part(AUTO_HEADS[task], recipe.head.options)
+    if recipe.head.name in HEADS and task not in HEADS[recipe.head.name].tasks:
         raise InputError(f"recipe {recipe.name!r} has the head {recipe.head.name!r}, but the target needs {task}. Use recipe.change(head=Part('auto')).")
     return recipe.head
 
 
-def build(recipe: Recipe, layouts: Mapping[str, InputLayout], outputs: int, task: str) -> FusionModel:
+def build(recipe: Recipe, layouts: Mapping[str, InputLayout], outputs: int, task: str, classes: Sequence[str] = ()) -> FusionModel:
     """A model with random weights from a recipe.
 
     The weights follow torch's random state: seed it for the same weights.
@@ -168,8 +213,10 @@ def build(recipe: Recipe, layouts: Mapping[str, InputLayout], outputs: int, task
     layouts : mapping of modality name to InputLayout
         The modalities of the model, in order; any number from one.
     outputs : int
-        Classes (at least two), or 1 for regression.
-    task : {"classification", "regression"}
+        Classes (at least two), labels or target columns (at least one); 1 for regression, 0 without a target.
+    task : {"classification", "multi_label", "regression", "multi_regression", "self_supervised"}
+    classes : sequence of str
+        Names of the classes in the order of the outputs: heads with a tree or an order ask for them.
 
     Returns
     -------
@@ -189,11 +236,19 @@ def build(recipe: Recipe, layouts: Mapping[str, InputLayout], outputs: int, task
     for name in layouts:
         if not name or "." in name or hasattr(nn.ModuleDict(), name) or hasattr(nn.ParameterDict(), name):
             raise InputError(f"a model cannot have a modality called {name!r}; take a name without a point that is no attribute of torch's modules, e.g. 'my_image'.")
+    _check_outputs(task, outputs)
+    return FusionModel(recipe, layouts, outputs, task, classes)
+
+
+def _check_outputs(task: str, outputs: int) -> None:
     if task == "classification" and outputs < 2:
         raise InputError(f"outputs={outputs}: classification needs at least 2.")
     if task == "regression" and outputs != 1:
         raise InputError(f"outputs={outputs}: regression has one.")
-    return FusionModel(recipe, layouts, outputs, task)
+    if task.startswith("multi") and outputs < 1:
+        raise InputError(f"outputs={outputs}: {task} needs at least 1.")
+    if task == "self_supervised" and outputs != 0:
+        raise InputError(f"outputs={outputs}: without a target there are none, outputs=0.")
 
 
 def layouts_of(scalings: Mapping[str, Mapping[str, Any]]) -> dict[str, InputLayout]:

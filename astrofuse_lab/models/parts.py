@@ -7,11 +7,26 @@ from typing import Any
 from torch import nn
 
 from astrofuse_lab.errors import InputError, UnknownNameError
+from astrofuse_lab.models import fusion_elementwise
 from astrofuse_lab.models.convolution import Conv1dEncoder, Conv2dEncoder, SeriesEncoder
-from astrofuse_lab.models.decision import Average, Product
+from astrofuse_lab.models.decision import Average, Decision, Product, Voting
+from astrofuse_lab.models.decision_evidence import Evidential
+from astrofuse_lab.models.decision_stacking import Bagging, BoostingStacking, ForestStacking, LogisticStacking, NetworkStacking, VectorStacking
+from astrofuse_lab.models.decision_weights import ScoreConcatenation, WeightedAverage
 from astrofuse_lab.models.encoder import Encoder
-from astrofuse_lab.models.fusion import Concatenation, CrossAttention, Fusion, Gated
-from astrofuse_lab.models.heads import ClassificationHead, Head, RegressionHead
+from astrofuse_lab.models.fusion import Concatenation, Fusion, Gated
+from astrofuse_lab.models.fusion_attention import CoAttention, JointAttention, OneWayAttention
+from astrofuse_lab.models.fusion_discriminant import Discriminant
+from astrofuse_lab.models.fusion_relays import BilevelAttention, BottleneckAttention, TokenChain
+from astrofuse_lab.models.fusion_tensor import LowRankTensor, MixtureOfExperts, Projection
+from astrofuse_lab.models.heads import ClassificationHead, EvidentialHead, Head, MultiLabelHead, RegressionHead
+from astrofuse_lab.models.heads_classes import HierarchicalHead, OrdinalHead
+from astrofuse_lab.models.heads_numbers import ForecastHead, MixtureDensityHead, QuantilesHead
+from astrofuse_lab.models.heads_unlabelled import AnomalyHead, ProjectionHead, ReconstructionHead
+from astrofuse_lab.models.image_cnn import LeNet5Encoder, VggEncoder
+from astrofuse_lab.models.image_families import EpsaEncoder, InceptionEncoder, ResNetEncoder
+from astrofuse_lab.models.image_separable import ConvNeXtEncoder, EfficientNetEncoder, XceptionEncoder
+from astrofuse_lab.models.image_sequences import Conv3dEncoder
 from astrofuse_lab.models.mlp import TableEncoder, WordEncoder
 from astrofuse_lab.models.transformer import TimeTransformerEncoder
 from astrofuse_lab.recipes.schema import Part
@@ -23,10 +38,74 @@ ENCODERS: dict[str, type[Encoder]] = {
     "conv1d_series": SeriesEncoder,
     "mlp": TableEncoder,
     "ngram_mlp": WordEncoder,
+    "lenet5": LeNet5Encoder,
+    "vgg": VggEncoder,
+    "resnet": ResNetEncoder,
+    "epsa": EpsaEncoder,
+    "inception": InceptionEncoder,
+    "xception": XceptionEncoder,
+    "efficientnet": EfficientNetEncoder,
+    "convnext": ConvNeXtEncoder,
+    "conv3d": Conv3dEncoder,
 }
-FUSIONS: dict[str, type[Fusion]] = {"concatenation": Concatenation, "gated": Gated, "cross_attention": CrossAttention}
-DECISIONS: dict[str, type[nn.Module]] = {"average": Average, "product": Product}
-HEADS: dict[str, type[Head]] = {"classification": ClassificationHead, "regression": RegressionHead}
+FUSIONS: dict[str, type[Fusion]] = {
+    "concatenation": Concatenation,
+    "feed_forward": fusion_elementwise.FeedForward,
+    "weighted_average": fusion_elementwise.WeightedAverage,
+    "weighted_sum": fusion_elementwise.WeightedSum,
+    "sum": fusion_elementwise.Sum,
+    "product": fusion_elementwise.Product,
+    "max": fusion_elementwise.Maximum,
+    "gated": Gated,
+    "projection": Projection,
+    "discriminant": Discriminant,
+    "low_rank_tensor": LowRankTensor,
+    "mixture_of_experts": MixtureOfExperts,
+    "joint_attention": JointAttention,
+    "one_way_attention": OneWayAttention,
+    "co_attention": CoAttention,
+    "bilevel_attention": BilevelAttention,
+    "bottleneck": BottleneckAttention,
+    "token_chain": TokenChain,
+}
+DECISIONS: dict[str, type[Decision]] = {
+    "average": Average,
+    "product": Product,
+    "voting": Voting,
+    "weighted_average": WeightedAverage,
+    "score_concatenation": ScoreConcatenation,
+    "evidential": Evidential,
+    "stacking_logistic": LogisticStacking,
+    "stacking_forest": ForestStacking,
+    "stacking_svm": VectorStacking,
+    "stacking_boosting": BoostingStacking,
+    "stacking_mlp": NetworkStacking,
+    "bagging": Bagging,
+}
+HEADS: dict[str, type[Head]] = {
+    "classification": ClassificationHead,
+    "hierarchical": HierarchicalHead,
+    "ordinal": OrdinalHead,
+    "evidential": EvidentialHead,
+    "multi_label": MultiLabelHead,
+    "regression": RegressionHead,
+    "mixture_density": MixtureDensityHead,
+    "quantiles": QuantilesHead,
+    "forecast": ForecastHead,
+    "projection": ProjectionHead,
+    "reconstruction": ReconstructionHead,
+    "anomaly_score": AnomalyHead,
+}
+AUTO_HEADS = {
+    "classification": "classification",
+    "multi_label": "multi_label",
+    "regression": "regression",
+    "multi_regression": "regression",
+    "self_supervised": "projection",
+}
+"""The head that `auto` takes for each task."""
+RENAMED = {("fusion", "cross_attention"): "joint_attention"}
+"""Names that runs of before may hold: the first `cross_attention` was self-attention between all tokens."""
 PARTS: dict[str, Mapping[str, type[nn.Module]]] = {"encoder": ENCODERS, "fusion": FUSIONS, "decision": DECISIONS, "head": HEADS}
 
 
@@ -53,6 +132,7 @@ def make_part(role: str, part: Part, *given: Any) -> Any:
         If the part has no such option, or the option cannot have this value.
     """
     table = PARTS[role]
+    part = Part(RENAMED.get((role, part.name), part.name), part.options)
     if part.name not in table:
         raise UnknownNameError(role, part.name, table, "Type af.list_parts() to see them all.")
     known = options_of(table[part.name])
@@ -69,6 +149,8 @@ def _check_value(what: str, name: str, value: Any, default: Any) -> None:
         good = kind is bool and isinstance(value, bool)
     elif kind is float:
         good = isinstance(value, int | float)
+    elif kind is tuple:
+        good = isinstance(value, list | tuple)
     else:
         good = isinstance(value, kind)
     if not good:

@@ -37,6 +37,7 @@ class Tokens(NamedTuple):
     place : mapping
         Where each token lies in its input. ``{"axes": ("y", "x"), "box": Tensor (token, 2 * axes)}`` with begin and end
         along each axis, in input pixels, epochs, columns or words; ``{}`` for a token that stands for the whole input.
+        Optional: ``"coordinates"``, e.g. ``{"time": Tensor (batch, token)}`` in days, where distances between tokens have a meaning.
     """
 
     values: Tensor
@@ -52,7 +53,8 @@ class Fused(NamedTuple):
     vector : Tensor, (batch, width)
     tokens : mapping of str to Tokens
     attention : mapping of str to Tensor
-        (batch, head, query, key), rows sum to one; empty unless asked for.
+        (batch, head, query, key) over the class token, the modalities' tokens in order and the fusion's own; empty unless asked for. Rows sum to one,
+        or are zero for tokens that look at nothing in that layer.
     """
 
     vector: Tensor
@@ -67,15 +69,19 @@ class Prediction:
     Attributes
     ----------
     values : Tensor
-        Classification: logits, (batch, class); regression: standardised value, (batch, 1).
+        Classification: logits or log-probabilities, (batch, class); multi_label: logits, (batch, label); regression: standardised
+        value, (batch, 1); multi_regression: (batch, target); without a target (batch, 0).
     fused : Fused
     per_modality : mapping of str to Tensor
         Decision level: each modality's own `values`, else empty.
     extra : mapping of str to Tensor
         What a head says beyond `values`, (batch, ...) each: quantiles, parts of a mixture, a reconstruction; by the head's own names.
+    each : mapping of str to Prediction
+        Decision level: what each stream's head said, with its own `extra`.
     """
 
     values: Tensor
     fused: Fused
     per_modality: Mapping[str, Tensor] = field(default_factory=dict)
     extra: Mapping[str, Tensor] = field(default_factory=dict)
+    each: Mapping[str, "Prediction"] = field(default_factory=dict)
