@@ -14,7 +14,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = sub.add_parser("demo", help="the whole path once on the practice sky: comparison table, run folder, HTML explorer")
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder to write to (default: out/demo)")
     demo.add_argument("-n", type=int, default=480, help="objects (default: 480)")
-    demo.add_argument("--recipe", default="cross_attention", help="one of af.list_recipes() (default: cross_attention)")
+    demo.add_argument("--recipe", default="joint_attention", help="one of af.list_recipes() (default: joint_attention)")
     demo.add_argument("--seeds", type=int, default=1, help="trainings behind each row of the table (default: 1)")
 
     samples = sub.add_parser("samples", help="list the sample sets, or describe one")
@@ -22,7 +22,7 @@ def _parser() -> argparse.ArgumentParser:
 
     for name, text in (("train", "train a recipe and save the run"), ("compare", "fused beside each modality alone, trees and chance")):
         command = sub.add_parser(name, help=text)
-        command.add_argument("recipe", help="e.g. cross_attention or late_fusion; af.list_recipes() lists them")
+        command.add_argument("recipe", help="e.g. joint_attention or late_fusion; af.list_recipes() lists them")
         command.add_argument("samples", help="name of a set, or a sample-set folder")
         command.add_argument("--target", default="label", help="column to predict (default: label)")
         command.add_argument("--modalities", nargs="+", metavar="NAME", help="e.g. image table (default: all there are)")

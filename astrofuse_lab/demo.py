@@ -6,7 +6,7 @@ from pathlib import Path
 MODALITIES = ("image", "spectrum", "light_curve", "table", "text")
 
 
-def demo(folder: str | Path = "out/demo", *, n: int = 480, recipe: str = "cross_attention", seeds: int = 1, say: object = print) -> dict[str, Path]:
+def demo(folder: str | Path = "out/demo", *, n: int = 480, recipe: str = "joint_attention", seeds: int = 1, say: object = print) -> dict[str, Path]:
     """Patch of sky, five modalities, fused model, comparison, explorer: once through.
 
     Parameters

@@ -17,7 +17,7 @@ from reporting import Line, save_results
 import astrofuse_lab as af
 from astrofuse_lab.recipes.catalogue import get_recipe
 
-RECIPE, OBJECTS, TEST = "cross_attention", 600, 0.25
+RECIPE, OBJECTS, TEST = "joint_attention", 600, 0.25
 DROPOUT = 0.2
 TOLERANCE = 0.02
 

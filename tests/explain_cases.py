@@ -23,7 +23,7 @@ def samples(n=40):
 
 
 @lru_cache
-def trained(recipe="cross_attention", target="label", modalities=MODALITIES):
+def trained(recipe="joint_attention", target="label", modalities=MODALITIES):
     return train(recipe, samples(), target, list(modalities), epochs=2, device="cpu", progress=False)
 
 

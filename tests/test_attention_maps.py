@@ -106,7 +106,7 @@ def test_weights_are_spread_over_boxes_by_hand():
 
 
 def test_one_sample_and_one_modality():
-    run = cases.trained("cross_attention", "label", ("table",))
+    run = cases.trained("joint_attention", "label", ("table",))
     one = explain.attention(run, cases.samples().take([0]))
     assert one.between.shape == (1, 1, 1)
     assert one.between[0, 0, 0] == pytest.approx(1)
@@ -148,7 +148,7 @@ def test_chunks_and_maps_left_out(found):
 
 @pytest.mark.parametrize("recipe", ["late_fusion", "gated_fusion", "decision_average"])
 def test_recipes_without_attention_name_those_with(recipe):
-    with pytest.raises(InputError, match=rf"'{recipe}' fuses without attention.*cross_attention"):
+    with pytest.raises(InputError, match=rf"'{recipe}' fuses without attention.*joint_attention"):
         explain.attention(cases.trained(recipe), cases.samples())
 
 

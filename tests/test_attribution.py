@@ -40,7 +40,7 @@ def test_a_linear_model_is_attributed_exactly(some):
     assert np.abs(found.convergence_delta).max() < 1e-4
 
 
-@pytest.mark.parametrize("recipe", ["cross_attention", "late_fusion", "gated_fusion", "decision_average"])
+@pytest.mark.parametrize("recipe", ["joint_attention", "late_fusion", "gated_fusion", "decision_average"])
 def test_identical_to_captum_on_the_same_forward(some, recipe):
     run = cases.trained(recipe)
     batch = run.batch(some)
@@ -94,7 +94,7 @@ def test_occlusion_of_a_linear_model_is_the_share_of_each_window(some):
 # ---- what must hold on every recipe --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("recipe", ["cross_attention", "late_fusion", "gated_fusion", "decision_average"])
+@pytest.mark.parametrize("recipe", ["joint_attention", "late_fusion", "gated_fusion", "decision_average"])
 def test_complete_masked_and_finite(some, recipe):
     run = cases.trained(recipe)
     found = explain.attribute(run, some, steps=32)
@@ -144,7 +144,7 @@ def test_regression(some):
 
 def test_one_sample_and_one_modality():
     one = cases.samples().take([0])
-    run = cases.trained("cross_attention", "label", ("table",))
+    run = cases.trained("joint_attention", "label", ("table",))
     found = explain.attribute(run, one)
     assert found.values["table"].shape == (1, 2)
 

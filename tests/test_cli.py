@@ -65,4 +65,4 @@ def test_a_path_is_taken_for_a_folder(tmp_path, capsys):
 def test_a_demo_of_an_unknown_recipe_does_no_work(tmp_path, capsys):
     assert cli.main(["demo", "--recipe", "cross_atention", "--out", str(tmp_path / "out")]) == 1
     told = capsys.readouterr()
-    assert "'cross_attention'" in told.err and told.out == "" and not (tmp_path / "out").exists()
+    assert "'joint_attention'" in told.err and told.out == "" and not (tmp_path / "out").exists()

@@ -13,7 +13,7 @@ from astrofuse_lab.explain.adapter import SCORES
 from astrofuse_lab.explain.games import interaction_index, members, shapley_values
 
 MODALITIES = cases.MODALITIES
-RECIPES = ("cross_attention", "late_fusion", "gated_fusion", "decision_average")
+RECIPES = ("joint_attention", "late_fusion", "gated_fusion", "decision_average")
 
 
 @pytest.fixture(scope="module")
@@ -170,11 +170,11 @@ def test_regression(some):
 
 
 def test_some_players_one_player_and_tables(some):
-    run = cases.trained("cross_attention")
+    run = cases.trained("joint_attention")
     two = explain.contributions(run, some, modalities=["text", "image"])
     assert two.modalities == ("image", "text")  # the run's order
     assert len(two.subsets) == 4
-    one = explain.contributions(cases.trained("cross_attention", "label", ("table",)), some)
+    one = explain.contributions(cases.trained("joint_attention", "label", ("table",)), some)
     np.testing.assert_allclose(one.shapley[:, 0], one.score - one.base)
     assert not one.interactions.any()
     table = two.table()

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("any_view")
 
 @pytest.fixture(scope="module")
 def run(toy_samples):
-    return af.train("cross_attention", toy_samples, "label", epochs=6, progress=False)
+    return af.train("joint_attention", toy_samples, "label", epochs=6, progress=False)
 
 
 # ---- explaining --------------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def test_attention_rows_sum_to_one_over_what_is_there(run, toy_samples):
 def test_a_recipe_without_attention_is_told_so(toy_samples):
     plain_run = af.train("late_fusion", toy_samples, "label", modalities=["table"], epochs=1, progress=False)
     with shown(af.AttentionWidget(plain_run, toy_samples)) as widget:
-        assert widget.wait() and not widget.available and "late_fusion" in widget.reason and "cross_attention" in widget.reason
+        assert widget.wait() and not widget.available and "late_fusion" in widget.reason and "joint_attention" in widget.reason
         widget._handle_custom_msg({"type": "want", "key": "attention/0"}, [])
         assert widget.wait(60) and "without attention" in widget.sent[-1][0]["error"]
 

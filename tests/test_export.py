@@ -64,7 +64,7 @@ def bench():
     from astrofuse_lab.samples.sample_set import SampleSet
     from astrofuse_lab.samples.specification import Card
 
-    run = af.train("cross_attention", make_toy_samples(90), target="label", epochs=2, progress=False)
+    run = af.train("joint_attention", make_toy_samples(90), target="label", epochs=2, progress=False)
     toy = make_toy_samples(80, seed=3)
     # a set whose texts attack the page
     columns = toy._columns.set_column(toy._columns.column_names.index("host"), "host", pa.array([HOSTILE] * 80))

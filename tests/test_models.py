@@ -434,7 +434,7 @@ OTHERS_OF_LISTS = {  # where an option is a list, or the name of one of several 
 
 
 OTHERS_OF_DECISIONS = {
-    "with_fused": True, "groups": ["table+text", "spectrum"], "weights": "skill", "evidence": "exp", "balanced": False, "strength": 0.05, "trees": 7, "leaf": 9,
+    "hidden": 8, "with_fused": True, "groups": ["table+text", "spectrum"], "weights": "skill", "evidence": "exp", "balanced": False, "strength": 0.05, "trees": 7, "leaf": 9,
     "rounds": 3, "rate": 0.4, "width": 3, "penalty": 9.0, "members": 7, "share": 0.4,
 }  # fmt: skip
 
@@ -446,7 +446,7 @@ def _decided(name, options):
     if decision.fits:
         rng = torch.Generator().manual_seed(0)
         truth = torch.multinomial(torch.tensor([0.6, 0.3, 0.1]), 60, True, generator=rng)
-        values = torch.randn(60, len(decision.streams), 3, generator=rng) + 2.0 * nn.functional.one_hot(truth, 3)[:, None] * torch.tensor([1.0, 0.5, 0.2])[: len(decision.streams), None]
+        values = torch.randn(60, len(decision.streams), 3, generator=rng) + 2.0 * nn.functional.one_hot(truth, 3)[:, None] / (1 + torch.arange(len(decision.streams)))[:, None]
         decision.fit(values, torch.rand(60, len(decision.streams), generator=rng) < 0.8, truth[:, None].float())
     torch.manual_seed(1)
     return run(model, part_of(WHOLE, model)).values

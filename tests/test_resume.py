@@ -146,7 +146,7 @@ def child(out, name):
     return subprocess.Popen([sys.executable, "-c", CHILD, str(out), root, name], stdout=subprocess.DEVNULL)
 
 
-@pytest.mark.parametrize("name", ["late_fusion", *(["cross_attention", "decision_average"] if KILLS > 3 else [])])
+@pytest.mark.parametrize("name", ["late_fusion", *(["joint_attention", "decision_average"] if KILLS > 3 else [])])
 def test_killed_at_random_moments_the_weights_are_the_same_to_the_bit(tmp_path, name):
     process = child(tmp_path / "whole", name)
     assert process.wait(300) == 0

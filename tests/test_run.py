@@ -11,7 +11,7 @@ import astrofuse_lab as af
 from astrofuse_lab.errors import RunError, StorageError
 from tests.conftest import make_toy_samples
 
-RECIPES = ("cross_attention", "decision_average")
+RECIPES = ("joint_attention", "decision_average")
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def samples():
 
 @pytest.fixture(scope="module")
 def run(samples):
-    return af.train("cross_attention", samples, "label", split=samples.split(test=0.25), epochs=3, progress=False, device="cpu")
+    return af.train("joint_attention", samples, "label", split=samples.split(test=0.25), epochs=3, progress=False, device="cpu")
 
 
 def equal(a, b):
@@ -30,7 +30,7 @@ def equal(a, b):
         assert np.array_equal(np.asarray(a[name]), np.asarray(b[name])), name
 
 
-@pytest.mark.parametrize(("target", "recipe"), [("label", "cross_attention"), ("is_star", "late_fusion"), ("redshift", "decision_average")])
+@pytest.mark.parametrize(("target", "recipe"), [("label", "joint_attention"), ("is_star", "late_fusion"), ("redshift", "decision_average")])
 def test_a_saved_run_is_the_same_run(samples, tmp_path, target, recipe):
     run = af.train(recipe, samples, target, epochs=2, progress=False, device="cpu")
     opened = af.Run.open(run.save(tmp_path / "run"), device="cpu")

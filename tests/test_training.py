@@ -14,7 +14,7 @@ import astrofuse_lab as af
 from astrofuse_lab.errors import InputError, RunError, StorageError, TrainingError, UnknownNameError
 from astrofuse_lab.recipes.catalogue import RECIPES
 from astrofuse_lab.training.schedules import Schedule, make_schedule
-from astrofuse_lab.training.validation import folds
+from astrofuse_lab.training.folds import folds
 from tests.conftest import make_toy_samples
 
 RECIPE = "late_fusion"
@@ -37,7 +37,7 @@ def same(a, b):
     return all(torch.equal(x, y) for x, y in zip(a.model.state_dict().values(), b.model.state_dict().values(), strict=True))
 
 
-@pytest.mark.parametrize("recipe", ["late_fusion", "gated_fusion", "cross_attention", "decision_average"])
+@pytest.mark.parametrize("recipe", ["late_fusion", "gated_fusion", "joint_attention", "decision_average"])
 def test_every_starter_recipe_learns_the_toy_classes(recipe):
     samples = make_toy_samples(160, seed=3)
     split = samples.split(test=0.3, seed=1)
@@ -348,7 +348,7 @@ def test_folds_test_every_group_once(toy_samples):
 
 def test_lists_name_what_there_is():
     recipes, parts = af.list_recipes(), af.list_parts()
-    assert {"late_fusion", "cross_attention"} <= set(recipes["name"])
+    assert {"late_fusion", "joint_attention"} <= set(recipes["name"])
     assert {"augmentation", "encoder", "fusion", "decision", "head", "objective", "representation", "schedule"} == set(parts["role"])
     assert all(len(str(what)) > 10 for what in parts["what"])
 

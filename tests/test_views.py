@@ -90,7 +90,7 @@ def samples():
 
 @pytest.fixture(scope="module")
 def run(samples):
-    return af.train("cross_attention", samples, "label", epochs=25, progress=False)
+    return af.train("joint_attention", samples, "label", epochs=25, progress=False)
 
 
 def key(host, name):
@@ -338,7 +338,7 @@ def test_attention_of_a_recipe_without(stage, samples):
     plain = af.train("late_fusion", samples, "label", modalities=["table"], epochs=1, progress=False)
     host = stage.show(af.AttentionWidget(plain, samples))
     host.pump(0.2)
-    assert "no attention" in host.text() and "cross_attention" in host.text()
+    assert "no attention" in host.text() and "joint_attention" in host.text()
     stage.shot(host, "attention-none")
 
 

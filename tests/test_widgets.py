@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("any_view")
 
 @pytest.fixture(scope="module")
 def run(toy_samples):
-    return af.train("cross_attention", toy_samples, "label", epochs=6, progress=False)
+    return af.train("joint_attention", toy_samples, "label", epochs=6, progress=False)
 
 
 # ---- bits, workers, selection ------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not (STATIC / "host.js").exists(), reason="the f
 def folders(tmp_path_factory):
     """A run and a sample set, as folders."""
     home = tmp_path_factory.mktemp("folders")
-    run = af.train("cross_attention", make_toy_samples(60), target="label", epochs=2, progress=False)
+    run = af.train("joint_attention", make_toy_samples(60), target="label", epochs=2, progress=False)
     return run.save(home / "run"), make_toy_samples(40, seed=9).save(home / "samples")
 
 

@@ -44,7 +44,7 @@ class Attention:
     combine : str
         How layers were combined: ``mean`` or ``rollout``; of `only`, which layer and head.
     order : dict of str to slice
-        Where ``class`` and each modality lie along the query and key axes of the fusion's maps.
+        Where ``class`` and each modality lie along the query and key axes of the fusion's maps, and its own tokens, ``relay``.
     places : dict of modality to mapping
         Where each token lies in its input: `Tokens.place`, with ``box`` as an int array.
     token_masks : dict of modality to bool array, (n, token)
@@ -66,7 +66,9 @@ class Attention:
 
     @property
     def maps(self) -> dict[str, NDArray[np.float32]]:
-        """The weights themselves, by layer (``fusion.0`` the first): (n, head, query, key); rows sum to one.
+        """The weights themselves, by layer (``fusion.0`` the first): (n, head, query, key).
+
+        Rows sum to one, or are zero for tokens that look at nothing in that layer. The fusion's own tokens, where it has any, are last.
 
         Raises
         ------
@@ -131,7 +133,7 @@ class Attention:
         if head is not None and not 0 <= head < heads[layer]:
             raise InputError(f"{layer} has no head {head}; it has 0 to {heads[layer] - 1}.")
         weights = self.maps[layer]
-        flow = torch.from_numpy(weights.mean(1) if head is None else weights[:, head])
+        flow = _folded(torch.from_numpy(weights.mean(1) if head is None else weights[:, head]), self.order)
         real = {name: torch.from_numpy(mask) for name, mask in self.token_masks.items()}
         between, from_class = _between(flow, self.order, real, self.modalities)
         named = layer if head is None else f"{layer}, head {head}"
@@ -167,21 +169,37 @@ def _lay(weights: NDArray[np.float32], place: Mapping[str, Any], shape: tuple[in
 
 
 def _mean(layers: Sequence[Tensor]) -> Tensor:
-    """Mean over layers of the mean over heads."""
-    return torch.stack([layer.mean(1) for layer in layers]).mean(0)
+    """Mean over layers of the mean over heads; of each token over the layers in which it looks around."""
+    each = torch.stack([layer.mean(1) for layer in layers])
+    looks = (each.sum(-1) > 0).sum(0).clamp(min=1)
+    return each.sum(0) / looks[..., None]
 
 
 def _rollout(layers: Sequence[Tensor]) -> Tensor:
-    """Attention rollout: the product over layers of (A + 1) / 2 (Abnar & Zuidema 2020, arXiv:2005.00928, equation 1)."""
+    """Attention rollout: the product over layers of (A + 1) / 2 (Abnar & Zuidema 2020, arXiv:2005.00928, equation 1).
+
+    A token that does not look around in a layer goes through it as it is.
+    """
     flow = None
     for layer in layers:
-        step = 0.5 * (layer.mean(1) + torch.eye(layer.shape[-1], device=layer.device))
+        mixed = layer.mean(1)
+        step = 0.5 * (mixed + torch.diag_embed(2.0 - (mixed.sum(-1) > 0).to(mixed.dtype)))
         flow = step if flow is None else step @ flow
     assert flow is not None
     return flow
 
 
 COMBINE: dict[str, Callable[[Sequence[Tensor]], Tensor]] = {"mean": _mean, "rollout": _rollout}
+
+
+def _folded(flow: Tensor, order: Mapping[str, slice]) -> Tensor:
+    """One matrix without the fusion's own tokens: what goes to them is passed on as they look at the modalities' tokens."""
+    if "relay" not in order:
+        return flow
+    relay = order["relay"]
+    onward = flow[:, relay, : relay.start].clone()
+    onward[..., 0] = 0.0  # the class token is nobody's input
+    return flow[:, : relay.start, : relay.start] + flow[:, : relay.start, relay] @ _rows(onward)
 
 
 def _rows(weights: Tensor) -> Tensor:
@@ -281,7 +299,7 @@ def _piece(fused: "Fused", order: Mapping[str, slice], modalities: Sequence[str]
     """What is kept of one chunk, as arrays."""
     real = {name: fused.tokens[name].mask for name in modalities}
     layers = [one for key, one in fused.attention.items() if key.startswith("fusion.")]
-    flow = together(layers)
+    flow = _folded(together(layers), order)
     between, from_class = _between(flow, order, real, modalities)
     piece = {"between": between, "class": from_class, "received": flow[:, 0], **{f"mask:{name}": mask for name, mask in real.items()}}
     if keep:

@@ -170,7 +170,8 @@ class FusionModel(nn.Module):
         """Let fusions work out what gradients do not: values, masks, present and target of training samples, batch by batch."""
         groups = self.decision.streams if self.decision is not None else {"all": self.modalities}
         for name, members in groups.items():
-            if not self.fusions[name].fits:
+            fusion: Any = self.fusions[name]
+            if not fusion.fits:
                 continue
             pieces, targets = [], []
             for values, masks, present, target in batches:
@@ -179,7 +180,7 @@ class FusionModel(nn.Module):
                 pieces.append({m: Tokens(masked_mean(*tokens[m][:2])[:, None], tokens[m].mask.any(1, keepdim=True), {}) for m in members if m in tokens})
                 targets.append(target)
             whole = {m: Tokens(torch.cat([one[m].values for one in pieces]), torch.cat([one[m].mask for one in pieces]), {}) for m in pieces[0]}
-            self.fusions[name].fit(whole, torch.cat(targets))
+            fusion.fit(whole, torch.cat(targets))
 
 
 def _encoder(recipe: Recipe, name: str, layout: InputLayout) -> Encoder:

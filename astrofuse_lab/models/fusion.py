@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from astrofuse_lab.errors import InputError
-from astrofuse_lab.models.attention import TransformerLayer
 from astrofuse_lab.models.tokens import Fused, Tokens
 
 
@@ -32,9 +31,12 @@ class Fusion(nn.Module):
     ----------
     attends : bool
         True where it has attention.
+    fits : bool
+        True where it has a `fit`, called before each epoch with tokens of training samples and their targets.
     """
 
     attends: ClassVar[bool] = False
+    fits: ClassVar[bool] = False
 
     def __init__(self, modalities: tuple[str, ...], width: int, modality_dropout: float = 0.0) -> None:
         super().__init__()
@@ -52,6 +54,9 @@ class Fusion(nn.Module):
         """What a subclass does; tokens come with dropped modalities masked."""
         raise NotImplementedError
 
+    def fit(self, tokens: Mapping[str, Tokens], target: Tensor) -> None:
+        """Work out from training samples what gradients do not: see `Discriminant`."""
+
     def drop(self, tokens: Mapping[str, Tokens]) -> Mapping[str, Tokens]:
         """Mask modalities at random while training; else the tokens as they are."""
         if not self.training or self.modality_dropout == 0.0 or len(tokens) < 2:
@@ -63,26 +68,27 @@ class Fusion(nn.Module):
         return {name: one._replace(mask=one.mask & keep[:, i, None]) for i, (name, one) in enumerate(tokens.items())}
 
 
-class _Pooled(Fusion):
-    """One vector a modality: the mean of its real tokens, or a learned vector where it is missing."""
+class Pooled(Fusion):
+    """One vector a modality: the mean of its real tokens, or a learned vector (or zeros) where it is missing."""
 
-    def __init__(self, modalities: tuple[str, ...], width: int, modality_dropout: float = 0.0) -> None:
+    def __init__(self, modalities: tuple[str, ...], width: int, modality_dropout: float = 0.0, *, missing: bool = True) -> None:
         super().__init__(modalities, width, modality_dropout)
-        self.missing = nn.ParameterDict({name: nn.Parameter(0.02 * torch.randn(width)) for name in modalities})
+        self.missing = nn.ParameterDict({name: nn.Parameter(0.02 * torch.randn(width)) for name in modalities}) if missing else None
 
     def pooled(self, tokens: Mapping[str, Tokens]) -> tuple[Tensor, Tensor]:
         """Vectors (batch, modality, width) and which are present (batch, modality)."""
         some = next(iter(tokens.values()))
         vectors, present = [], []
         for name in self.modalities:
-            empty = self.missing[name].expand(len(some.values), -1)
+            empty = some.values.new_zeros(self.width) if self.missing is None else self.missing[name]
+            empty = empty.expand(len(some.values), -1)
             there = tokens[name].mask.any(1) if name in tokens else some.mask.new_zeros(len(some.mask))
             vectors.append(torch.where(there[:, None], masked_mean(*tokens[name][:2]), empty) if name in tokens else empty)
             present.append(there)
         return torch.stack(vectors, 1), torch.stack(present, 1)
 
 
-class Concatenation(_Pooled):
+class Concatenation(Pooled):
     """Modality vectors side by side, then an MLP (late or joint fusion).
 
     Parameters
@@ -105,7 +111,7 @@ class Concatenation(_Pooled):
         return Fused(self.mix(self.pooled(tokens)[0].flatten(1)), tokens)
 
 
-class Gated(_Pooled):
+class Gated(Pooled):
     """Gated multimodal unit: every modality's vector is weighted, number by number, by gates that see all of them.
 
     Arevalo et al. 2017 (arXiv:1702.01992), equations 1 to 5 for any number of modalities; here the sum is divided by the
@@ -133,45 +139,3 @@ class Gated(_Pooled):
         gates = self.gate(vectors.flatten(1)).view(vectors.shape).sigmoid() * present[..., None]
         content = torch.stack([self.content[name](vectors[:, i]) for i, name in enumerate(self.modalities)], 1)
         return Fused(self.norm(self.dropout((gates * content).sum(1)) / (gates.sum(1) + 0.1)), tokens)
-
-
-class CrossAttention(Fusion):
-    """Attention between the tokens of all modalities and a class token, whose last state is the fused vector.
-
-    Every token may look at every other, of its own modality and of the others; tokens of a missing modality are masked.
-
-    Parameters
-    ----------
-    modalities, width
-        As in `Fusion`.
-    layers, heads : int
-    dropout : float
-    modality_dropout : float
-        As in `Fusion`.
-    """
-
-    attends = True
-
-    def __init__(
-        self, modalities: tuple[str, ...], width: int, *, layers: int = 2, heads: int = 4, dropout: float = 0.1, modality_dropout: float = 0.0
-    ) -> None:
-        super().__init__(modalities, width, modality_dropout)
-        if layers < 1:
-            raise InputError(f"cross_attention layers={layers}: at least one.")
-        self.class_token = nn.Parameter(0.02 * torch.randn(width))
-        self.name = nn.ParameterDict({name: nn.Parameter(0.02 * torch.randn(width)) for name in modalities})
-        self.layers = nn.ModuleList(TransformerLayer(width, heads, dropout=dropout) for _ in range(layers))
-        self.norm = nn.LayerNorm(width)
-
-    def fuse(self, tokens: Mapping[str, Tokens], attention: bool) -> Fused:
-        """The class token after all layers; one map a layer, ``fusion.0`` the first, where asked for."""
-        some = next(iter(tokens.values()))
-        batch = len(some.values)
-        sequence = torch.cat([self.class_token.expand(batch, 1, -1), *(one.values + self.name[name] for name, one in tokens.items())], 1)
-        mask = torch.cat([some.mask.new_ones(batch, 1), *(one.mask for one in tokens.values())], 1)
-        maps: list[Tensor] | None = [] if attention else None
-        last = len(self.layers) - 1
-        for i, layer in enumerate(self.layers):
-            # only the class token is read after the last layer; the others look around there when their maps are asked for
-            sequence = layer(sequence, mask, maps, 1 if i == last and maps is None else None)
-        return Fused(self.norm(sequence[:, 0]), tokens, {f"fusion.{i}": one for i, one in enumerate(maps or ())})

@@ -153,9 +153,9 @@ class Recipe:
         return type(self).from_json, (self.to_json(),)
 
     def change(self, **changes: Any) -> "Recipe":
-        """A copy with some fields changed: ``recipe.change(fusion=Part("gated"))``."""
+        """A copy with some fields changed: ``recipe.change(fusion="gated")``, or with options ``fusion=Part.of("gated", dropout=0.2)``."""
         _check_fields(changes)
-        return replace(self, **changes)
+        return replace(self, **{name: Part(value) if name in PARTS and isinstance(value, str) else value for name, value in changes.items()})
 
     def encoder_for(self, modality: str, kind: str) -> Part:
         """The encoder of a modality: by its own name, else by its kind."""

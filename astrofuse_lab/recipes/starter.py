@@ -19,6 +19,6 @@ def _fused_by(name: str, title: str, fusion: Part, **more: object) -> Recipe:
 RECIPES = (
     _fused_by("late_fusion", "Encoders, concatenation, one head", Part.of("concatenation", modality_dropout=0.2)),
     _fused_by("gated_fusion", "Encoders, a learned gate per modality, one head", Part.of("gated", modality_dropout=0.2)),
-    _fused_by("cross_attention", "Encoders, attention between the tokens of all modalities, one head", Part.of("cross_attention", modality_dropout=0.2)),
+    _fused_by("joint_attention", "Encoders, attention between the tokens of all modalities, one head", Part.of("joint_attention", modality_dropout=0.2)),
     _fused_by("decision_average", "One network per modality, probabilities averaged", Part.of("concatenation"), decision=Part.of("average")),
 )

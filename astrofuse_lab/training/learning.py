@@ -40,7 +40,15 @@ class Learning(nn.Module):
     ----------
     model : FusionModel
         The only part that the run keeps.
+
+    Attributes
+    ----------
+    divisible : bool
+        A sample's loss does not depend on the batch it is in, so a batch may be computed in pieces. False where samples of a batch
+        are compared, as contrastive losses do: then memory that runs out cannot be saved without changing the step.
     """
+
+    divisible = True
 
     def __init__(self, model: FusionModel) -> None:
         super().__init__()
@@ -56,6 +64,10 @@ class Learning(nn.Module):
             As `Problem` encodes them; without a target, zeros.
         """
         raise NotImplementedError
+
+    def extra_loss(self) -> Tensor | float:
+        """The sum of what modules of the model ask for beside the objective (`extra_loss`): of the last forward, in training."""
+        return sum(one.extra_loss() for one in self.model.modules() if hasattr(one, "extra_loss"))
 
     def weight(self, target: Tensor) -> Tensor:
         """How much samples with these targets count: (sample,). Of a whole batch, so that several processes agree on its sum."""
@@ -78,7 +90,7 @@ class Supervised(Learning):
     def forward(self, values: Inputs, masks: Inputs, present: Inputs, target: Tensor) -> Learned:
         """See `Learning.forward`."""
         prediction: Prediction = self.model(values, masks, present)
-        loss = self.objective.per_sample(prediction, present, target) if self.training else self.objective.of(prediction, target)
+        loss = self.objective.per_sample(prediction, present, target) + self.extra_loss() if self.training else self.objective.of(prediction, target)
         return Learned(loss, self.weight(target), prediction.values)
 
     def weight(self, target: Tensor) -> Tensor:
