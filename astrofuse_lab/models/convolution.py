@@ -10,15 +10,13 @@ from torch.nn import functional as F
 
 from astrofuse_lab.models.attention import FeatureDropout
 from astrofuse_lab.models.encoder import Encoder, cells, place_of
+from astrofuse_lab.models.image_blocks import group_norm
+from astrofuse_lab.models.image_cnn import ImageEncoder
 from astrofuse_lab.models.rings import RadialProfile
 from astrofuse_lab.models.tokens import InputLayout, Tokens
 
 STRIDE = 8
 """Input pixels per feature pixel: three convolutions of stride two."""
-
-
-def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(4 if channels % 4 == 0 else 1, channels)
 
 
 class ResidualBlock(nn.Module):
@@ -35,8 +33,8 @@ class ResidualBlock(nn.Module):
         super().__init__()
         conv = nn.Conv1d if axes == 1 else nn.Conv2d
         self.branch = nn.Sequential(
-            _norm(channels), nn.SiLU(), conv(channels, channels, 3, padding=1, bias=False),
-            _norm(channels), nn.SiLU(), conv(channels, channels, 3, padding=1),
+            group_norm(channels), nn.SiLU(), conv(channels, channels, 3, padding=1, bias=False),
+            group_norm(channels), nn.SiLU(), conv(channels, channels, 3, padding=1),
         )  # fmt: skip
 
     def forward(self, features: Tensor) -> Tensor:
@@ -47,14 +45,14 @@ class ResidualBlock(nn.Module):
 def _trunk(axes: int, channels: int, depth: int) -> nn.Sequential:
     """Two strided stages of twice and four times the channels of the stem, each with `depth` residual blocks."""
     conv = nn.Conv1d if axes == 1 else nn.Conv2d
-    layers: list[nn.Module] = [_norm(channels), nn.SiLU()]
+    layers: list[nn.Module] = [group_norm(channels), nn.SiLU()]
     for inputs in (channels, 2 * channels):
         layers.append(conv(inputs, 2 * inputs, 3, stride=2, padding=1, bias=False))
         layers += [ResidualBlock(axes, 2 * inputs) for _ in range(depth)]
-    return nn.Sequential(*layers, _norm(4 * channels), nn.SiLU())
+    return nn.Sequential(*layers, group_norm(4 * channels), nn.SiLU())
 
 
-class Conv2dEncoder(Encoder):
+class Conv2dEncoder(ImageEncoder):
     """Images to tokens, one a cell of the sky.
 
     Parameters
@@ -76,44 +74,25 @@ class Conv2dEncoder(Encoder):
         Share of feature channels set to zero while training.
     """
 
-    kinds = ("image",)
-    box: Tensor
     radius: Tensor
 
     def __init__(
         self, layout: InputLayout, width: int, *, channels: int = 16, depth: int = 1, tokens: int = 4, crop: int = 0, profile: int = 64,
         dropout: float = 0.1,
     ) -> None:  # fmt: skip
-        super().__init__(layout, width)
-        bands, *sides = layout.shape
-        height, breadth = (min(crop, side) if crop else side for side in sides)
-        top, left = (sides[0] - height) // 2, (sides[1] - breadth) // 2
-        self.window = (..., slice(top, top + height), slice(left, left + breadth))
-        (rows, self.rows), (columns, self.columns) = cells(height, STRIDE, tokens), cells(breadth, STRIDE, tokens)
-        self.stem = nn.Conv2d(2 * bands, channels, 5, stride=2, padding=2, bias=False)
+        super().__init__(layout, width, crop)
+        self.stem = nn.Conv2d(self.inputs, channels, 5, stride=2, padding=2, bias=False)
         # the distance from the centre is one more input channel; the same for all images, it is convolved once
         self.centre = nn.Conv2d(1, channels, 5, stride=2, padding=2)
         self.trunk = _trunk(2, channels, depth)
-        self.profile = RadialProfile(bands, height, breadth, width, profile, dropout) if profile else None
-        self.project = nn.Sequential(FeatureDropout(dropout), nn.Linear(4 * channels, width))
-        self.position = nn.Parameter(0.02 * torch.randn(self.rows * self.columns, width))
-        self.norm = nn.LayerNorm(width)
-        box = torch.cat([rows.repeat_interleave(self.columns, 0) + top, columns.repeat(self.rows, 1) + left], 1)
-        self.register_buffer("box", box, persistent=False)
-        self.register_buffer("radius", _radius(height, breadth), persistent=False)
+        if profile:
+            self.profile = RadialProfile(layout.shape[0], self.height, self.breadth, width, profile, dropout)
+        self.read_out(4 * channels, STRIDE, tokens, dropout)
+        self.register_buffer("radius", _radius(self.height, self.breadth), persistent=False)
 
-    def forward(self, values: Tensor, mask: Tensor, maps: list[Tensor] | None = None) -> Tokens:
-        """Values and mask (batch, band, y, x) to ``rows * columns`` tokens, row by row."""
-        values, mask = values[self.window], mask[self.window]
-        real = mask.to(values.dtype)
-        seen = F.adaptive_max_pool2d(real.amax(1), (self.rows, self.columns)).flatten(1) > 0
-        inputs = torch.cat([values.masked_fill(~mask, 0.0), real], 1).contiguous(memory_format=torch.channels_last)
-        features = self.trunk(self.stem(inputs) + self.centre(self.radius))
-        features = F.adaptive_avg_pool2d(features, (self.rows, self.columns)).flatten(2).transpose(1, 2)
-        tokens = self.project(features) + self.position
-        if self.profile is not None:
-            tokens = tokens + self.profile(values, mask)[:, None]
-        return Tokens(self.norm(tokens), seen, place_of(("y", "x"), self.box))
+    def features(self, inputs: Tensor) -> Tensor:
+        """Values and masks to features; the distance from the centre is told to the stem."""
+        return self.trunk(self.stem(inputs) + self.centre(self.radius))
 
 
 def _radius(height: int, breadth: int) -> Tensor:
