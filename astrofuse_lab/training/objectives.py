@@ -81,12 +81,14 @@ class Objective:
     def per_sample(self, prediction: Prediction, present: Mapping[str, Tensor], target: Tensor) -> Tensor:
         """The loss that is trained, (sample,).
 
-        At decision level each modality's own prediction is trained too, on the samples that have it: their average
+        At decision level each stream's own prediction is trained too, on the samples that have it: their average
         alone would let one modality do all the work.
         """
         total = self.of(prediction, target)
         for name, own in prediction.per_modality.items():
-            total = total + torch.where(present[name], self.loss(own.float(), target), 0.0)
+            # a stream may be several modalities: it is there where any of them is
+            there = torch.stack([one.mask.any(1) for one in prediction.each[name].fused.tokens.values()]).any(0)
+            total = total + torch.where(there, self.loss(own.float(), target), 0.0)
         return total
 
 
