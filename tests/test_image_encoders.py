@@ -7,11 +7,13 @@ from torch import nn
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.models.image_blocks import ChannelAttention, ChannelNorm, CoordinateAttention, PyramidSplitAttention
 from astrofuse_lab.models.image_cnn import ImageEncoder
+from astrofuse_lab.models.image_transformers import PatchEncoder, WindowLayer
 from astrofuse_lab.models.parts import ENCODERS, make_part, options_of
 from astrofuse_lab.models.tokens import InputLayout
 from astrofuse_lab.recipes.schema import Part
 
 FAMILIES = [name for name, one in ENCODERS.items() if issubclass(one, ImageEncoder)]
+CELLS = [name for name in FAMILIES if not issubclass(ENCODERS[name], PatchEncoder)]
 GOOGLENET = [
     [64, 96, 128, 16, 32, 32], [128, 128, 192, 32, 96, 64], [192, 96, 208, 16, 48, 64], [160, 112, 224, 24, 64, 64], [128, 128, 256, 24, 64, 64],
     [112, 144, 288, 32, 64, 64], [256, 160, 320, 32, 128, 128], [256, 160, 320, 32, 128, 128], [384, 192, 384, 48, 128, 128],
@@ -142,7 +144,7 @@ def test_every_family_reads_small_and_uneven_images_and_its_cells_cover_them(nam
     assert tokens.values.isfinite().all()
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", CELLS)
 def test_cells_of_every_family_look_where_they_say(name):
     torch.manual_seed(0)
     encoder = ENCODERS[name](InputLayout("image", ("g", "r"), (2, 64, 64)), 16, tokens=2).eval()
@@ -165,6 +167,76 @@ def test_attention_between_channels_is_an_option(name, kind, block):
     found = [m for m in encoder.modules() if isinstance(m, ChannelAttention | CoordinateAttention)]
     assert bool(found) == (kind != "none")
     assert all(isinstance(m, block) for m in found)
+
+
+# ---- transformers -------------------------------------------------------------------------------------------------
+
+
+def test_vit_b_16_and_swin_t_have_the_published_number_of_parameters():
+    three = InputLayout("image", ("g", "r", "z"), (3, 224, 224))
+    with torch.device("meta"):
+        vit = ENCODERS["vit"](three, 768, patch=16, layers=12, heads=12, expansion=4)
+        swin = ENCODERS["swin"](three, 16, patch=4, hidden=96, layers=[2, 2, 6, 2], heads=[3, 6, 12, 24], window=7, expansion=4)
+    count = sum(p.numel() for p in vit.parameters()) - 3 * 16 * 16 * 768
+    assert count == 86_567_656 - 769_000 - 2 * 768  # the classifier; the class token and its position
+    count = sum(p.numel() for p in swin.parameters()) - 3 * 4 * 4 * 96 - sum(p.numel() for p in swin.project.parameters())
+    assert count == 28_288_354 - 769_000
+
+
+def _windows(rows, columns, window, shifted, width=8):
+    torch.manual_seed(0)
+    layer = WindowLayer(rows, columns, width, 2, 2, window, shifted, 0.0).eval()
+    grid, seen = torch.randn(2, rows, columns, width), torch.rand(2, rows, columns) > 0.1
+    return layer, grid, seen
+
+
+@pytest.mark.parametrize(("rows", "columns", "window"), [(8, 8, 4), (6, 9, 4), (3, 10, 4), (5, 5, 7)])
+@pytest.mark.parametrize("shifted", [False, True])
+def test_a_window_layer_is_attention_among_the_cells_of_its_windows(rows, columns, window, shifted):
+    layer, grid, seen = _windows(rows, columns, window, shifted)
+    maps = []
+    out = layer(grid, seen, maps)
+    # one plain attention over the whole grid, whose mask and bias are written down cell by cell
+    window = min(window, max(rows, columns))
+    y, x = (a.flatten() for a in torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij"))
+    shift = [window // 2 if shifted and n > window else 0 for n in (rows, columns)]
+    # with a shift, windows begin at its cell, and what is before it is a window of its own
+    block = torch.stack([torch.div(a - s, window, rounding_mode="floor") for a, s in zip((y, x), shift, strict=True)])
+    among = (block[:, :, None] == block[:, None, :]).all(0)
+    near = ((y[:, None] - y[None] + window - 1) * (2 * window - 1) + x[:, None] - x[None] + window - 1).where(among, 0)
+    plain = layer.layer(grid.flatten(1, 2), among & seen.flatten(1)[:, None], bias=layer.bias[:, near][None])
+    assert torch.allclose(out.flatten(1, 2), plain, atol=1e-5)
+    assert torch.allclose(layer(grid, seen), out, atol=1e-6)
+    rows_with_a_key = (among & seen.flatten(1)[:, None]).any(-1)
+    assert torch.allclose(maps[0].sum(-1), rows_with_a_key[:, None].float().expand(-1, 2, -1), atol=1e-5)
+    assert (maps[0][(~among).expand_as(maps[0])] == 0).all()
+
+
+def test_maps_of_swin_lie_between_its_tokens():
+    torch.manual_seed(0)
+    encoder = ENCODERS["swin"](InputLayout("image", ("r",), (1, 70, 60)), 16, layers=[1, 2]).eval()
+    values, maps = torch.randn(2, 1, 70, 60), []
+    tokens = encoder(values, torch.ones_like(values, dtype=torch.bool), maps)
+    assert tokens.values.shape == (2, 9 * 8, 16)
+    assert [one.shape for one in maps] == [(2, 4, 72, 72)] * 2
+    assert all(torch.allclose(one.sum(-1), torch.ones(2, 4, 72), atol=1e-5) for one in maps)
+
+
+@pytest.mark.parametrize("name", ["vit", "swin"])
+def test_a_patch_without_a_good_pixel_is_seen_by_none(name):
+    torch.manual_seed(0)
+    encoder = ENCODERS[name](InputLayout("image", ("g", "r"), (2, 40, 40)), 16).eval()
+    values, mask, maps = torch.randn(1, 2, 40, 40), torch.ones(1, 2, 40, 40, dtype=torch.bool), []
+    mask[:, :, 8:16, 24:32] = False
+    tokens = encoder(values, mask, maps)
+    assert tokens.place["box"][8].tolist() == [8, 16, 24, 32]
+    assert tokens.mask[0].tolist() == [i != 8 for i in range(25)]
+    assert all((one[..., 8] == 0).all() for one in maps)
+
+
+def test_more_patches_than_attention_can_take_are_refused():
+    with pytest.raises(InputError, match=r"patch=2: 300 x 300 pixels are 150 x 150 tokens, more than 4096. Take larger patches, or crop"):
+        ENCODERS["vit"](InputLayout("image", ("r",), (1, 300, 300)), 16, patch=2)
 
 
 # ---- sequences ----------------------------------------------------------------------------------------------------

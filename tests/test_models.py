@@ -248,13 +248,15 @@ def test_attention_maps_are_what_the_layers_applied(system):
 
 def test_encoders_show_their_attention_when_asked(system):
     model, _, _ = system
-    maps = run(model, part_of(WHOLE, model, range(3)), attention="all").fused.attention
+    fused = run(model, part_of(WHOLE, model, range(3)), attention="all").fused
+    maps, tokens = fused.attention, fused.tokens
     own = {name for name in model.modalities if model.encoders[name].attends}
     assert {key.split(".")[0] for key in maps} - {"fusion"} == own
     for name in own:
-        epochs = WHOLE.masks[name].shape[1]
-        weights, some = maps[f"{name}.0"], WHOLE.masks[name][:3].any(1)
-        assert weights.shape[2:] == (epochs, epochs)
+        mask = tokens[name].mask
+        weights, some = maps[f"{name}.0"], mask.any(1)
+        assert weights.shape[2:] == (mask.shape[1], mask.shape[1])
+        assert (weights[~mask[:, None, None, :].expand_as(weights)] == 0).all()
         assert torch.allclose(weights.sum(-1)[some], torch.ones(weights.shape[:3])[some], atol=1e-5)
 
 
@@ -416,7 +418,7 @@ def _given(role, name):
 
 OTHERS = {"heads": 2, "depth": 2, "layers": 3, "tokens": 1, "hidden": 32, "channels": 8, "periods": 8, "history": 0, "profile": 0, "shortest": 5.0, "crop": 9}
 OTHERS |= {"components": 5, "levels": [0.1, 0.5, 0.9], "decoder": "recurrent", "dimension": 24, "modality": "table", "kind": "reconstruction"}
-OTHERS |= {"causal": False, "distance": True, "bottlenecks": 2, "rank": 2, "experts": 6, "top": 1, "balance": 0.5, "noise": 0.0, "pull": 0.5, "query": "text", "onto": "text"}
+OTHERS |= {"causal": False, "distance": True, "bottlenecks": 2, "rank": 2, "experts": 6, "top": 3, "balance": 0.5, "noise": 0.0, "pull": 0.5, "query": "text", "onto": "text"}
 POSED = ("order", "tree")
 """Options of heads that name classes, which this test has none of."""
 
@@ -429,6 +431,8 @@ OTHERS_OF_LISTS = {  # where an option is a list, or the name of one of several 
     "xception": {"stem": [8, 16], "entry": [32], "middle": 2, "leave": [32, 32, 32]},
     "efficientnet": {"stem": 8, "stages": [[1, 8, 1, 1, 3]], "head": 32},
     "convnext": {"patch": 2, "channels": [16, 32], "layers": [2, 1]},
+    "vit": {"patch": 4, "expansion": 3},
+    "swin": {"hidden": 16, "patch": 2, "layers": [1, 1], "heads": [4, 4], "window": 2, "expansion": 3},
     "conv3d": {"bands": 2, "channels": [8, 16, 32], "layers": [2, 1, 1]},
 }
 

@@ -54,15 +54,19 @@ class ImageEncoder(Encoder):
         self.inputs = 2 * bands
         self.profile: RadialProfile | None = None
 
-    def read_out(self, channels: int, stride: int, tokens: int, dropout: float) -> None:
-        """Make what turns features, one a square of ``stride`` pixels, into at most ``tokens`` x ``tokens`` tokens."""
+    def lay_cells(self, stride: int, tokens: int) -> None:
+        """Lay at most ``tokens`` x ``tokens`` cells over features that are squares of ``stride`` pixels."""
         (rows, self.rows), (columns, self.columns) = cells(self.height, stride, tokens), cells(self.breadth, stride, tokens)
         self.stride = stride
+        box = torch.cat([rows.repeat_interleave(self.columns, 0) + self.top, columns.repeat(self.rows, 1) + self.left], 1)
+        self.register_buffer("box", box, persistent=False)
+
+    def read_out(self, channels: int, stride: int, tokens: int, dropout: float) -> None:
+        """Make what turns features, one a square of ``stride`` pixels, into at most ``tokens`` x ``tokens`` tokens."""
+        self.lay_cells(stride, tokens)
         self.project = nn.Sequential(FeatureDropout(dropout), nn.Linear(channels, self.width))
         self.position = nn.Parameter(0.02 * torch.randn(self.rows * self.columns, self.width))
         self.norm = nn.LayerNorm(self.width)
-        box = torch.cat([rows.repeat_interleave(self.columns, 0) + self.top, columns.repeat(self.rows, 1) + self.left], 1)
-        self.register_buffer("box", box, persistent=False)
 
     def features(self, inputs: Tensor) -> Tensor:
         """Values and masks (batch, 2 * band, y, x) to (batch, channel, y / stride, x / stride), rounded up."""
@@ -71,16 +75,21 @@ class ImageEncoder(Encoder):
     def forward(self, values: Tensor, mask: Tensor, maps: list[Tensor] | None = None) -> Tokens:
         """Values and mask (batch, band, y, x) to ``rows * columns`` tokens, row by row."""
         values, mask = values[self.window], mask[self.window]
-        real = mask.to(values.dtype)
-        inputs = torch.cat([values.masked_fill(~mask, 0.0), real], 1)
-        if self.multiple > 1:
-            inputs = F.pad(inputs, (0, -self.breadth % self.multiple, 0, -self.height % self.multiple))
-        features = self.features(inputs.contiguous(memory_format=torch.channels_last))
+        inputs, real = self.look(values, mask)
+        features = self.features(inputs)
         features = F.adaptive_avg_pool2d(features, (self.rows, self.columns)).flatten(2).transpose(1, 2)
         tokens = self.project(features) + self.position
         if self.profile is not None:
             tokens = tokens + self.profile(values, mask)[:, None]
         return Tokens(self.norm(tokens), self.seen(real), place_of(("y", "x"), self.box))
+
+    def look(self, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network reads, (batch, 2 * band, y, x), widened to a multiple; and the mask as ones and zeros, not widened."""
+        real = mask.to(values.dtype)
+        inputs = torch.cat([values.masked_fill(~mask, 0.0), real], 1)
+        if self.multiple > 1:
+            inputs = F.pad(inputs, (0, -self.breadth % self.multiple, 0, -self.height % self.multiple))
+        return inputs.contiguous(memory_format=torch.channels_last), real
 
     def seen(self, real: Tensor) -> Tensor:
         """Which cells have a good pixel in any band: (batch, band, y, x) of ones and zeros to bool (batch, cell)."""

@@ -27,6 +27,7 @@ from astrofuse_lab.models.image_cnn import LeNet5Encoder, VggEncoder
 from astrofuse_lab.models.image_families import EpsaEncoder, InceptionEncoder, ResNetEncoder
 from astrofuse_lab.models.image_separable import ConvNeXtEncoder, EfficientNetEncoder, XceptionEncoder
 from astrofuse_lab.models.image_sequences import Conv3dEncoder
+from astrofuse_lab.models.image_transformers import SwinEncoder, VitEncoder
 from astrofuse_lab.models.mlp import TableEncoder, WordEncoder
 from astrofuse_lab.models.transformer import TimeTransformerEncoder
 from astrofuse_lab.recipes.schema import Part
@@ -47,6 +48,8 @@ ENCODERS: dict[str, type[Encoder]] = {
     "efficientnet": EfficientNetEncoder,
     "convnext": ConvNeXtEncoder,
     "conv3d": Conv3dEncoder,
+    "vit": VitEncoder,
+    "swin": SwinEncoder,
 }
 FUSIONS: dict[str, type[Fusion]] = {
     "concatenation": Concatenation,
