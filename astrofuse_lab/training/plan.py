@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from astrofuse_lab.samples.split import Split
 from astrofuse_lab.training.problem import Problem, pose, scaled
 from astrofuse_lab.training.schedules import Schedule, make_schedule
 from astrofuse_lab.training.validation import Parts, divide
+
+if TYPE_CHECKING:
+    from astrofuse_lab.training.transfer import Start
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Plan:
     seed : int
     fingerprint : dict
         Short descriptions and digests of all of this.
+    start : Start, optional
+        What it begins with; None: random weights.
     """
 
     recipe: Recipe
@@ -54,14 +59,19 @@ class Plan:
     schedule: Schedule
     seed: int
     fingerprint: dict[str, Any]
+    start: "Start | None" = None
 
     def prepare(self) -> Preparation:
-        """Scalings fitted on the training part."""
-        return Preparation.fit(self.samples.take(self.parts.train), self.modalities, self.recipe.inputs)
+        """Scalings fitted on the training part, but for those that are kept from what it starts with."""
+        kept = {name: one for name, one in self.start.scalings.items() if name in self.modalities} if self.start else {}
+        Preparation(kept).check(self.samples)
+        rest = [name for name in self.modalities if name not in kept]
+        fitted = Preparation.fit(self.samples.take(self.parts.train), rest, self.recipe.inputs).scalings if rest else {}
+        return Preparation({name: {**kept, **fitted}[name] for name in self.modalities})
 
 
 def make_plan(
-    recipe: str | Recipe, samples: SampleSet, target: str, modalities: Sequence[str] | None, split: Split | None, seed: int, epochs: int | None
+    recipe: str | Recipe, samples: SampleSet, target: str | Sequence[str] | None, modalities: Sequence[str] | None, split: Split | None, seed: int, epochs: int | None
 ) -> Plan:
     """Check all arguments of a training and decide what they leave open."""
     recipe = get_recipe(recipe)
@@ -76,10 +86,10 @@ def make_plan(
     _check_columns(augment, samples, names)
     if split is not None and not isinstance(split, Split):
         raise InputError(f"split={type(split).__name__}: samples.split(test=0.2) makes one, or af.Split(train_ids, test_ids).")
+    problem = pose(samples if split is None else samples.select([*split.train, *split.validation]), target, names, recipe.head)
     for name in names:
-        if target in told_by(samples.spec(name), recipe.inputs):
-            raise InputError(f"recipe {recipe.name!r} shows {name!r} with the column {target!r}, which is the target: the answer would be in the input.")
-    problem = pose(samples if split is None else samples.select([*split.train, *split.validation]), target, names, recipe.head.name)
+        for column in set(problem.targets) & set(told_by(samples.spec(name), recipe.inputs)):
+            raise InputError(f"recipe {recipe.name!r} shows {name!r} with the column {column!r}, which is a target: the answer would be in the input.")
     parts = divide(samples, problem, names, split, schedule.validation, int(seed))
     values = problem.encode(samples)[0]
     problem = scaled(problem, values[parts.train])
@@ -89,7 +99,7 @@ def make_plan(
     whole = Split(train_ids, test_ids, validation_ids, given.by, given.group, given.seed)
     schedule = replace(schedule, epochs=schedule.epochs_for(len(parts.train)))
     fingerprint = {
-        "recipe": recipe.to_json(), "target": target, "modalities": list(names), "seed": int(seed), "epochs": schedule.epochs,
+        "recipe": recipe.to_json(), "target": target if isinstance(target, str) else list(problem.targets), "modalities": list(names), "seed": int(seed), "epochs": schedule.epochs,
         "split": {side: _digest(getattr(whole, side)) for side in ("train", "validation", "test")},
         "samples": {"ids": _digest(ids.tolist()), "layout": [[m, *map(str, samples.spec(m).layout())] for m in names], "target": _digest(values.tolist())},
     }  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 
 from astrofuse_lab.provenance import citations
 from astrofuse_lab.training.devices import peak_memory
-from astrofuse_lab.training.metrics import evaluate
+from astrofuse_lab.training.metrics import METRICS, evaluate
 from astrofuse_lab.training.plan import Plan
 from astrofuse_lab.training.run import Run
 
@@ -34,20 +34,26 @@ def make_record(run: Run, plan: Plan, state: dict[str, Any], fabric: "Fabric") -
     """The record of a run that has just been trained; measures it on its validation and test parts."""
     validation, metrics = _measured(run, plan, "validation", plan.parts.validation)
     _, on_test = _measured(run, plan, "test", plan.parts.test)
-    width = 0.0
+    width: float | list[float] = 0.0
     if run.task == "regression":
-        error = validation[1] - validation[0]
-        width = float(1.4826 * np.median(np.abs(error - np.median(error)))) or float(np.std(error))
+        width = _width(validation[1] - validation[0])
+    elif run.task == "multi_regression":
+        width = [_width(column[np.isfinite(column)]) for column in (validation[1] - validation[0]).T]
     samples = plan.samples
     sources = [spec.provenance for name, spec in samples.modalities.items() if name in plan.modalities]
     return {
         "state": "stopped" if state["ended"] == "stopped" else "finished", "ended": state["ended"], "best_epoch": state["best_epoch"],
         "seed": plan.seed, "epochs": plan.schedule.epochs, "seconds": state["seconds"], "peak_memory": peak_memory(), "parameters": run.parameters,
         "device": str(fabric.device), "precision": str(fabric._precision.precision), "processes": fabric.world_size,
-        "metric": next(iter(m["metric"] for m in metrics), ""), "metrics": [*metrics, *on_test], "residual_width": width,
+        "metric": next(iter(m["metric"] for m in metrics), "validation_loss"), "metrics": [*metrics, *on_test], "residual_width": width,
         "left_out": plan.parts.left_out, "versions": versions(), "fingerprint": plan.fingerprint,
         "samples": {"card": samples.card.to_json(), "objects": len(samples), "citations": citations(sources)},
     }  # fmt: skip
+
+
+def _width(error: np.ndarray) -> float:
+    """Width of errors that outliers leave alone: 1.4826 MAD; 0 where there are none."""
+    return (float(1.4826 * np.median(np.abs(error - np.median(error)))) or float(np.std(error))) if len(error) else 0.0
 
 
 def _measured(run: Run, plan: Plan, part: str, positions: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], list[dict[str, Any]]]:
@@ -58,7 +64,7 @@ def _measured(run: Run, plan: Plan, part: str, positions: np.ndarray) -> tuple[t
     truth, predicted, groups = truth[positions][seen], predicted[seen], plan.parts.groups[positions][seen]
     rows = [
         {"part": part, "metric": name, "value": _or_none(value), "low": _or_none(low), "high": _or_none(high), "n": len(truth)}
-        for name, (value, low, high) in evaluate(run.task, truth, predicted, groups).items()
+        for name, (value, low, high) in (evaluate(run.task, truth, predicted, groups) if METRICS.get(run.task) else {}).items()
     ]
     return (truth, predicted), rows
 

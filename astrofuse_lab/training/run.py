@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from astrofuse_lab.errors import InputError
+from astrofuse_lab.errors import InputError, RunError
 from astrofuse_lab.models.build import FusionModel
 from astrofuse_lab.models.tokens import Prediction
 from astrofuse_lab.recipes.schema import Recipe
@@ -29,6 +29,8 @@ from astrofuse_lab.training.problem import Problem
 
 if TYPE_CHECKING:
     from astropy.table import Table
+
+    from astrofuse_lab.training.distributions import Distribution
 
 BATCH = 256
 HISTORY = ("epoch", "train_loss", "validation_loss", "metric", "learning_rate", "best", "seconds")
@@ -72,17 +74,22 @@ class Run:
 
     @property
     def target(self) -> str:
-        """The column it predicts."""
+        """The column it predicts; the names of several in one text, "" of a run without one."""
         return self.problem.target
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns it predicts."""
+        return self.problem.targets
+
+    @property
     def task(self) -> str:
-        """``classification`` or ``regression``."""
+        """``classification``, ``multi_label``, ``regression``, ``multi_regression`` or ``self_supervised``."""
         return self.problem.task
 
     @property
     def classes(self) -> tuple[Any, ...]:
-        """The classes, in the order of the model's outputs, of the target's own type; empty for regression."""
+        """The classes, in the order of the model's outputs, of the target's own type; empty for other tasks."""
         return self.problem.classes
 
     @property
@@ -142,7 +149,7 @@ class Run:
 
     def __repr__(self) -> str:
         badge = ", practice sky (simulated)" if self.simulated else ""
-        what = f"{len(self.classes)} classes of {self.target!r}" if self.classes else f"{self.target!r}"
+        what = f"{len(self.classes)} classes of {self.target!r}" if self.classes else ", ".join(map(repr, self.targets)) or "no target"
         return f"Run({self.recipe.name!r}, {what} from {', '.join(self.modalities)}; {len(self._history)} epochs, {self.state}{badge})"
 
     # ---- what it does ----------------------------------------------------------------------------------------------
@@ -173,23 +180,65 @@ class Run:
             return self.model.eval()(batch.values, batch.masks, batch.present, attention=attention)  # type: ignore[no-any-return]
 
     def outputs(self, samples: SampleSet, positions: Sequence[int] | NDArray[np.int64] | None = None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Probabilities (sample, class) or values (sample,), and which samples have any modality to go by."""
+        """Predictions, and which samples have any modality to go by.
+
+        Returns
+        -------
+        predicted : float64 array
+            classification: probabilities (sample, class); multi_label: of each label (sample, label); regression: (sample,);
+            multi_regression: (sample, target), in the targets' units; without a target (sample, 0).
+        seen : bool array, (sample,)
+        """
+        predicted, seen, _ = self._said(samples, positions)
+        return predicted, seen
+
+    def extras(self, samples: SampleSet, positions: Sequence[int] | NDArray[np.int64] | None = None) -> dict[str, NDArray[Any]]:
+        """What the head says beyond its predictions, by its own names, (sample, ...) each: embeddings, parts of a distribution (in standard
+        deviations of the training values), a reconstruction, an anomaly score. See `astrofuse_lab.models.heads` and the files beside it."""
+        return self._said(samples, positions)[2]
+
+    def _said(
+        self, samples: SampleSet, positions: Sequence[int] | NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.bool_], dict[str, NDArray[Any]]]:
         self.preparation.check(samples)
         chosen = np.arange(len(samples)) if positions is None else np.asarray(positions, dtype=np.int64)
-        given, seen = [], []
+        given, seen, extra = [], [], []
         for begin in range(0, len(chosen), BATCH):
             batch = self.preparation.batch(samples, chosen[begin : begin + BATCH]).to(self.device)
             with torch.inference_mode():
-                values = self.model.eval()(batch.values, batch.masks, batch.present).values
-            given.append(self.decode(values))
+                said = self.model.eval()(batch.values, batch.masks, batch.present)
+            given.append(self.decode(said.values))
             seen.append(torch.stack(list(batch.present.values())).any(0).cpu().numpy())
+            extra.append({name: one.cpu().numpy() for name, one in said.extra.items()})
         if not given:
-            return np.zeros((0, self.problem.outputs) if self.classes else 0), np.zeros(0, dtype=bool)
-        return np.concatenate(given), np.concatenate(seen)
+            return self.problem.blank(0), np.zeros(0, dtype=bool), {}
+        return np.concatenate(given), np.concatenate(seen), {name: np.concatenate([one[name] for one in extra]) for name in extra[0]}
 
     def decode(self, values: torch.Tensor) -> NDArray[np.float64]:
-        """The model's `values` as probabilities (sample, class), or in the target's own unit (sample,)."""
+        """The model's `values` as `outputs` gives them: probabilities, or numbers in the targets' own units."""
         return decoded(self.problem, values)
+
+    def distribution(self, samples: SampleSet) -> "Distribution":
+        """The whole predicted distribution of a number, of a head that gives one (``mixture_density``, ``quantiles``).
+
+        Returns
+        -------
+        Distribution
+            With `pdf`, `cdf`, `quantile`, `mean`, `std` and `table`, one a sample, in the target's unit.
+
+        Raises
+        ------
+        RunError
+            If the head gives a single number, or the run predicts something else.
+        """
+        from astrofuse_lab.training.distributions import of_extras
+
+        predicted, seen, extra = self._said(samples)
+        made = of_extras(extra, self.problem)
+        if made is None:
+            what = f"predicts {self.task.replace('_', ' ')}" if self.task != "regression" else "gives a single number"
+            raise RunError(f"this run {what}, no distribution. Train with recipe.change(head=Part('quantiles')) or head=Part('mixture_density').")
+        return made._replace(object_ids=samples.object_ids, seen=seen, unit=samples.units.get(self.target, ""))
 
     def predict(self, samples: SampleSet) -> "Table":
         """Predictions, one row a sample, in order.
@@ -204,7 +253,8 @@ class Run:
         Table
             Classification: object_id, p_<class> for each class, prediction (of the target's type), uncertainty (entropy of
             the probabilities, 0 to 1). Regression: object_id, prediction, uncertainty (the width of the validation
-            errors, 1.4826 MAD, the same for all). Samples with none of the run's modalities are masked.
+            errors, 1.4826 MAD, the same for all). multi_label: p_<label> for each; multi_regression: prediction_<target> for each; without a
+            target: anomaly_score, of a head that gives one. Samples with none of the run's modalities are masked.
 
         Raises
         ------
@@ -213,12 +263,18 @@ class Run:
         """
         from astropy.table import MaskedColumn, Table
 
-        predicted, seen = self.outputs(samples)
+        predicted, seen, extra = self._said(samples)
         columns: dict[str, NDArray[Any]] = {}
         if self.task == "classification":
             columns = {f"p_{name}": predicted[:, i] for i, name in enumerate(self.classes)}
             columns["prediction"] = np.array(self.classes)[predicted.argmax(1)]
             columns["uncertainty"] = entropy(predicted)
+        elif self.task == "multi_label":
+            columns = {f"p_{name}": predicted[:, i] for i, name in enumerate(self.targets)}
+        elif self.task == "multi_regression":
+            columns = {f"prediction_{name}": predicted[:, i] for i, name in enumerate(self.targets)}
+        elif self.task == "self_supervised":
+            columns = {"anomaly_score": extra["score"]} if "score" in extra else {}
         else:
             columns = {"prediction": predicted, "uncertainty": np.full(len(predicted), float(self.record["residual_width"]))}
         table = Table({"object_id": samples.object_ids})
@@ -256,11 +312,15 @@ class Run:
 
 
 def decoded(problem: Problem, values: torch.Tensor) -> NDArray[np.float64]:
-    """A head's outputs as probabilities, or in the target's own unit; in double precision."""
+    """A head's `values` as probabilities, or in the targets' own units; in double precision."""
     values = values.detach().double().cpu()
     if problem.task == "classification":
         return values.softmax(1).numpy()
-    return (values[:, 0] * problem.width + problem.centre).numpy()
+    if problem.task == "multi_label":
+        return values.sigmoid().numpy()
+    if problem.task == "self_supervised":
+        return values.numpy()
+    return problem.in_units((values if problem.several else values[:, 0]).numpy())
 
 
 def entropy(probabilities: NDArray[Any]) -> NDArray[np.float64]:

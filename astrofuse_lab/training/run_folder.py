@@ -35,11 +35,9 @@ def write_files(run: Run, folder: Path) -> None:
     (folder / "run.json").unlink(missing_ok=True)
     for name, content in contents.items():
         write_bytes(folder / name, content)
-    problem = run.problem
     data = {
         "format": FORMAT, "version": VERSION, "recipe": run.recipe.to_json(), "preparation": run.preparation.to_json(),
-        "problem": {"target": problem.target, "task": problem.task, "classes": list(problem.classes), "centre": problem.centre, "width": problem.width},
-        "modalities": list(run.modalities), "record": run.record,
+        "problem": run.problem.to_json(), "modalities": list(run.modalities), "record": run.record,
         "files": {name: {"bytes": len(content), "sha256": digest(content)} for name, content in contents.items()},
     }  # fmt: skip
     write_json(folder / "run.json", {**data, "sha256": _own_digest(data)})
@@ -68,15 +66,14 @@ def open_run(path: str | Path, device: str = "auto") -> Run:
     contents = _read_files(folder, data)
     try:
         recipe, preparation = Recipe.from_json(data["recipe"]), Preparation.from_json(data["preparation"])
-        told = data["problem"]
-        problem = Problem(told["target"], told["task"], tuple(told["classes"]), float(told["centre"]), float(told["width"]))
+        problem = Problem.from_json(data["problem"])
         split = Split.from_json(json.loads(contents["split.json"]))
         history, record = json.loads(contents["history.json"]), dict(data["record"])
         if any(set(HISTORY) - set(row) for row in history) or not {"state", "seed", "seconds", "metrics", "metric", "samples", "fingerprint"} <= set(record):
             raise KeyError("record")
         weights = load(contents["weights.safetensors"])
         with torch.random.fork_rng(devices=[]):
-            model = build(recipe, layouts_of(data["preparation"]), problem.outputs, problem.task)
+            model = build(recipe, layouts_of(data["preparation"]), problem.outputs, problem.task, problem.classes)
         _fit(model.state_dict(), weights)
         model.load_state_dict(weights)
     except (KeyError, TypeError, ValueError, AttributeError, SafetensorError, AstroFuseError) as error:

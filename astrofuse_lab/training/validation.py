@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrofuse_lab.errors import InputError, TrainingError
+from astrofuse_lab.errors import TrainingError
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.samples.split import Split, group_codes
-from astrofuse_lab.training.problem import Problem
+from astrofuse_lab.training.problem import NUMBERS, Problem
 
 
 @dataclass(frozen=True)
@@ -55,24 +55,45 @@ def divide(samples: SampleSet, problem: Problem, modalities: tuple[str, ...], sp
     train, validation = given[usable[given]], held[usable[held]]
     if len(train) == 0:
         raise TrainingError(f"no sample is left to train on: of {len(given)}, {left_out['no value of the target']} have no {problem.target!r} and {left_out['none of the modalities']} none of {', '.join(modalities)}.")
-    strata = codes if problem.task == "classification" else _fifths(codes, train)
     if len(validation) == 0:
         _check_classes(problem, codes[train], groups[train], least=2)
-        inside = _carve(groups[train], strata[train], share, seed)
+        inside = _carve(groups[train], strata(problem, codes[train]), share, seed)
         train, validation = train[~inside], train[inside]
     else:
         _check_classes(problem, codes[train], groups[train], least=1)
     return Parts(train, validation, test[usable[test]], {k: v for k, v in left_out.items() if v}, groups)
 
 
-def _fifths(values: NDArray[Any], train: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.searchsorted(np.quantile(values[train], [0.2, 0.4, 0.6, 0.8]), values)
+def strata(problem: Problem, truth: NDArray[Any]) -> NDArray[np.int64]:
+    """What samples are dealt out evenly by: the class, the rarest of their labels, or the fifth of their values; (sample,).
+
+    Parameters
+    ----------
+    problem : Problem
+    truth : array, (sample, ...)
+        As `Problem.encode` gives it, or standardised.
+    """
+    if problem.task == "classification":
+        return truth.astype(np.int64)
+    if problem.task == "self_supervised":
+        return np.zeros(len(truth), dtype=np.int64)
+    if problem.task == "multi_label":
+        ascending = np.argsort(np.nansum(truth, axis=0), kind="stable")  # of each sample the label that is hardest to spread
+        held = truth[:, ascending] == 1
+        return np.where(held.any(axis=1), ascending[held.argmax(axis=1)], -1).astype(np.int64)
+    if truth.ndim == 2:  # several numbers: their mean, each on its own scale
+        count = np.isfinite(truth).sum(axis=1)
+        truth = np.nansum((truth - np.nanmean(truth, axis=0)) / np.maximum(np.nanstd(truth, axis=0), 1e-300), axis=1) / np.maximum(count, 1)
+    return np.searchsorted(np.quantile(truth, [0.2, 0.4, 0.6, 0.8]), truth)
 
 
 def _check_classes(problem: Problem, codes: NDArray[Any], groups: NDArray[np.int64], least: int) -> None:
-    if problem.task == "regression":
+    if problem.task in (*NUMBERS, "self_supervised"):
         if len(np.unique(groups)) < least:
             raise TrainingError(f"{len(codes)} training samples form {len(np.unique(groups))} group(s); {least} are needed, to train and to validate.")
+        return
+    if problem.task == "multi_label":
+        _check_labels(problem, codes, groups, least)
         return
     if len(problem.classes) < 2:
         raise TrainingError(f"target {problem.target!r} has the one class {problem.classes[0]!r}; classification needs two or more.")
@@ -85,6 +106,19 @@ def _check_classes(problem: Problem, codes: NDArray[Any], groups: NDArray[np.int
                 f"class {name!r} of {problem.target!r} has {int((codes == code).sum())} training sample(s) in {count} group(s); "
                 f"{least} groups are needed, to train and to validate. Leave the class out with samples.take(...), or add samples."
             )
+
+
+def _check_labels(problem: Problem, codes: NDArray[Any], groups: NDArray[np.int64], least: int) -> None:
+    """Each label must hold for some training samples and not for others."""
+    for column, name in enumerate(problem.targets):
+        for value, said in ((1, "holds for"), (0, "is denied for")):
+            inside = codes[:, column] == value
+            count = len(np.unique(groups[inside]))
+            if count < least:
+                raise TrainingError(
+                    f"label {name!r} {said} {int(inside.sum())} training sample(s) in {count} group(s); {least} are needed, to train and to validate. "
+                    f"Leave it out: target={[one for one in problem.targets if one != name]}, or add samples."
+                )
 
 
 def _carve(groups: NDArray[np.int64], strata: NDArray[Any], share: float, seed: int) -> NDArray[np.bool_]:
