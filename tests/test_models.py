@@ -254,10 +254,11 @@ def test_encoders_show_their_attention_when_asked(system):
     assert {key.split(".")[0] for key in maps} - {"fusion"} == own
     for name in own:
         mask = tokens[name].mask
-        weights, some = maps[f"{name}.0"], mask.any(1)
-        assert weights.shape[2:] == (mask.shape[1], mask.shape[1])
-        assert (weights[~mask[:, None, None, :].expand_as(weights)] == 0).all()
-        assert torch.allclose(weights.sum(-1)[some], torch.ones(weights.shape[:3])[some], atol=1e-5)
+        some = mask.any(1)
+        for weights in (one for key, one in maps.items() if key.startswith(f"{name}.")):
+            assert torch.allclose(weights.sum(-1)[some], torch.ones(weights.shape[:3])[some], atol=1e-5)
+            if weights.shape[-1] == mask.shape[1]:  # not the finer tokens that an encoder pools, nor what latents look at
+                assert (weights[~mask[:, None, None, :].expand_as(weights)] == 0).all()
 
 
 def test_token_slices_follow_the_modalities_that_were_given():
@@ -411,9 +412,8 @@ def test_columns_and_words_have_a_token_each():
         assert torch.equal(tokens[name].mask, WHOLE.masks[name])
 
 
-def _given(role, name):
-    layout = LAYOUTS[ENCODERS[name].kinds[0]] if role == "encoder" else None
-    return {"encoder": (layout, 16), "fusion": (("image", "text"), 16), "head": (16, 3, About((), {m: LAYOUTS[m] for m in ("image", "text", "table")}))}[role]
+def _given(role, kind):
+    return {"encoder": (LAYOUTS.get(kind), 16), "fusion": (("image", "text"), 16), "head": (16, 3, About((), {m: LAYOUTS[m] for m in ("image", "text", "table")}))}[role]
 
 
 OTHERS = {"heads": 2, "depth": 2, "layers": 3, "tokens": 1, "hidden": 32, "channels": 8, "periods": 8, "history": 0, "profile": 0, "shortest": 5.0, "crop": 9}
@@ -422,6 +422,7 @@ OTHERS |= {"causal": False, "distance": True, "bottlenecks": 2, "rank": 2, "expe
 POSED = ("order", "tree")
 """Options of heads that name classes, which this test has none of."""
 
+OTHERS |= {"cell": "gru", "bidirectional": False, "patch": 5, "state": 4, "expansion": 3, "kernel": 9, "timescale": 0.0}
 OTHERS_OF_LISTS = {  # where an option is a list, or the name of one of several ways
     "lenet5": {"channels": [4, 8, 16]},
     "vgg": {"channels": [8, 16], "layers": [1, 1], "pools": [2, 2], "norm": False},
@@ -464,16 +465,24 @@ def test_every_option_does_something(role, name, option):
     given = OTHERS_OF_DECISIONS if role == "decision" else OTHERS_OF_LISTS.get(name, {})
     other = 0.6 if option.endswith("dropout") else "coordinate" if option == "attention" else given[option] if option in given else OTHERS[option]
     assert other != default
+    # an encoder of several kinds may have options that only some of them need
+    assert any(_differ(_outputs(role, name, option, (default, other), kind)) for kind in (ENCODERS[name].kinds if role == "encoder" else (None,)))
+
+
+def _differ(outputs):
+    return outputs[0].shape != outputs[1].shape or not torch.allclose(*outputs)
+
+
+def _outputs(role, name, option, values, kind):
     outputs = []
-    for value in (default, other):
+    for value in values:
         if role == "decision":
             outputs.append(_decided(name, {option: value}))
             continue
         torch.manual_seed(0)
-        part = make_part(role, Part(name, {option: value}), *_given(role, name)).train()
+        part = make_part(role, Part(name, {option: value}), *_given(role, kind)).train()
         torch.manual_seed(1)
         if role == "encoder":
-            kind = ENCODERS[name].kinds[0]
             outputs.append(part(WHOLE.values[kind], WHOLE.masks[kind]).values)
             continue
         place = place_of(("y", "x"), 16 * torch.arange(6)[:, None] + torch.tensor([0, 16, 0, 16]))
@@ -482,7 +491,7 @@ def test_every_option_does_something(role, name, option):
         outputs.append(spoken(part(fused)) if role == "head" else part(fused).vector)
         if hasattr(part, "extra_loss"):
             outputs[-1] = torch.cat([outputs[-1].flatten(), part.extra_loss()[None]])
-    assert outputs[0].shape != outputs[1].shape or not torch.allclose(outputs[0], outputs[1])
+    return outputs
 
 
 # ---- learning -----------------------------------------------------------------------------------------------------

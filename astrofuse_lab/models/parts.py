@@ -29,6 +29,8 @@ from astrofuse_lab.models.image_separable import ConvNeXtEncoder, EfficientNetEn
 from astrofuse_lab.models.image_sequences import Conv3dEncoder
 from astrofuse_lab.models.image_transformers import SwinEncoder, VitEncoder
 from astrofuse_lab.models.mlp import TableEncoder, WordEncoder
+from astrofuse_lab.models.recurrent import RecurrentEncoder
+from astrofuse_lab.models.state_space import StateSpaceEncoder
 from astrofuse_lab.models.transformer import TimeTransformerEncoder
 from astrofuse_lab.recipes.schema import Part
 
@@ -37,6 +39,8 @@ ENCODERS: dict[str, type[Encoder]] = {
     "conv1d": Conv1dEncoder,
     "time_transformer": TimeTransformerEncoder,
     "conv1d_series": SeriesEncoder,
+    "recurrent": RecurrentEncoder,
+    "state_space": StateSpaceEncoder,
     "mlp": TableEncoder,
     "ngram_mlp": WordEncoder,
     "lenet5": LeNet5Encoder,
