@@ -18,7 +18,7 @@ import astrofuse_lab as af
 from astrofuse_lab.errors import RunError
 from tests.conftest import make_toy_samples
 
-KILLS = 12 if os.environ.get("ASTROFUSE_PROVE") else 3
+KILLS = 20 if os.environ.get("ASTROFUSE_PROVE") else 3
 EPOCHS = 6
 
 
@@ -130,7 +130,7 @@ def test_checkpoints_hold_no_pickle(samples, tmp_path):
     assert {f.suffix for f in files} == {".json", ".safetensors"}
     tensors = load_file(files[-1])
     state = json.loads(files[-2].read_text())
-    assert {"random.cpu", "optimiser.0.exp_avg"} <= set(tensors) and state["epoch"] >= 1
+    assert "optimiser.0.exp_avg" in tensors and state["epoch"] >= 1
 
 
 CHILD = """
