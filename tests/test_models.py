@@ -432,6 +432,9 @@ OTHERS_OF_LISTS = {  # where an option is a list, or the name of one of several 
     "xception": {"stem": [8, 16], "entry": [32], "middle": 2, "leave": [32, 32, 32]},
     "efficientnet": {"stem": 8, "stages": [[1, 8, 1, 1, 3]], "head": 32},
     "convnext": {"patch": 2, "channels": [16, 32], "layers": [2, 1]},
+    "ft_transformer": {"expansion": 3},
+    "quantile_transformer": {"bins": 4, "expansion": 3},
+    "bayesian_mlp": {"divergence": 0.01},
     "vit": {"patch": 4, "expansion": 3},
     "swin": {"hidden": 16, "patch": 2, "layers": [1, 1], "heads": [4, 4], "window": 2, "expansion": 3},
     "conv3d": {"bands": 2, "channels": [8, 16, 32], "layers": [2, 1, 1]},
@@ -483,7 +486,8 @@ def _outputs(role, name, option, values, kind):
         part = make_part(role, Part(name, {option: value}), *_given(role, kind)).train()
         torch.manual_seed(1)
         if role == "encoder":
-            outputs.append(part(WHOLE.values[kind], WHOLE.masks[kind]).values)
+            tokens = part(WHOLE.values[kind], WHOLE.masks[kind]).values
+            outputs.append(torch.cat([tokens.flatten(), part.extra_loss()[None]]) if hasattr(part, "extra_loss") else tokens)
             continue
         place = place_of(("y", "x"), 16 * torch.arange(6)[:, None] + torch.tensor([0, 16, 0, 16]))
         tokens = {m: Tokens(torch.randn(24, 6, 16), torch.rand(24, 6) > 0.2, place if m == "image" else {}) for m in ("image", "text")}

@@ -12,6 +12,9 @@ BINS, MOST_CLASSES = 5, 64
 FLOOR = 1e-3
 """Directions whose share of the between-class scatter, or of the correlation, is below this of the largest are noise and left out."""
 
+LEAST = 0.05
+"""Of the covariance of two modalities' directions, whose between-class scatter is one: below, they hardly agree and are not blown up further."""
+
 
 def classes_of(target: Tensor) -> Tensor:
     """Targets (sample,) or (sample, output) as class codes: numbers as their fifths, several labels as the combinations that occur."""
@@ -45,7 +48,8 @@ def correlate(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     """Maps of two sets of the same samples, (sample, r) and (sample, s), to one space where their covariance is the unit matrix (equations 9 to 13)."""
     left, size, right = torch.linalg.svd(first.T @ second / len(first), full_matrices=False)
     keep = size > FLOOR * size[0].clamp(min=1e-12)
-    return left[:, keep] / size[keep].sqrt(), right.T[:, keep] / size[keep].sqrt()
+    root = size[keep].clamp(min=LEAST).sqrt()
+    return left[:, keep] / root, right.T[:, keep] / root
 
 
 def discriminant_maps(vectors: Tensor, present: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:

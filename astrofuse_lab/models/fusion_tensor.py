@@ -64,7 +64,7 @@ class MixtureOfExperts(Pooled):
         As in `Fusion`.
     experts : int
     top : int
-        Experts for each sample.
+        Experts for each sample, at least two.
     balance : float
         Weight of the loss on the balance.
     noise : float
@@ -79,8 +79,8 @@ class MixtureOfExperts(Pooled):
         modality_dropout: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__(modalities, width, modality_dropout)
-        if top > experts:
-            raise InputError(f"mixture_of_experts top={top}: at most the number of experts, {experts}.")
+        if not 2 <= top <= experts:
+            raise InputError(f"mixture_of_experts top={top}: from 2 (a single share is always one and teaches the router nothing) to the {experts} experts.")
         self.top, self.balance, self.noise = top, balance, noise
         inputs = len(modalities) * width
         self.router = nn.Linear(inputs, experts)
