@@ -45,6 +45,7 @@ _DOOR = {
     "train": ("training.loop", "train"),
     "Run": ("training.run", "Run"),
     "compare": ("training.comparison", "compare"),
+    "label_curve": ("training.label_curves", "label_curve"),
     "FusionClassifier": ("training.estimators", "FusionClassifier"),
     "FusionRegressor": ("training.estimators", "FusionRegressor"),
     "explain": ("explain", ""),

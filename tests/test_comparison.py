@@ -100,6 +100,95 @@ def test_the_verdict_says_when_fused_is_not_better():
     assert "no different from the best single modality, b, as far as these samples can tell (+0.010 [-0.020, +0.040])" in told.replace("b as", "b, as")
     assert "worse than the trees (-0.100 [-0.200, -0.050])" in told
     assert "better than the best single modality, b (+0.050" in verdict_of(b=(0.05, 0.01, 0.09))
+    worse = verdict_of(a=(0.1, 0.05, 0.15), b=(-0.05, -0.09, -0.01))
+    assert "worse than the best single modality, b (-0.050" in worse and "Fusing made it worse: b alone is the better model here." in worse
+
+
+@pytest.fixture(scope="module")
+def swapped(samples):
+    return af.compare(
+        "late_fusion", samples, "label", ["image", "table", "text"], seeds=1, fusion=["concatenation", "gated", "decision: average"],
+        ablate="modalities", trees="both", linear=True, **QUICK,
+    )  # fmt: skip
+
+
+def test_operators_side_by_side_by_one_argument(swapped, samples):
+    fused = ["fused: concatenation", "fused: gated", "fused: decision: average"]
+    left = ["without image", "without table", "without text"]
+    assert swapped["model"].tolist() == [*fused, "image", "table", "text", *left, "trees", "boosting", "linear", "chance"]
+    assert len(set(swapped["parameters"][:3].tolist())) == 3  # three different models
+    operators = swapped.meta["operators"]
+    assert operators["model"].tolist() == fused and len(set(operators["single"].tolist())) == 1
+    best = operators["single"][0]
+    singles = {n: v for n, v in zip(swapped["model"], swapped["value"], strict=True) if n in ("image", "table", "text")}
+    assert singles[best] == max(singles.values())
+    assert operators["difference"] == pytest.approx(operators["value"] - singles[best])
+    assert "Of 3 fused models" in swapped.meta["verdict"] and "Of 3 ablations" in swapped.meta["verdict"]
+    assert all(name in swapped.meta["verdict"] for name in ("the trees", "gradient boosting", "the linear model"))
+
+
+def test_leaving_a_modality_out_is_a_training_of_the_others(swapped, samples):
+    rows = {str(row["model"]): row for row in swapped}
+    assert rows["without text"]["modalities"] == "image + table"
+    alone = af.train("late_fusion", samples, "label", ["image", "table"], split=samples.split(test=0.25), seed=0, epochs=3, device="cpu", progress=False)
+    assert rows["without text"]["parameters"] == alone.parameters
+    predicted = alone.outputs(samples, samples.positions(swapped.meta["ids"]))[0]
+    assert swapped.meta["predictions"]["without text"][0] == pytest.approx(predicted, abs=1e-6)
+
+
+def test_what_a_prediction_costs(swapped):
+    cost = dict(zip(swapped["model"].tolist(), swapped["milliseconds"].tolist(), strict=True))
+    assert all(cost[name] > 0 for name in cost if name != "chance") and np.isnan(cost["chance"])
+
+
+def test_modules_are_taken_out_one_at_a_time(samples):
+    from astrofuse_lab.recipes.catalogue import get_recipe
+    from astrofuse_lab.training.entrants import for_modalities, without_modules
+
+    base = get_recipe("late_fusion").change(fusion=af.Part("gated"), encoders={**get_recipe("late_fusion").encoders, "table": af.Part.of("mlp", hidden=7)})
+    made = without_modules(base, samples, ["image", "table"])
+    assert set(made) == {"plain encoder of table", "plain fusion", "without augmentation"}
+    assert made["plain fusion"].fusion.name == get_recipe("late_fusion").fusion.name and made["plain fusion"].encoders == base.encoders
+    assert "hidden" not in made["plain encoder of table"].encoder_for("table", "table").options
+    assert set(without_modules(base, samples, ["table"])) == {"plain encoder of table", "plain fusion"}  # a table is not turned
+    adapted = base.change(adapt=(af.Part.of("shrink", modality="image"), af.Part("calibrate")), stack=af.Part.of("channels", modalities=["image", "table"]))
+    assert {"without shrink", "without calibrate", "without stack"} <= set(without_modules(adapted, samples, ["image", "table"]))
+    alone = for_modalities(adapted, ["table"])
+    assert [part.name for part in alone.adapt] == ["calibrate"] and alone.stack is None
+    assert for_modalities(adapted, ["image", "table"]) == adapted
+
+
+def test_recipes_side_by_side(samples):
+    table = af.compare(["late_fusion", "gated_fusion"], samples, "redshift", ["table", "text"], seeds=1, folds=2, by="stratified", metric="bias", **QUICK)
+    assert table["model"].tolist()[:2] == ["fused: late_fusion", "fused: gated_fusion"]
+    # bias is best at zero: the difference is that of its size
+    assert table["difference"][1] == pytest.approx(abs(table["value"][1]) - abs(table["value"][0]))
+
+
+def test_label_curve_draws_each_part_inside_the_next(samples):
+    split = samples.split(test=0.3)
+    table = af.label_curve("late_fusion", samples, "label", ["table", "text"], shares=(0.25, 1.0), seeds=1, split=split, **QUICK)
+    assert sorted(set(table["share"].tolist())) == [0.25, 1.0]
+    assert table["model"].tolist() == ["fused", "table", "text", "trees", "chance"] * 2
+    labels = dict(zip(table["share"].tolist(), table["labels"].tolist(), strict=True))
+    assert labels[1.0] == len(split.train) and 0.15 * labels[1.0] < labels[0.25] < 0.4 * labels[1.0]
+    told = table.meta["verdict"]
+    assert "the best single modality" in told and f"(of {labels[0.25]}, {labels[1.0]} labels tried)" in told
+
+    from astrofuse_lab.training.label_curves import _thinned
+    from astrofuse_lab.training.problem import pose
+
+    truth, known = pose(samples, "label", ["table"]).encode(samples)
+    parts = [_thinned(samples, truth, known, split, share, 0) for share in (0.2, 0.5, 1.0)]
+    assert set(parts[0].train) < set(parts[1].train) < set(parts[2].train) == set(split.train)
+    assert set(_thinned(samples, truth, known, split, 0.5, 1).train) != set(parts[1].train)
+    for part in parts:
+        assert part.test == split.test
+        names = np.unique(samples.select(part.train).column("label").data)
+        assert len(names) == 3
+    for match, more in (("different numbers", {"shares": (0.0, 1.0)}), ("different numbers", {"shares": (0.5, 0.5)}), ("one part", {"folds": 3})):
+        with pytest.raises(InputError, match=match):
+            af.label_curve("late_fusion", samples, "label", ["table"], **{**QUICK, **more})
 
 
 def test_bad_arguments(samples):
@@ -110,6 +199,12 @@ def test_bad_arguments(samples):
         ("needs test ids", {"split": af.Split(tuple(samples.object_ids), ())}),
         ("tested again", {"split": [samples.split(), samples.split()]}),
         ("folds=1", {"folds": 1}),
+        ("says how folds are made", {"by": "sky"}),
+        ("no operator 'gatd'", {"fusion": "gatd"}),
+        ("no level 'decide'", {"fusion": "decide: average"}),
+        ("a name of its own", {"fusion": ["gated", "gated"]}),
+        ("no ablation 'modality'", {"ablate": "modality"}),
+        ("no tree baseline", {"trees": "oaks"}),
     ):
         with pytest.raises(InputError, match=match):
             af.compare("late_fusion", samples, "label", ["table"], **{"seeds": 1, **QUICK, **more})

@@ -88,3 +88,41 @@ def test_unknown_trees(toy):
     _, problem, truth, features = toy
     with pytest.raises(UnknownNameError, match="extra_trees"):
         tree_predictions(problem, features, ("table",), truth, np.arange(50), np.arange(50, 60), kind="extra_tree")
+
+
+def test_a_linear_model_learns_too_and_knows_what_is_missing(toy):
+    samples, problem, truth, features = toy
+    train, test = np.arange(140), np.arange(140, 200)
+    p = tree_predictions(problem, features, ALL, truth, train, test, kind="linear")
+    assert np.allclose(p.sum(1), 1) and M.value(M.balanced_accuracy, truth[test], p) > 0.6
+    said = tree_predictions(pose(samples, "redshift", ALL), features, ("table",), samples.column("redshift").data, train, test, kind="linear")
+    # ridge of two columns, by hand on the same standardised columns, is as good
+    assert M.value(M.r2, samples.column("redshift").data[test], said) > 0.3
+
+
+class Several:
+    """What the baselines need of a problem with several targets."""
+
+    classes = ()
+
+    def __init__(self, task):
+        self.task = task
+
+
+@pytest.mark.parametrize("kind", ["extra_trees", "linear"])
+def test_several_targets_are_learned_one_by_one_where_known(toy, kind):
+    samples, _, codes, features = toy
+    train, test = np.arange(140), np.arange(140, 200)
+    truth = np.column_stack([samples.column("redshift").data, samples.column("mag_g").data, np.full(200, 3.0)])
+    truth[::3, 0] = np.nan
+    said = tree_predictions(Several("multi_regression"), features, ("spectrum", "table"), truth, train, test, kind=kind)
+    known = np.flatnonzero(np.isfinite(truth[:140, 0]))
+    alone = tree_predictions(Several("regression"), features, ("spectrum", "table"), np.nan_to_num(truth[:, 0]), known, test, kind=kind)
+    assert said.shape == (60, 3) and (said[:, 2] == 3).all()
+    if kind == "linear":  # principal components differ a little: they are fitted on all training rows
+        assert np.corrcoef(said[:, 0], alone)[0, 1] > 0.95
+    labels = np.column_stack([codes == 0, codes != 0, np.ones(200)]).astype(float)
+    p = tree_predictions(Several("multi_label"), features, ("spectrum", "table"), labels, train, test, kind=kind)
+    assert ((p >= 0) & (p <= 1)).all() and (p[:, 2] == 1).all() and p[:, 0] + p[:, 1] == pytest.approx(np.ones(60), abs=0.1)
+    mean = chance_predictions(Several("multi_regression"), truth, train, test)
+    assert mean == pytest.approx(np.tile(np.nanmean(truth[:140], axis=0), (60, 1)))

@@ -4,8 +4,9 @@ Raw features are computed once a set; what is fitted (principal components, voca
 Whatever is unknown is NaN here and becomes a value below all others for the trees, which can split it off.
 """
 
+import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -166,11 +167,21 @@ class Features:
     ----------
     samples : SampleSet
     modalities : sequence of str
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        What each modality took, for all samples.
     """
 
     def __init__(self, samples: SampleSet, modalities: tuple[str, ...]) -> None:
         self.kinds = {name: samples.spec(name).kind for name in modalities}
-        self.raw: Mapping[str, Any] = {name: RAW[kind](samples, name) for name, kind in self.kinds.items()}
+        self.raw: dict[str, Any] = {}
+        self.seconds: dict[str, float] = {}
+        for name, kind in self.kinds.items():
+            begin = time.monotonic()
+            self.raw[name] = RAW[kind](samples, name)
+            self.seconds[name] = time.monotonic() - begin
         self.present = {name: samples.present(name) for name in modalities}
 
     def of(self, modalities: tuple[str, ...], train: Array, seed: int = 0) -> Array:

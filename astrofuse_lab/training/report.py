@@ -1,53 +1,112 @@
 """A comparison as a table and a sentence."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrofuse_lab.training.metrics import LOWER_IS_BETTER, METRICS, interval, resampled, value, vote
+from astrofuse_lab.training.metrics import METRICS, goodness, interval, resampled, value, vote
+from astrofuse_lab.training.trees import SAYS
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
-    from astrofuse_lab.training.comparison import Arena, Entrant
+    from astrofuse_lab.training.comparison import Arena
+    from astrofuse_lab.training.entrants import Entrant
+
+SCORES = ("value", "low", "high")
+DIFFERENCES = ("difference", "difference_low", "difference_high")
+BASELINES = {"trees": "the trees", "boosting": "gradient boosting", "linear": "the linear model"}
+"""Baselines on all modalities, and how a sentence calls them."""
 
 
-def make_table(arena: "Arena", entrants: "list[Entrant]", measure: tuple[str, Any], codes: NDArray[np.int64], one_vote: bool, trees: str) -> "Table":
+def make_table(
+    arena: "Arena", rivals: "list[Entrant]", plain: "list[Entrant]", measure: tuple[str, Any], codes: NDArray[np.int64], one_vote: bool
+) -> "Table":
     """The table that `compare` returns."""
     from astropy.table import Table
 
+    rows = [*rivals, *plain]
     name, metric = measure
-    sign = -1 if name in LOWER_IS_BETTER else 1
     values, drawn = {}, {}
-    for one in entrants:
+    for one in rows:
         values[one.name], drawn[one.name] = _measured(arena, one.predicted, metric, codes, one_vote)
-    fused = entrants[0].name
-    rows = []
-    for one in entrants:
-        low, high = interval(drawn[one.name])
-        better, (better_low, better_high) = sign * (values[fused] - values[one.name]), interval(sign * (drawn[fused] - drawn[one.name]))
-        if one.name == fused:
-            better = better_low = better_high = np.nan
-        rows.append({
-            "model": one.name, "modalities": " + ".join(one.modalities), "metric": name, "value": values[one.name], "low": low, "high": high,
-            "difference": better, "difference_low": better_low, "difference_high": better_high, "parameters": one.parameters, "seconds": one.seconds,
-        })  # fmt: skip
-    table = Table(rows=rows)
-    for column in ("value", "low", "high", "difference", "difference_low", "difference_high"):
-        table[column].info.format = "%.3f"
+    first = rows[0].name
+    table = Table(rows=[
+        {
+            "model": one.name, "modalities": " + ".join(one.modalities), "metric": name,
+            **dict(zip(SCORES, (values[one.name], *interval(drawn[one.name])), strict=True)),
+            **dict(zip(DIFFERENCES, _gap(name, values, drawn, first, one.name) if one.name != first else (np.nan,) * 3, strict=True)),
+            "parameters": one.parameters, "seconds": one.seconds, "milliseconds": float(np.mean(one.milliseconds)) if one.milliseconds else np.nan,
+        }
+        for one in rows
+    ])  # fmt: skip
+    formatted(table, (*SCORES, *DIFFERENCES, "milliseconds"))
     table["seconds"].info.format = "%.1f"
+    table["milliseconds"].unit = "ms"
     test = arena.tested()
+    kinds = [one.kind for one in plain if one.name == "trees" or one.name in BASELINES]
+    told = [verdict(table)]
+    operators = _operators(name, values, drawn, rivals)
+    if operators is not None:
+        table.meta["operators"] = operators
+        told.append(_side_by_side(operators))
     table.meta.update(
-        verdict=verdict(table), trees=f"{trees} of scikit-learn on summary features", recipe=arena.recipe.name, target=arena.problem.target,
+        verdict=" ".join(t for t in told if t), trees=f"{', '.join(SAYS[k] for k in kinds)} on summary features",
+        recipe=rivals[0].recipe.name if rivals[0].recipe else "", target=arena.problem.target,
         classes=list(arena.problem.classes), test_samples=len(test), test_groups=len(np.unique(codes[test])), splits=len(arena.splits),
-        seeds=len(entrants[0].predicted), one_vote=one_vote, simulated=arena.samples.simulated, ids=arena.samples.object_ids[test].tolist(),
-        truth=arena.truth[test], predictions={one.name: [p[test] for p in one.predicted] for one in entrants},
+        seeds=len(rows[0].predicted), one_vote=one_vote, simulated=arena.samples.simulated, ids=arena.samples.object_ids[test].tolist(),
+        truth=arena.truth[test], predictions={one.name: [p[test] for p in one.predicted] for one in rows},
     )  # fmt: skip
-    table.meta["all_metrics"] = _all_metrics(arena, entrants, codes, one_vote)
+    table.meta["all_metrics"] = _all_metrics(arena, rows, codes, one_vote)
     if arena.subsets:
         table.meta["subsets"] = _subsets(arena, measure, codes, one_vote)
     return table
+
+
+def formatted(table: "Table", columns: Sequence[str]) -> "Table":
+    """Some columns with three digits."""
+    for column in columns:
+        table[column].info.format = "%.3f"
+    return table
+
+
+def _gap(metric: str, values: dict[str, float], drawn: dict[str, NDArray[Any]], one: str, other: str) -> tuple[float, float, float]:
+    """How much better one row is than another, paired: value and interval."""
+    low, high = interval(goodness(metric, drawn[one]) - goodness(metric, drawn[other]))
+    return float(goodness(metric, values[one]) - goodness(metric, values[other])), low, high
+
+
+def _operators(metric: str, values: dict[str, float], drawn: dict[str, NDArray[Any]], rivals: "list[Entrant]") -> "Table | None":
+    """Each fused model against the best single modality; None where there is but one modality."""
+    from astropy.table import Table
+
+    fused, singles = [one for one in rivals if one.name.split(":")[0] == "fused"], [one for one in rivals if one.modalities == (one.name,)]
+    if not singles:
+        return None
+    best = max(singles, key=lambda one: float(goodness(metric, values[one.name])))
+    rows = [
+        {
+            "model": one.name, **dict(zip(SCORES, (values[one.name], *interval(drawn[one.name])), strict=True)), "single": best.name,
+            **dict(zip(DIFFERENCES, _gap(metric, values, drawn, one.name, best.name), strict=True)),
+            "parameters": one.parameters, "seconds": one.seconds, "milliseconds": float(np.mean(one.milliseconds)),
+        }
+        for one in fused
+    ]  # fmt: skip
+    return formatted(Table(rows=rows), (*SCORES, *DIFFERENCES, "milliseconds"))
+
+
+def _side_by_side(operators: "Table") -> str:
+    """Of several fused models, which are better and which worse than the best single modality."""
+    if len(operators) < 2:
+        return ""
+    names = [str(n).partition(": ")[2] for n in operators["model"]]
+    better = [n for n, low in zip(names, operators["difference_low"], strict=True) if low > 0]
+    worse = [n for n, high in zip(names, operators["difference_high"], strict=True) if high < 0]
+    said = f"Of {len(names)} fused models {len(better)} are better than the best single modality, {operators['single'][0]}"
+    said += f" ({', '.join(better)})" if better else ""
+    return said + (f", and {len(worse)} worse ({', '.join(worse)})." if worse else ".")
 
 
 def _tested(arena: "Arena", predicted: NDArray[Any], codes: NDArray[np.int64], one_vote: bool) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -85,23 +144,32 @@ def _subsets(arena: "Arena", measure: tuple[str, Any], codes: NDArray[np.int64],
         mean, drawn = _measured(arena, made, metric, codes, one_vote)
         low, high = interval(drawn)
         rows.append({"modalities": subset, "metric": name, "value": mean, "low": low, "high": high})
-    table = Table(rows=rows)
-    for column in ("value", "low", "high"):
-        table[column].info.format = "%.3f"
-    return table
+    return formatted(Table(rows=rows), SCORES)
+
+
+# ---- in words --------------------------------------------------------------------------------------------------------
 
 
 def verdict(table: "Table") -> str:
-    """What the table shows, in words: fused against the best single modality and against the trees."""
+    """What the table shows, in words: the first fused model against the best single modality, ablations, and the baselines."""
     metric, rows = str(table["metric"][0]).replace("_", " "), {str(r["model"]): r for r in table}
-    fused = rows.pop("fused")
-    told = [f"Fused reaches {metric} {fused['value']:.3f} [{fused['low']:.3f}, {fused['high']:.3f}]"]
-    singles = [r for name, r in rows.items() if "+" not in str(r["modalities"]) and r["modalities"] and ":" not in name and name != "trees"]
+    first = str(table["model"][0])
+    fused = rows.pop(first)
+    called = "Fused" if first == "fused" else f"Fused ({first.partition(': ')[2]})"
+    told = [f"{called} reaches {metric} {fused['value']:.3f} [{fused['low']:.3f}, {fused['high']:.3f}]"]
+    singles = [r for name, r in rows.items() if name == str(r["modalities"])]
+    advice = ""
     if singles:
         best = min(singles, key=lambda r: float(r["difference"]))
         told.append(_sentence(best, f"the best single modality, {best['model']}"))
-    told.append(_sentence(rows["trees"], "the trees"))
-    return ", ".join(told) + "."
+        if best["difference_high"] < 0:
+            advice = f" Fusing made it worse: {best['model']} alone is the better model here."
+    told += [_sentence(rows[name], called) for name, called in BASELINES.items() if name in rows]
+    left = [r for name, r in rows.items() if name.startswith(("without ", "plain "))]
+    idle = [str(r["model"]) for r in left if not r["difference_low"] > 0]
+    if left:
+        advice += f" Of {len(left)} ablations, {len(left) - len(idle)} cost something" + (f"; no loss was seen from these: {', '.join(idle)}." if idle else ".")
+    return ", ".join(told) + "." + advice
 
 
 def _sentence(row: Any, name: str) -> str:

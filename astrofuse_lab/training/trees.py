@@ -1,9 +1,10 @@
-"""The baseline that every fused model stands beside: trees on summary features of each modality.
+"""The baselines that every fused model stands beside: trees and a linear model on summary features of each modality, and chance.
 
-Extremely randomised trees (Geurts et al. 2006, doi:10.1007/s10994-006-6226-1) or histogram gradient boosting, both of
-scikit-learn, with the classes weighted evenly.
+Extremely randomised trees (Geurts et al. 2006, doi:10.1007/s10994-006-6226-1), histogram gradient boosting, and logistic or ridge
+regression, all of scikit-learn, with the classes weighted evenly. Several labels or targets are learned one by one.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,17 @@ from astrofuse_lab.errors import UnknownNameError
 from astrofuse_lab.training.features import Features
 from astrofuse_lab.training.problem import Problem
 
+Array = NDArray[Any]
 TREES = 400
-KINDS = ("extra_trees", "boosting")
+KINDS = ("extra_trees", "boosting", "linear")
+SAYS = {"extra_trees": "extra_trees of scikit-learn", "boosting": "boosting of scikit-learn", "linear": "a linear model of scikit-learn"}
 
 
 def tree_predictions(
-    problem: Problem, features: Features, modalities: tuple[str, ...], truth: NDArray[Any], train: NDArray[np.int64], test: NDArray[np.int64],
+    problem: Problem, features: Features, modalities: tuple[str, ...], truth: Array, train: NDArray[np.int64], test: NDArray[np.int64],
     *, seed: int = 0, kind: str = "extra_trees",
 ) -> NDArray[np.float64]:  # fmt: skip
-    """Fit trees on some samples and predict others.
+    """Fit a baseline on some samples and predict others.
 
     Parameters
     ----------
@@ -29,39 +32,76 @@ def tree_predictions(
     features : Features
     modalities : tuple of str
         Their features side by side: fusion as a tree does it.
-    truth : array, (sample,)
-        Class codes or values, of all samples of `features`.
+    truth : array, (sample,) or (sample, target)
+        Class codes or values, of all samples of `features`; of several, NaN where unknown.
     train, test : int array
         Positions.
     seed : int
-    kind : {"extra_trees", "boosting"}
+    kind : {"extra_trees", "boosting", "linear"}
 
     Returns
     -------
     array
-        Probabilities (test sample, class), or values (test sample,).
+        Probabilities (test sample, class or label), or values (test sample,) or (test sample, target).
     """
+    return fit_baseline(problem, features, modalities, truth, train, seed=seed, kind=kind)(test)
+
+
+def fit_baseline(
+    problem: Problem, features: Features, modalities: tuple[str, ...], truth: Array, train: NDArray[np.int64], *, seed: int = 0, kind: str = "extra_trees"
+) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
+    """A baseline fitted on some samples: from positions to predictions; see `tree_predictions`."""
+    if kind not in KINDS:
+        raise UnknownNameError("baseline", kind, KINDS)
     values = features.of(modalities, train, seed)
+    if kind != "linear":
+        values = _below_all(values, train)
+    classify = problem.task in ("classification", "multi_label")
+    if truth.ndim == 1:
+        one = _fit(values[train], truth[train], classify, kind, seed)
+        return lambda test: _said(one, values[test], len(problem.classes) if classify else 0)
+    models = []
+    for column in truth[train].T:
+        known = np.isfinite(column)
+        y = column[known] > 0.5 if classify else column[known]
+        models.append(_fit(values[train][known], y.astype(int) if classify else y, classify, kind, seed))
+    return lambda test: np.stack([_said(one, values[test], 2)[:, 1] if classify else _said(one, values[test], 0) for one in models], axis=1)
+
+
+def _below_all(values: Array, train: NDArray[np.int64]) -> Array:
+    """What is unknown below all training values: a tree splits it off with one cut, and no sample is lost."""
     known = np.isfinite(values)
-    # below all training values: a tree splits "unknown" off with one cut, and no sample is lost
     with np.errstate(invalid="ignore"):
         low = np.min(np.where(known[train], values[train], np.inf), axis=0)
-    values = np.where(known, values, np.where(np.isfinite(low), low, 0.0) - 1.0)
-    model = _model(problem.task, kind, seed).fit(values[train], truth[train])
-    if problem.task == "regression":
-        return np.asarray(model.predict(values[test]), dtype=np.float64)
-    out = np.zeros((len(test), len(problem.classes)))
-    if len(test):
-        out[:, model.classes_.astype(int)] = model.predict_proba(values[test])
+    return np.where(known, values, np.where(np.isfinite(low), low, 0.0) - 1.0)
+
+
+def _fit(x: Array, y: Array, classify: bool, kind: str, seed: int) -> Any:
+    """A fitted model; where all targets are equal (or none is known), that value."""
+    if len(np.unique(y)) < 2:
+        return y[0] if len(y) else np.nan
+    return _model(classify, kind, seed).fit(x, y)
+
+
+def _said(model: Any, x: Array, classes: int) -> NDArray[np.float64]:
+    """Probabilities (sample, class), or values where `classes` is zero."""
+    if not hasattr(model, "predict"):
+        return np.full(len(x), float(model)) if not classes else np.tile(np.arange(classes) == model, (len(x), 1)).astype(float)
+    if not classes:
+        return np.asarray(model.predict(x), dtype=np.float64) if len(x) else np.zeros(0)
+    out = np.zeros((len(x), classes))
+    if len(x):
+        out[:, model.classes_.astype(int)] = model.predict_proba(x)
     return out
 
 
-def _model(task: str, kind: str, seed: int) -> Any:
-    from sklearn import ensemble
+def _model(classify: bool, kind: str, seed: int) -> Any:
+    from sklearn import ensemble, impute, linear_model, pipeline, preprocessing
 
-    if kind not in KINDS:
-        raise UnknownNameError("tree baseline", kind, KINDS)
-    classify = task == "classification"
+    if kind == "linear":
+        last = linear_model.LogisticRegression(max_iter=2000, class_weight="balanced") if classify else linear_model.RidgeCV(np.logspace(-2, 4, 13))
+        # the mean where unknown, and a column that says so
+        return pipeline.make_pipeline(impute.SimpleImputer(add_indicator=True, keep_empty_features=True), preprocessing.StandardScaler(), last)
     if kind == "boosting":
         made = ensemble.HistGradientBoostingClassifier if classify else ensemble.HistGradientBoostingRegressor
         options: dict[str, Any] = {"class_weight": "balanced"} if classify else {}
@@ -71,8 +111,12 @@ def _model(task: str, kind: str, seed: int) -> Any:
     return ensemble.ExtraTreesRegressor(TREES, random_state=seed)
 
 
-def chance_predictions(problem: Problem, truth: NDArray[Any], train: NDArray[np.int64], test: NDArray[np.int64]) -> NDArray[np.float64]:
-    """What one says without looking: the shares of the classes in the training part, or its mean."""
+def chance_predictions(problem: Problem, truth: Array, train: NDArray[np.int64], test: NDArray[np.int64]) -> NDArray[np.float64]:
+    """What one says without looking: the shares of the classes or labels in the training part, or its mean."""
+    if truth.ndim == 2:
+        known = np.isfinite(truth[train])
+        mean = np.where(known, truth[train], 0.0).sum(0) / np.maximum(known.sum(0), 1)
+        return np.tile(mean, (len(test), 1))
     if problem.task == "regression":
         return np.full(len(test), float(truth[train].mean()))
     shares = np.bincount(truth[train], minlength=len(problem.classes)) / len(train)
