@@ -44,6 +44,7 @@ class ImageEncoder(Encoder):
     box: Tensor
     stem: nn.Module
     trunk: nn.Module
+    project: nn.Module
 
     def __init__(self, layout: InputLayout, width: int, crop: int = 0) -> None:
         super().__init__(layout, width)

@@ -231,6 +231,7 @@ class SwinEncoder(PatchEncoder):
         good = inputs[:, self.inputs // 2 :].amax(1, keepdim=True)
         grid = self.first(self.stem(inputs).movedim(1, -1))
         for stage, layers in enumerate(self.stages):
+            assert isinstance(layers, nn.ModuleList)
             side = self.multiple >> (len(self.stages) - 1 - stage)
             seen = F.max_pool2d(good, side, side)[:, 0] > 0
             for layer in layers:

@@ -31,6 +31,7 @@ from astrofuse_lab.models.image_transformers import SwinEncoder, VitEncoder
 from astrofuse_lab.models.mlp import TableEncoder, WordEncoder
 from astrofuse_lab.models.recurrent import RecurrentEncoder
 from astrofuse_lab.models.state_space import StateSpaceEncoder
+from astrofuse_lab.models.table_encoders import BayesianTableEncoder, FeatureTransformer, QuantileTransformer
 from astrofuse_lab.models.transformer import TimeTransformerEncoder
 from astrofuse_lab.recipes.schema import Part
 
@@ -54,6 +55,9 @@ ENCODERS: dict[str, type[Encoder]] = {
     "conv3d": Conv3dEncoder,
     "vit": VitEncoder,
     "swin": SwinEncoder,
+    "ft_transformer": FeatureTransformer,
+    "quantile_transformer": QuantileTransformer,
+    "bayesian_mlp": BayesianTableEncoder,
 }
 FUSIONS: dict[str, type[Fusion]] = {
     "concatenation": Concatenation,
