@@ -44,6 +44,8 @@ _DOOR = {
     "list_parts": ("training.catalogues", "list_parts"),
     "train": ("training.loop", "train"),
     "Run": ("training.run", "Run"),
+    "Ensemble": ("training.ensembles", "Ensemble"),
+    "train_ensemble": ("training.ensembles", "train_ensemble"),
     "compare": ("training.comparison", "compare"),
     "label_curve": ("training.label_curves", "label_curve"),
     "FusionClassifier": ("training.estimators", "FusionClassifier"),

@@ -172,6 +172,12 @@ def attribute(
         raise UnknownNameError("attribution method", method, METHODS)
     if int(steps) < 1 or int(rows) < 1:
         raise InputError(f"steps={steps}, rows={rows}: both are at least 1.")
+    if METHODS[method].gradients and not getattr(run.model, "differentiable", True):
+        without = ", ".join(repr(name) for name, one in METHODS.items() if not one.gradients)
+        raise InputError(
+            f"method={method!r} follows gradients, and the decision {run.recipe.decision.name if run.recipe.decision else ''!r} of this run has none: "
+            f"it counts votes, or asks a learner made of steps. Use a method that hides inputs and looks what is lost: {without}."
+        )
     some_samples(samples)
     kinds = {name: run.preparation.scalings[name].kind for name in chosen_modalities(run, modalities)}
     plan = Plan(METHODS[method], kinds, choose(kinds, baseline), *score_of(run, score), target, int(steps), at_once(rows))

@@ -77,14 +77,15 @@ def _windows(shape: Sequence[int], kind: str) -> Tensor:
 
 
 class Method(NamedTuple):
-    """A way to attribute; `complete` ones promise to sum to the difference from the baseline."""
+    """A way to attribute; `complete` ones promise to sum to the difference from the baseline, and `gradients` says whether it needs them."""
 
     function: Callable[[Question], tuple[Tensor, ...]]
     complete: bool
+    gradients: bool
 
 
 METHODS: dict[str, Method] = {
-    "integrated_gradients": Method(_integrated_gradients, True),
-    "saliency": Method(_saliency, False),
-    "occlusion": Method(_occlusion, False),
+    "integrated_gradients": Method(_integrated_gradients, True, True),
+    "saliency": Method(_saliency, False, True),
+    "occlusion": Method(_occlusion, False, False),
 }

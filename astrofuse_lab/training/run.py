@@ -3,9 +3,12 @@
 A run folder holds no code and no pickle, and opening it executes none::
 
     weights.safetensors       the model's weights
+    calibration.safetensors   what was said of the validation part and its truth, and where training samples lie
     split.json                ids of the train, validation and test parts
     history.json              one entry an epoch
     run.json                  recipe, target, inputs' scaling, versions, cost, metrics, and size and sha256 of the other files
+    card.md                   the same for people to read
+    progress.jsonl            events, written while training goes on (only where `train` was given ``out=``)
     checkpoints/              only while training has not finished
 """
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
     from astrofuse_lab.training.distributions import Distribution
+    from astrofuse_lab.training.uncertainty_held import Held
 
 BATCH = 256
 HISTORY = ("epoch", "train_loss", "validation_loss", "metric", "learning_rate", "best", "seconds")
@@ -57,11 +61,14 @@ class Run:
         Its folder, where it has one.
     snapshot : tuple or None
         Of a stopped training: what it can go on from.
+    held : Held or None
+        What it said of the validation part and where training samples lie, for calibration and conformal sets.
     """
 
     def __init__(
         self, recipe: Recipe, problem: Problem, preparation: Preparation, model: FusionModel, split: Split,
         history: Sequence[Mapping[str, Any]], record: Mapping[str, Any], path: Path | None = None, snapshot: Snapshot | None = None,
+        held: "Held | None" = None,
     ) -> None:  # fmt: skip
         self.recipe, self.problem, self.preparation, self.split = recipe, problem, preparation, split
         self.model = model.eval()
@@ -69,6 +76,7 @@ class Run:
         self._history = [dict(row) for row in history]
         self.path = path
         self.snapshot = snapshot
+        self.held = held
 
     # ---- what it is ------------------------------------------------------------------------------------------------
 
@@ -121,6 +129,11 @@ class Run:
     def simulated(self) -> bool:
         """True when it was trained on the practice sky."""
         return bool(self.record["samples"]["card"]["simulated"])
+
+    @property
+    def residual_width(self) -> NDArray[np.float64]:
+        """Width of the errors on the validation part, (target,), in the targets' units; 0 for classes."""
+        return np.atleast_1d(np.asarray(self.record["residual_width"], dtype=np.float64))
 
     @property
     def device(self) -> torch.device:
@@ -233,15 +246,63 @@ class Run:
         """
         from astrofuse_lab.training.distributions import of_extras
 
-        predicted, seen, extra = self._said(samples)
+        _, seen, extra = self._said(samples)
         made = of_extras(extra, self.problem)
         if made is None:
             what = f"predicts {self.task.replace('_', ' ')}" if self.task != "regression" else "gives a single number"
             raise RunError(f"this run {what}, no distribution. Train with recipe.change(head=Part('quantiles')) or head=Part('mixture_density').")
         return made._replace(object_ids=samples.object_ids, seen=seen, unit=samples.units.get(self.target, ""))
 
-    def predict(self, samples: SampleSet) -> "Table":
+    def predict(
+        self, samples: SampleSet, *, mc: int = 0, calibrated: bool | str = False, coverage: float | None = None, conformal: str = "lac", ood: bool = False,
+        seed: int = 0,
+    ) -> "Table":  # fmt: skip
         """Predictions, one row a sample, in order.
+
+        Parameters
+        ----------
+        samples : SampleSet
+            Aligned as those it was trained on.
+        mc : int
+            So many passes with dropout on, averaged; adds ``data_uncertainty`` and ``model_uncertainty``. 0: one pass without.
+        calibrated : bool or {"temperature", "isotonic"}
+            Probabilities as right as they say, or, of predicted distributions, widths as large as the errors; fitted on the validation part.
+            True: by one number.
+        coverage : float, optional
+            E.g. 0.9: sets of classes (``conformal_set``), or intervals (``low``, ``high``), that hold the truth this often, on average over
+            samples drawn as those of the validation part were. Made from the plain predictions, whatever `mc` and `calibrated`.
+        conformal : {"lac", "aps"}
+            The smallest sets, or sets that are larger for hard samples; see `astrofuse_lab.training.uncertainty_conformal`.
+        ood : bool
+            ``ood_score``, the Mahalanobis distance to the training samples; ``ood_share``, the share of validation samples that lie as far off
+            or farther: small where a sample is unlike them; ``ood_energy``, where the model gives logits of classes: high where no class is likely.
+        seed : int
+            Of the passes.
+
+        Returns
+        -------
+        Table
+            Classification: object_id, p_<class> for each class, prediction (of the target's type), uncertainty (entropy of the probabilities, 0
+            to 1). Regression: object_id, prediction, uncertainty (the standard deviation of the predicted distribution; without one the width
+            of the validation errors, 1.4826 MAD, the same for all). multi_label: p_<label> for each; multi_regression: prediction_<target> for
+            each; without a target: anomaly_score, of a head that gives one. Samples with none of the run's modalities are masked.
+
+        Raises
+        ------
+        RunError
+            If the samples lack a modality of the run or hold it in another layout.
+        InputError
+            For something that this run cannot say: it holds no calibration, has no dropout, or predicts another thing.
+        """
+        from astrofuse_lab.training.predictions import Asked, predict
+
+        return predict(self, samples, Asked(calibrated, coverage, conformal, ood), mc, seed)
+
+    def embed(self, samples: SampleSet) -> "Table":
+        """Unit vectors, one row a sample, in order: what fusion makes of all modalities, and what each alone gives.
+
+        Vectors of a run trained to compare modalities lie in one space: a spectrum is found by an image where their dot product is
+        largest.
 
         Parameters
         ----------
@@ -251,37 +312,16 @@ class Run:
         Returns
         -------
         Table
-            Classification: object_id, p_<class> for each class, prediction (of the target's type), uncertainty (entropy of
-            the probabilities, 0 to 1). Regression: object_id, prediction, uncertainty (the width of the validation
-            errors, 1.4826 MAD, the same for all). multi_label: p_<label> for each; multi_regression: prediction_<target> for each; without a
-            target: anomaly_score, of a head that gives one. Samples with none of the run's modalities are masked.
+            object_id, fused (sample, dimension) where the model fuses features, and a column a modality, masked where it is missing.
 
         Raises
         ------
         RunError
             If the samples lack a modality of the run or hold it in another layout.
         """
-        from astropy.table import MaskedColumn, Table
+        from astrofuse_lab.training.vectors import embed
 
-        predicted, seen, extra = self._said(samples)
-        columns: dict[str, NDArray[Any]] = {}
-        if self.task == "classification":
-            columns = {f"p_{name}": predicted[:, i] for i, name in enumerate(self.classes)}
-            columns["prediction"] = np.array(self.classes)[predicted.argmax(1)]
-            columns["uncertainty"] = entropy(predicted)
-        elif self.task == "multi_label":
-            columns = {f"p_{name}": predicted[:, i] for i, name in enumerate(self.targets)}
-        elif self.task == "multi_regression":
-            columns = {f"prediction_{name}": predicted[:, i] for i, name in enumerate(self.targets)}
-        elif self.task == "self_supervised":
-            columns = {"anomaly_score": extra["score"]} if "score" in extra else {}
-        else:
-            columns = {"prediction": predicted, "uncertainty": np.full(len(predicted), float(self.record["residual_width"]))}
-        table = Table({"object_id": samples.object_ids})
-        for name, values in columns.items():
-            table[name] = values if seen.all() else MaskedColumn(values, mask=~seen)
-        table.meta.update(target=self.target, recipe=self.recipe.name, simulated=samples.simulated)
-        return table
+        return embed(self, samples)
 
     # ---- folders ---------------------------------------------------------------------------------------------------
 

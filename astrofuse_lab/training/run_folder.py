@@ -10,18 +10,25 @@ from safetensors.torch import load, save
 
 from astrofuse_lab.errors import AstroFuseError, RunError
 from astrofuse_lab.models.build import build, layouts_of
+from astrofuse_lab.models.decision_stacking import MOST_ROWS, Stacking
 from astrofuse_lab.recipes.schema import Recipe
 from astrofuse_lab.samples.preparation import Preparation
 from astrofuse_lab.samples.split import Split
 from astrofuse_lab.storage import new_folder, write_bytes, write_json
 from astrofuse_lab.training.checkpoints import digest, write_checkpoint
 from astrofuse_lab.training.devices import choose_device
+from astrofuse_lab.training.model_card import model_card
 from astrofuse_lab.training.problem import Problem
 from astrofuse_lab.training.run import HISTORY, Run
+from astrofuse_lab.training.uncertainty_held import Held
 
 FORMAT, VERSION = "astrofuse-run", 1
 FILES = ("weights.safetensors", "split.json", "history.json")
+CALIBRATION = "calibration.safetensors"
+"""Of runs that were validated, since there is calibration."""
 CHECKPOINTS = "checkpoints"
+CARD = "card.md"
+"""For people to read, add to and publish: it has no checksum, and nothing is read from it."""
 LARGEST_JSON = 512 * 1024**2
 
 
@@ -32,6 +39,10 @@ def write_files(run: Run, folder: Path) -> None:
         "split.json": _json(run.split.to_json()),
         "history.json": _json(run._history),
     }
+    if run.held is not None:
+        contents[CALIBRATION] = save(run.held.tensors())
+    else:
+        (folder / CALIBRATION).unlink(missing_ok=True)
     (folder / "run.json").unlink(missing_ok=True)
     for name, content in contents.items():
         write_bytes(folder / name, content)
@@ -40,6 +51,7 @@ def write_files(run: Run, folder: Path) -> None:
         "problem": run.problem.to_json(), "modalities": list(run.modalities), "record": run.record,
         "files": {name: {"bytes": len(content), "sha256": digest(content)} for name, content in contents.items()},
     }  # fmt: skip
+    write_bytes(folder / CARD, model_card(run).encode())
     write_json(folder / "run.json", {**data, "sha256": _own_digest(data)})
 
 
@@ -74,19 +86,32 @@ def open_run(path: str | Path, device: str = "auto") -> Run:
         weights = load(contents["weights.safetensors"])
         with torch.random.fork_rng(devices=[]):
             model = build(recipe, layouts_of(data["preparation"]), problem.outputs, problem.task, problem.classes)
-        _fit(model.state_dict(), weights)
+        _fit(model, weights)
         model.load_state_dict(weights)
+        held = Held.from_tensors(load(contents[CALIBRATION]), record.get("calibration", {}), problem) if CALIBRATION in contents else None
     except (KeyError, TypeError, ValueError, AttributeError, SafetensorError, AstroFuseError) as error:
         raise RunError(f"{folder} does not hold a run that fits together ({error}). Restore it from a copy, or train again.") from error
-    return Run(recipe, problem, preparation, model.to(chosen), split, history, record, folder)
+    return Run(recipe, problem, preparation, model.to(chosen), split, history, record, folder, held=held)
 
 
-def _fit(expected: dict[str, torch.Tensor], weights: dict[str, torch.Tensor]) -> None:
+def _fit(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    expected, growing = model.state_dict(), _growing(model)
     for name in sorted(set(expected) ^ set(weights)):
         raise ValueError(f"the weights {'lack' if name in expected else 'have an unknown'} {name!r}")
     for name, tensor in expected.items():
-        if tensor.shape != weights[name].shape or tensor.dtype != weights[name].dtype:
+        ours, theirs = tensor.shape, weights[name].shape
+        if name in growing and len(theirs) == len(ours) and theirs[0] <= MOST_ROWS:
+            ours, theirs = ours[1:], theirs[1:]
+        if ours != theirs or tensor.dtype != weights[name].dtype:
             raise ValueError(f"{name!r} is {tuple(weights[name].shape)} {weights[name].dtype}, the recipe makes it {tuple(tensor.shape)} {tensor.dtype}")
+    lengths = {len(weights[name]) for name in growing}
+    if len(lengths) > 1:
+        raise ValueError(f"what the decision was fitted on has {' and '.join(map(str, sorted(lengths)))} rows")
+
+
+def _growing(model: torch.nn.Module) -> set[str]:
+    """Buffers that are as long as what a decision was fitted on; no other may differ from what the recipe makes."""
+    return {f"{name}.{one}" for name, module in model.named_modules() if isinstance(module, Stacking) for one in module.grows}
 
 
 def _why_none(folder: Path) -> str:
@@ -99,8 +124,9 @@ def _why_none(folder: Path) -> str:
 
 def _read_files(folder: Path, data: dict[str, Any]) -> dict[str, bytes]:
     contents = {}
-    for name in FILES:
-        known = data["files"].get(name) if isinstance(data.get("files"), dict) else None
+    listed = data["files"] if isinstance(data.get("files"), dict) else {}
+    for name in (*FILES, *((CALIBRATION,) if CALIBRATION in listed else ())):
+        known = listed.get(name)
         file = folder / name
         if not isinstance(known, dict) or not file.is_file():
             raise RunError(f"{folder} lacks the file {name!r}. Restore it from a copy, or train again.")
