@@ -35,7 +35,7 @@ def learning_of(name, modalities=None, seed=0, fusion="concatenation", decision=
     if modalities:
         recipe = recipe.change(encoders={k: v for k, v in recipe.encoders.items() if k in modalities})
     torch.manual_seed(seed)
-    return make_self_supervised(Part(name, options), made(recipe, "classification"))
+    return make_self_supervised(Part(name, options), made(recipe, "self_supervised"))
 
 
 def ask(learning, batch):

@@ -9,12 +9,15 @@ from astrofuse_lab.recipes.schema import Part
 from astrofuse_lab.training.self_supervised_base import SelfSupervised
 from astrofuse_lab.training.self_supervised_contrast import Adversarial, InfoNCE, SigmoidContrast, VICReg
 from astrofuse_lab.training.self_supervised_masked import Denoising, Masked
+from astrofuse_lab.training.self_supervised_missing import Reconstruction
 from astrofuse_lab.training.self_supervised_vae import Variational
 
 SELF_SUPERVISED: dict[str, type[SelfSupervised]] = {
     "info_nce": InfoNCE, "sigmoid_contrast": SigmoidContrast, "vicreg": VICReg, "adversarial": Adversarial,
-    "masked": Masked, "denoising": Denoising, "vae": Variational,
+    "masked": Masked, "denoising": Denoising, "vae": Variational, "reconstruction": Reconstruction,
 }  # fmt: skip
+COMPARED = ("info_nce", "sigmoid_contrast", "adversarial", "supervised_contrastive")
+"""Objectives that train the projection of the head."""
 AUTO = "masked"
 """What a training without a target does where its recipe names none: it needs no second modality."""
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from astrofuse_lab.models.build import FusionModel
 from astrofuse_lab.models.fusion import masked_mean
@@ -41,6 +42,27 @@ class SelfSupervised(Learning):
 def vectors_of(tokens: Mapping[str, Tokens]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """One vector a modality, the mean of its real tokens, (batch, width) in float32; and who has it, (batch,)."""
     return {name: masked_mean(one.values, one.mask).float() for name, one in tokens.items()}, {name: one.mask.any(1) for name, one in tokens.items()}
+
+
+def unit_vectors(model: FusionModel, tokens: Mapping[str, Tokens], projected: bool = True) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """One unit vector a modality, (batch, dimension), and who has it.
+
+    Parameters
+    ----------
+    model : FusionModel
+    tokens : mapping of modality to Tokens
+    projected : bool
+        Through the projection of its head, where that has one; False: as the encoders give them.
+    """
+    vectors, there = vectors_of(tokens)
+    own = {name: layer for head in model.heads.values() for name, layer in getattr(head, "own", {}).items()} if projected else {}
+    return {name: F.normalize((own[name](one).float() if name in own else one), dim=-1) for name, one in vectors.items()}, there
+
+
+def unit_of(model: FusionModel, fused: Fused, projected: bool = True) -> Tensor:
+    """The fused vector as a unit vector, (batch, dimension), in the same space."""
+    made = model.heads["all"](fused).extra if projected else {}
+    return made["embedding"] if "embedding" in made else F.normalize(fused.vector.float(), dim=-1)
 
 
 def width_of(model: FusionModel) -> int:

@@ -12,7 +12,7 @@ from astrofuse_lab.errors import InputError
 from astrofuse_lab.models.build import FusionModel
 from astrofuse_lab.models.tokens import Tokens
 from astrofuse_lab.training.learning import Inputs
-from astrofuse_lab.training.self_supervised_base import SelfSupervised, vectors_of, width_of
+from astrofuse_lab.training.self_supervised_base import SelfSupervised, unit_of, unit_vectors, vectors_of, width_of
 from astrofuse_lab.training.self_supervised_views import another_view
 
 HOTTEST = 100.0
@@ -90,7 +90,9 @@ def vicreg(one: Tensor, other: Tensor, invariance: float = 25.0, variance: float
 
 
 class _Compared(SelfSupervised):
-    """Vectors of modalities compared pair by pair, on the samples that have both.
+    """Unit vectors of modalities compared pair by pair, on the samples that have both.
+
+    They are those of the model's projection head, in which `Run.embed` then finds one modality by another.
 
     Parameters
     ----------
@@ -99,14 +101,11 @@ class _Compared(SelfSupervised):
         ``pairs``: each modality with each other. ``mean``: each with the mean of all others.
     fused : bool
         Each modality also with what the fusion makes of all others, so that the fusion learns too.
-    hidden : int
-        Width of the hidden layer of a projection that is dropped when training ends (Chen et al. 2020, arXiv:2002.05709); 0: the
-        vectors themselves are compared, and are the space in which `Run.embed` finds one modality by another.
     """
 
     divisible = False
 
-    def __init__(self, model: FusionModel, among: str, fused: bool, hidden: int) -> None:
+    def __init__(self, model: FusionModel, among: str, fused: bool) -> None:
         super().__init__(model)
         if among not in ("pairs", "mean"):
             raise InputError(f"among={among!r}: choose 'pairs' or 'mean'.")
@@ -115,13 +114,10 @@ class _Compared(SelfSupervised):
                 f"a contrast needs two modalities, and there is only {model.modalities[0]!r}. Add one, or take an objective for one: pretrain=Part('masked')."
             )
         self.among, self.use_fused = among, fused
-        width = width_of(model)
-        self.project = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width)) if hidden else nn.Identity()
 
     def pairs(self, tokens: Mapping[str, Tokens]) -> list[tuple[Tensor, Tensor, Tensor]]:
         """What is compared: vectors (batch, width) twice, and which samples have both."""
-        vectors, there = vectors_of(tokens)
-        unit = {name: F.normalize(self.project(one), dim=-1) for name, one in vectors.items()}
+        unit, there = unit_vectors(self.model, tokens)
         found = []
         if self.among == "pairs":
             found = [(unit[a], unit[b], there[a] & there[b]) for a, b in itertools.combinations(unit, 2)]
@@ -133,7 +129,7 @@ class _Compared(SelfSupervised):
                 found.append((unit[name], F.normalize(total, dim=-1), any_other))
             fused = self.fused(others) if self.use_fused else None
             if fused is not None:
-                found.append((unit[name], F.normalize(self.project(fused.vector.float()), dim=-1), any_other))
+                found.append((unit[name], unit_of(self.model, fused), any_other))
         return found
 
     def compare(self, one: Tensor, other: Tensor) -> Tensor:
@@ -163,14 +159,14 @@ class InfoNCE(_Compared):
 
     Parameters
     ----------
-    model, among, fused, hidden
+    model, among, fused
         As in `_Compared`.
     temperature : float
         At the begin; it is learned.
     """
 
-    def __init__(self, model: FusionModel, *, temperature: float = 0.07, among: str = "pairs", fused: bool = True, hidden: int = 0) -> None:
-        super().__init__(model, among, fused, hidden)
+    def __init__(self, model: FusionModel, *, temperature: float = 0.07, among: str = "pairs", fused: bool = True) -> None:
+        super().__init__(model, among, fused)
         if not 0 < temperature <= 10:
             raise InputError(f"temperature={temperature}: a number above 0, e.g. 0.07.")
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
@@ -185,16 +181,14 @@ class SigmoidContrast(_Compared):
 
     Parameters
     ----------
-    model, among, fused, hidden
+    model, among, fused
         As in `_Compared`.
     temperature, bias : float
         At the begin; both are learned.
     """
 
-    def __init__(
-        self, model: FusionModel, *, temperature: float = 0.1, bias: float = -10.0, among: str = "pairs", fused: bool = True, hidden: int = 0
-    ) -> None:
-        super().__init__(model, among, fused, hidden)
+    def __init__(self, model: FusionModel, *, temperature: float = 0.1, bias: float = -10.0, among: str = "pairs", fused: bool = True, hidden: int = 0) -> None:
+        super().__init__(model, among, fused)
         if not 0 < temperature <= 10:
             raise InputError(f"temperature={temperature}: a number above 0, e.g. 0.1.")
         self.log_scale, self.bias = nn.Parameter(torch.tensor(-math.log(temperature))), nn.Parameter(torch.tensor(float(bias)))
@@ -289,7 +283,7 @@ class Adversarial(InfoNCE):
 
     Parameters
     ----------
-    model, temperature, among, fused, hidden
+    model, temperature, among, fused
         As in `InfoNCE`.
     strength : float
         Of the reversed gradient.
@@ -298,7 +292,7 @@ class Adversarial(InfoNCE):
     def __init__(
         self, model: FusionModel, *, strength: float = 0.1, temperature: float = 0.07, among: str = "pairs", fused: bool = True, hidden: int = 0
     ) -> None:
-        super().__init__(model, temperature=temperature, among=among, fused=fused, hidden=hidden)
+        super().__init__(model, temperature=temperature, among=among, fused=fused)
         width = width_of(model)
         self.strength = strength
         self.judge = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, len(model.encoders)))

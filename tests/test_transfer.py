@@ -1,0 +1,252 @@
+"""Weights that come from elsewhere: pre-training stages, other runs, files; what was taken is told, and leaks are warned of."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+import astrofuse_lab as af
+from astrofuse_lab.errors import InputError, RunError, UnknownNameError
+from tests.conftest import make_toy_samples
+from tests.test_resume import StopAfter, same
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return make_toy_samples(60)
+
+
+def recipe(pretrain=None, **options):
+    from astrofuse_lab.recipes.catalogue import get_recipe
+
+    schedule = af.Part.of("end_to_end", batch_size=16, checkpoint_seconds=0.0, **options)
+    return get_recipe("late_fusion").change(width=16, schedule=schedule, pretrain=pretrain)
+
+
+MASKED = af.Part.of("masked", epochs=3)
+
+
+def go(samples, given=None, target="label", modalities=("table", "text"), **more):
+    return af.train(given or recipe(MASKED), samples, target, modalities, **{"epochs": 3, "progress": False, "device": "cpu", **more})
+
+
+# ---- without a target -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["info_nce", "masked", "vae", "vicreg"])
+def test_a_run_without_a_target_trains_saves_and_embeds(samples, tmp_path, name):
+    run = go(samples, recipe(af.Part(name)), None, out=tmp_path / "run")
+    assert run.task == "self_supervised" and run.state == "finished" and run.recipe.objective.name == name
+    again = af.Run.open(tmp_path / "run", "cpu")
+    assert same(run, again)
+    table = again.embed(samples)
+    assert table.colnames == ["object_id", "fused", "table", "text"]
+    assert np.allclose(np.linalg.norm(np.asarray(table["fused"]), axis=1), 1, atol=1e-5)
+    assert np.array_equal(np.ma.getmaskarray(table["text"])[:, 0], ~samples.present("text"))
+    assert table["fused"].shape[1] == table["text"].shape[1]
+
+
+def test_without_any_objective_it_is_masked_modelling(samples):
+    assert go(samples, recipe(), None).recipe.objective.name == "masked"
+
+
+def test_a_contrast_finds_one_modality_by_another():
+    samples = make_toy_samples(160, seed=2)
+    given = recipe(af.Part.of("info_nce", temperature=0.3, learning_rate=5e-3, epochs=10, fused=False)).change(width=32)
+    run = go(samples, given, None, ("image", "spectrum"), epochs=None)
+    table = run.embed(samples)
+    both = samples.present("image") & samples.present("spectrum")
+    one, other = (np.asarray(table[name])[both] for name in ("image", "spectrum"))
+    label = samples.column("label").data[both]
+    # what both show is the class: the nearest spectrum of an image is of its class more often than chance, a third
+    assert np.mean(label[(one @ other.T).argmax(1)] == label) > 0.6
+
+
+def test_samples_without_a_modality_have_no_vector(samples):
+    run = go(samples, recipe(af.Part("info_nce")), None, ("image", "spectrum"))
+    none = ~samples.present("image") & ~samples.present("spectrum")
+    assert none.any() and np.array_equal(np.ma.getmaskarray(run.embed(samples)["fused"])[:, 0], none)
+
+
+# ---- before the training --------------------------------------------------------------------------------------------
+
+
+def test_pretraining_sees_the_training_part_only_labelled_or_not(samples, tmp_path):
+    label = [None if i % 3 == 0 else v for i, v in enumerate(samples.column("label").data.tolist())]
+    table = samples._columns.append_column("kind", pa.array(label))
+    roles = {n: r for n, r in samples.roles.items() if n != "object_id"} | {"kind": "target"}
+    holed = af.SampleSet(table, samples._data, roles, samples.units, samples.card)
+    split = holed.split(test=0.3, seed=1)
+    run = go(holed, target="kind", split=split, out=tmp_path / "run")
+    stage = af.Run.open(tmp_path / "run" / "pretraining", "cpu")
+    assert stage.task == "self_supervised" and stage.state == "finished" and not stage.split.test
+    assert set(stage.split.train) | set(stage.split.validation) <= set(split.train)
+    assert not set(stage.split.train) & set(split.test)
+    unlabelled = {str(i) for i, v in zip(holed.object_ids, label, strict=True) if v is None}
+    assert set(stage.split.train) & unlabelled and not set(run.split.train) & unlabelled
+    hosts = dict(zip(holed.object_ids.tolist(), holed.column("host").data.tolist(), strict=True))
+    assert not {hosts[i] for i in stage.split.train} & {hosts[i] for i in (*run.split.validation, *run.split.test)}
+    (told,) = run.record["stages"]
+    assert told["name"] == "pretraining" and told["objective"] == "masked" and len(told["loss"]) == 3
+    taken = run.record["started"]["taken"]
+    assert {n.split(".")[0] for n in taken} == {"encoders", "fusions"} and not run.record["started"]["left"]
+    assert all(n.startswith("heads.") for n in run.record["started"]["new"])
+    assert run.preparation.to_json() == stage.preparation.to_json()  # weights go with the scalings they were trained on
+
+
+def test_the_training_begins_with_the_weights_of_its_pretraining(samples, tmp_path):
+    slow = recipe(MASKED, learning_rate=1e-12, average=0.0, weight_decay=0.0)
+    run = go(samples, slow.change(pretrain=af.Part.of("masked", epochs=2, learning_rate=2e-3)), out=tmp_path / "run", epochs=1)
+    stage = af.Run.open(tmp_path / "run" / "pretraining", "cpu")
+    for name, tensor in stage.model.state_dict().items():
+        if not name.startswith("heads."):
+            assert torch.allclose(run.model.state_dict()[name], tensor, atol=1e-6), name
+
+
+def test_each_modality_by_itself(samples, tmp_path):
+    run = go(samples, recipe(af.Part.of("vae", epochs=1, each=True)), out=tmp_path / "run", epochs=1)
+    assert [one["name"] for one in run.record["stages"]] == ["pretraining/table", "pretraining/text"]
+    assert af.Run.open(tmp_path / "run" / "pretraining" / "text", "cpu").modalities == ("text",)
+    assert {n.split(".")[1] for n in run.record["started"]["taken"]} == {"table", "text"}
+
+
+def test_every_epoch_says_its_stage(samples):
+    rows = []
+    go(samples, on_epoch=rows.append)
+    assert [row["stage"] for row in rows] == ["pretraining"] * 3 + [""] * 3
+
+
+def test_pretrain_refuses_what_it_does_not_know(samples):
+    for part, error, words in (
+        (af.Part("maskd"), UnknownNameError, r"no self-supervised objective 'maskd'.*masked"),
+        (af.Part.of("masked", epoch=3), UnknownNameError, r"'epoch'.*epochs"),
+        (af.Part.of("masked", each=1), InputError, "each=1"),
+    ):
+        with pytest.raises(error, match=words):
+            go(samples, recipe(part))
+
+
+# ---- stopped and killed ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole(samples, tmp_path_factory):
+    return go(samples, out=tmp_path_factory.mktemp("whole") / "run")
+
+
+@pytest.mark.parametrize("looks", [3, 14])
+def test_stopped_in_either_stage_and_gone_on_in_memory(samples, whole, looks):
+    stopped = go(samples, stop=StopAfter(looks))
+    assert stopped.state == "stopped" and stopped.task == ("self_supervised" if looks == 3 else "classification")
+    resumed = go(samples, resume=stopped)
+    assert resumed.state == "finished" and same(resumed, whole)
+    assert resumed.record["stages"][0]["name"] == "pretraining" and resumed.record["started"]["taken"] == whole.record["started"]["taken"]
+
+
+def test_stopped_in_a_folder_and_gone_on(samples, whole, tmp_path):
+    for looks in (3, 8):
+        stopped = go(samples, stop=StopAfter(looks), out=tmp_path / "run")
+        assert stopped.state == "stopped"
+    assert same(go(samples, out=tmp_path / "run"), whole)
+    rows = []
+    assert same(go(samples, out=tmp_path / "run", on_epoch=rows.append), whole) and not rows
+    go(samples, out=tmp_path / "run", overwrite=True, stop=StopAfter(2))
+    assert af.Run.open(tmp_path / "run" / "pretraining", "cpu").state == "stopped"
+
+
+CHILD = """
+import sys
+sys.path.insert(0, sys.argv[2])
+import torch
+torch.set_num_threads(1)
+from tests.test_transfer import go, make_toy_samples
+go(make_toy_samples(60), out=sys.argv[1])
+"""
+
+
+def test_killed_in_either_stage_the_weights_are_the_same_to_the_bit(whole, tmp_path):
+    out, luck, stages = tmp_path / "killed", random.Random(1), []
+    for where in ("pretraining/checkpoints", "checkpoints"):
+        process = subprocess.Popen([sys.executable, "-c", CHILD, str(out), str(Path(__file__).parents[1])], stdout=subprocess.DEVNULL)
+        while process.poll() is None and not list(out.glob(f"{where}/*.json")):
+            time.sleep(0.002)
+        time.sleep(luck.uniform(0, 0.05))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            stages.append(where)
+        process.wait()
+    assert stages, "no training was caught"
+    process = subprocess.Popen([sys.executable, "-c", CHILD, str(out), str(Path(__file__).parents[1])], stdout=subprocess.DEVNULL)
+    assert process.wait(120) == 0
+    assert (out / "weights.safetensors").read_bytes() == (whole.path / "weights.safetensors").read_bytes()
+    assert sorted(f.name for f in out.iterdir()) == sorted(f.name for f in whole.path.iterdir())
+    assert sorted(f.name for f in (out / "pretraining").iterdir()) == sorted(f.name for f in (whole.path / "pretraining").iterdir())
+
+
+# ---- from another run -----------------------------------------------------------------------------------------------
+
+
+def test_weights_are_taken_by_name_and_shape_and_told(samples, tmp_path):
+    begin = go(samples, recipe(), epochs=2, out=tmp_path / "first")
+    still = recipe(learning_rate=1e-12, average=0.0, weight_decay=0.0)
+    run = go(samples, still, start=tmp_path / "first", seed=5, epochs=1)
+    assert run.record["started"]["from"].endswith("first") and not run.record["started"]["left"] and not run.record["started"]["new"]
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(run.model.state_dict().values(), begin.model.state_dict().values(), strict=True))
+    other = go(samples, still, target="redshift", start=begin, epochs=1)
+    assert all(n.startswith("heads.") for n in other.record["started"]["new"]), "a head that answers another question is not taken"
+    wider = go(samples, recipe(), modalities=("table", "spectrum"), start=begin, epochs=1)
+    started = wider.record["started"]
+    assert any(n.startswith("encoders.text.") for n in started["left"]) and any(n.startswith("encoders.spectrum.") for n in started["new"])
+    assert {n.split(".")[1] for n in started["taken"] if n.startswith("encoders.")} == {"table"}
+
+
+def test_a_start_that_gives_nothing_or_is_nothing_is_refused(samples):
+    begin = go(samples, recipe(), epochs=1)
+    with pytest.raises(RunError, match="no weight of late_fusion fits"):
+        go(samples, recipe().change(width=32), "redshift", ("spectrum",), start=begin)
+    with pytest.raises(InputError, match="start=int"):
+        go(samples, recipe(), start=3)
+    with pytest.raises(RunError, match="no such folder"):
+        go(samples, recipe(), start="/nowhere")
+
+
+def test_a_leak_from_the_start_is_warned_of_and_recorded(samples):
+    first, second = samples.split(test=0.3, seed=1), samples.split(test=0.3, seed=2)
+    begin = go(samples, recipe(), split=first, epochs=1)
+    shared = set(begin.split.train) & set(second.test)
+    with pytest.warns(UserWarning, match=rf"trained on {len(shared)} of the {len(second.test)} samples of this test part"):
+        run = go(samples, recipe(), split=second, start=begin, epochs=1)
+    assert run.record["started"]["in_test"] == len(shared)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        clean = go(samples, recipe(), split=first, start=begin, epochs=1)
+    assert clean.record["started"]["in_test"] == 0
+    # what the first run saw is known two runs later
+    with pytest.warns(UserWarning, match="trained on"):
+        go(samples, recipe(), split=af.Split(second.test, tuple(sorted(shared))[:0] + tuple(set(begin.split.train) - set(second.test))[:6]), start=run, epochs=1)
+
+
+def test_another_start_is_another_training(samples, tmp_path):
+    begin, other = go(samples, recipe(), epochs=1), go(samples, recipe(), epochs=1, seed=3)
+    go(samples, recipe(), start=begin, epochs=1, out=tmp_path / "run")
+    assert same(go(samples, recipe(), start=begin, epochs=1, out=tmp_path / "run"), af.Run.open(tmp_path / "run", "cpu"))
+    with pytest.raises(RunError, match="start"):
+        go(samples, recipe(), start=other, epochs=1, out=tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["record"]["started"]["recipe"] == "late_fusion"
