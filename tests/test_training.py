@@ -211,16 +211,18 @@ def test_nan_loss_names_the_batch_and_keeps_the_checkpoint(toy_samples, tmp_path
 
     calls = {"n": 0}
 
-    def spoiled(smoothing=0.0):
-        plain = objectives.F.cross_entropy
+    kind = objectives.OBJECTIVES["cross_entropy"]
 
-        def loss(outputs, target):
+    def spoiled(smoothing=0.0):
+        plain = kind.make(smoothing)
+
+        def loss(prediction, target):
             calls["n"] += 1
-            return plain(outputs, target, reduction="none") * (float("nan") if calls["n"] == 8 else 1.0)
+            return plain(prediction, target) * (float("nan") if calls["n"] == 8 else 1.0)
 
         return loss
 
-    monkeypatch.setitem(objectives.OBJECTIVES, "cross_entropy", ("classification", spoiled))
+    monkeypatch.setitem(objectives.OBJECTIVES, "cross_entropy", kind._replace(make=spoiled))
     json = _recipe_json()
     json["schedule"]["options"] = {"batch_size": 16, "checkpoint_seconds": 0.0}
     with pytest.raises(TrainingError, match=r"epoch \d+, batch \d+ \(objects toy-") as error:

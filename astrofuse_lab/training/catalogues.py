@@ -36,8 +36,8 @@ def list_parts() -> "Table":
     from astropy.table import Table
 
     rows = [_row(role, name, part, options_of(part)) for role, table in PARTS.items() for name, part in table.items()]
-    for name, (_, make) in OBJECTIVES.items():
-        rows.append(_row("objective", name, make, {p.name: p.default for p in inspect.signature(make).parameters.values()}))
+    for name, kind in OBJECTIVES.items():
+        rows.append(_row("objective", name, kind.make, {p.name: p.default for p in inspect.signature(kind.make).parameters.values()}))
     rows += [_row("self-supervised objective", name, made, self_supervised_options(made)) for name, made in SELF_SUPERVISED.items()]
     for name, schedule in SCHEDULES.items():
         rows.append(_row("schedule", name, type(schedule), vars(schedule)))

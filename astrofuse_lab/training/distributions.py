@@ -1,7 +1,8 @@
 """Predicted distributions of a number: densities, probabilities and quantiles, in the target's unit."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,8 @@ HALVINGS = 60
 """Steps of bisection: to the last bit of a double."""
 
 
-class Distribution(NamedTuple):
+@dataclass(frozen=True)
+class Distribution:
     """One distribution a sample: a mixture of Gaussians, or straight lines between quantiles.
 
     Beyond the outermost quantiles the cumulative probability goes on with the slope that it has at the end of what is known, to 0 and 1.

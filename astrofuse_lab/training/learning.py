@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from astrofuse_lab.models.build import FusionModel
+from astrofuse_lab.models.lora import merge
 from astrofuse_lab.models.tokens import Prediction
 from astrofuse_lab.training.objectives import Objective
+from astrofuse_lab.training.objectives_classes import Annealed
 
 Inputs = dict[str, Tensor]
 
@@ -67,11 +69,16 @@ class Learning(nn.Module):
 
     def extra_loss(self) -> Tensor | float:
         """The sum of what modules of the model ask for beside the objective (`extra_loss`): of the last forward, in training."""
-        return sum(one.extra_loss() for one in self.model.modules() if hasattr(one, "extra_loss"))
+        return _asked(self.model, "extra_loss")
 
     def weight(self, target: Tensor) -> Tensor:
         """How much samples with these targets count: (sample,). Of a whole batch, so that several processes agree on its sum."""
         return torch.ones(len(target), device=target.device)
+
+    def kept(self) -> FusionModel:
+        """The model as the run keeps it, when training has ended: adapted weights are merged."""
+        merge(self.model)
+        return self.model
 
 
 class Supervised(Learning):
@@ -83,16 +90,43 @@ class Supervised(Learning):
     objective : Objective
     """
 
+    shown: Tensor
+
     def __init__(self, model: FusionModel, objective: Objective) -> None:
         super().__init__(model)
         self.objective = objective
+        self.divisible = not objective.together
+        if isinstance(objective.loss, Annealed):
+            self.register_buffer("shown", torch.zeros((), dtype=torch.float64))
 
     def forward(self, values: Inputs, masks: Inputs, present: Inputs, target: Tensor) -> Learned:
         """See `Learning.forward`."""
         prediction: Prediction = self.model(values, masks, present)
-        loss = self.objective.per_sample(prediction, present, target) + self.extra_loss() if self.training else self.objective.of(prediction, target)
+        if not self.training:
+            return Learned(self.objective.of(prediction, target), self.weight(target), prediction.values)
+        loss = self.objective.per_sample(prediction, target, self._epoch(len(target))) + self.extra_loss() + self.divergence()
         return Learned(loss, self.weight(target), prediction.values)
+
+    def divergence(self) -> Tensor | float:
+        """Divergence of the distributions over weights from their priors (`kl` of Bayesian modules), a sample's share of it.
+
+        The term beside the likelihood in the evidence lower bound (Blundell et al. 2015, arXiv:1505.05424, equation 8).
+        """
+        return _asked(self.model, "kl") / self.objective.count
+
+    def _epoch(self, count: int) -> Tensor | float:
+        """Passes over the training part so far; only an objective that changes with them counts."""
+        if not isinstance(self.objective.loss, Annealed):
+            return 0.0
+        world = torch.distributed.get_world_size() if torch.distributed.is_available() and torch.distributed.is_initialized() else 1
+        self.shown += count * world
+        return self.shown.float() / self.objective.count
 
     def weight(self, target: Tensor) -> Tensor:
         """By class, where the objective weighs classes."""
         return self.objective.weights(target)
+
+
+def _asked(model: nn.Module, name: str) -> Tensor | float:
+    """The sum of what modules give that have a method of this name."""
+    return sum(getattr(one, name)() for one in model.modules() if hasattr(one, name))

@@ -13,6 +13,7 @@ A run folder holds no code and no pickle, and opening it executes none::
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -251,7 +252,7 @@ class Run:
         if made is None:
             what = f"predicts {self.task.replace('_', ' ')}" if self.task != "regression" else "gives a single number"
             raise RunError(f"this run {what}, no distribution. Train with recipe.change(head=Part('quantiles')) or head=Part('mixture_density').")
-        return made._replace(object_ids=samples.object_ids, seen=seen, unit=samples.units.get(self.target, ""))
+        return replace(made, object_ids=samples.object_ids, seen=seen, unit=samples.units.get(self.target, ""))
 
     def predict(
         self, samples: SampleSet, *, mc: int = 0, calibrated: bool | str = False, coverage: float | None = None, conformal: str = "lac", ood: bool = False,
