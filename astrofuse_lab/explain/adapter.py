@@ -65,43 +65,54 @@ def _probability(values: Tensor, index: Tensor) -> Tensor:
     return values.softmax(1).gather(1, index[:, None])[:, 0]
 
 
-def _value(values: Tensor, index: Tensor) -> Tensor:
-    return values[:, 0]
+def _label_probability(values: Tensor, index: Tensor) -> Tensor:
+    return values.gather(1, index[:, None])[:, 0].sigmoid()
 
 
 Score = Callable[[Tensor, Tensor], Tensor]
 SCORES: dict[str, Score] = {"log_odds": _log_odds, "logit": _logit, "probability": _probability}
 """One number a sample from a classifier's `Prediction.values`, (batch, class), and a class index, (batch,)."""
+LABEL_SCORES: dict[str, Score] = {"log_odds": _logit, "logit": _logit, "probability": _label_probability}
+"""The same of labels, each by itself: its logit is its log-odds."""
 
 
 def score_of(run: "Run", score: str | None) -> tuple[str, Score]:
-    """The score asked for: a name of `SCORES` for a classifier, the standardised value for a regression."""
-    if run.task != "classification":
+    """The score asked for: a name of `SCORES` for classes and labels, the standardised value for numbers."""
+    if run.task == "self_supervised":
+        raise InputError("this run was trained without a target: it has no answer to explain. Train one with a target that starts from it.")
+    if run.task in ("regression", "multi_regression"):
         if score not in (None, "value"):
             raise InputError(f"score={score!r}: this run predicts a number ({run.target}); leave score out.")
-        return "value", _value
+        return "value", _logit
     name = score or "log_odds"
     if name not in SCORES:
         raise UnknownNameError("score", name, SCORES)
-    return name, SCORES[name]
+    return name, (SCORES if run.task == "classification" else LABEL_SCORES)[name]
+
+
+def answers(run: "Run") -> tuple[Any, ...]:
+    """What the numbers of `Prediction.values` stand for: classes, labels or target columns."""
+    return run.classes or run.problem.targets
 
 
 def target_index(run: "Run", target: Any, predicted: Tensor) -> Tensor:
-    """Class index per sample: the predicted one, or the one named for all.
+    """Which output is explained, per sample: that of the predicted class, or the one named for all.
 
     Parameters
     ----------
-    target : None, class, or int
-        None: each sample's predicted class. A value among ``run.classes``, else an index into them.
-    predicted : Tensor, (batch, class)
+    target : None, class, label, column, or int
+        None: each sample's predicted class, or most probable label. A value among `answers`, else an index into them.
+    predicted : Tensor, (batch, output)
     """
-    if run.task != "classification":
+    if run.task == "regression":
         if target is not None:
             raise InputError(f"target={target!r}: this run predicts a number ({run.target}), not classes; leave target out.")
         return torch.zeros(len(predicted), dtype=torch.long, device=predicted.device)
     if target is None:
+        if run.task == "multi_regression":
+            raise InputError(f"this run predicts {len(run.problem.targets)} numbers; say which is explained, target={run.problem.targets[0]!r}: {', '.join(run.problem.targets)}.")
         return predicted.argmax(1)
-    return torch.full((len(predicted),), class_index(run.classes, target), dtype=torch.long, device=predicted.device)
+    return torch.full((len(predicted),), class_index(answers(run), target), dtype=torch.long, device=predicted.device)
 
 
 def class_index(classes: Sequence[Any], target: Any) -> int:
@@ -130,6 +141,12 @@ def chosen_modalities(run: "Run", modalities: Sequence[str] | None) -> tuple[str
     if not wanted:
         raise InputError(f"modalities is empty; the run has {', '.join(run.modalities)}. None takes them all.")
     return tuple(name for name in run.modalities if name in wanted)
+
+
+def streams_of(run: "Run") -> dict[str, str]:
+    """What a run's fusion is given tokens of, and the kind of each: its modalities, or what the recipe stacked of them."""
+    kinds = {name: one.made for name, one in run.preparation.scalings.items()}
+    return {name: kinds[name] if name in kinds else run.model.front.layouts[name].kind for name in getattr(run.model, "streams", run.modalities)}
 
 
 def some_samples(samples: "SampleSet") -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from astrofuse_lab.errors import InputError, UnknownNameError
-from astrofuse_lab.explain.adapter import PLACE_AXES, Pace, device_of, explaining, some_samples
+from astrofuse_lab.explain.adapter import PLACE_AXES, Pace, device_of, explaining, some_samples, streams_of
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -263,18 +263,18 @@ def attention(
     some_samples(samples)
     if not run.model.attends:
         raise InputError(why_none(run))
-    kinds = {name: run.preparation.scalings[name].kind for name in run.modalities}
-    batch = run.batch(samples)
-    shapes = {name: tuple(batch.values[name].shape[axis] for axis in PLACE_AXES[kind]) for name, kind in kinds.items()}
+    kinds, batch = streams_of(run), run.batch(samples)
+    sizes = {name: batch.values[name].shape if name in batch.values else (len(batch), *run.model.front.layouts[name].shape) for name in kinds}
+    shapes = {name: tuple(sizes[name][axis] for axis in PLACE_AXES[kind]) for name, kind in kinds.items()}
     batch = trimmed(batch, kinds)  # padding that all samples share would only make the maps larger
     whole, fused = _collect(run, batch, COMBINE[combine], encoders, keep_maps, Pace(rows, on_progress, stop))
-    places = {name: {k: v.cpu().numpy() if isinstance(v, Tensor) else v for k, v in fused.tokens[name].place.items()} for name in run.modalities}
-    token_masks = {name: whole[f"mask:{name}"] for name in run.modalities}
-    present = np.stack([token_masks[name].any(1) for name in run.modalities], 1)
+    places = {name: {k: v.cpu().numpy() if isinstance(v, Tensor) else v for k, v in fused.tokens[name].place.items()} for name in kinds}
+    token_masks = {name: whole[f"mask:{name}"] for name in kinds}
+    present = np.stack([token_masks[name].any(1) for name in kinds], 1)
     maps = {key.removeprefix("map:"): value for key, value in whole.items() if key.startswith("map:")}
     ids, order = np.asarray(samples.object_ids)[: len(present)], run.model.token_slices(fused)
     return Attention(
-        whole["between"], whole["class"], present, tuple(run.modalities), ids, combine, order, places, token_masks, whole["received"], maps or None, shapes
+        whole["between"], whole["class"], present, tuple(kinds), ids, combine, order, places, token_masks, whole["received"], maps or None, shapes
     )
 
 
@@ -290,7 +290,7 @@ def _collect(
             fused = model(part.values, part.masks, part.present, attention="all" if encoders else True).fused
             if keep is None:
                 keep = len(batch) * sum(one[0].nbytes for one in fused.attention.values()) <= MOST_MAPS
-            pieces.append(_piece(fused, model.token_slices(fused), run.modalities, together, keep))
+            pieces.append(_piece(fused, model.token_slices(fused), tuple(fused.tokens), together, keep))
     assert fused is not None
     return {key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0]}, fused
 

@@ -16,6 +16,7 @@ from astrofuse_lab.explain.adapter import (
     FlatForward,
     Pace,
     Score,
+    answers,
     at_once,
     chosen_modalities,
     device_of,
@@ -56,7 +57,7 @@ class Attribution:
         The sample's own score.
     object_ids : str array, (n,)
     target : tuple
-        Class explained, per sample; the target's name for a regression.
+        Class, label or target column explained, per sample.
     method, score_name : str
     baselines : dict of modality to str
     kinds : dict of modality to str
@@ -143,7 +144,7 @@ def attribute(
     modalities : sequence of str, optional
         Modalities to explain; the others are held at the sample's own values. None: all of the run.
     target : class, optional
-        A class by name, or its index. None: each sample's predicted class.
+        A class, label or target column by name, or its index. None: each sample's predicted class or most probable label.
     baseline : str or mapping of modality to str, optional
         See `astrofuse_lab.explain.baselines`; None: the first of each kind.
     steps : int
@@ -179,14 +180,14 @@ def attribute(
             f"it counts votes, or asks a learner made of steps. Use a method that hides inputs and looks what is lost: {without}."
         )
     some_samples(samples)
-    kinds = {name: run.preparation.scalings[name].kind for name in chosen_modalities(run, modalities)}
+    kinds = {name: run.preparation.scalings[name].made for name in chosen_modalities(run, modalities)}
     plan = Plan(METHODS[method], kinds, choose(kinds, baseline), *score_of(run, score), target, int(steps), at_once(rows))
     batch = run.batch(samples)
     # a chunk of samples goes through the model eight steps at a time
     parts = _parts(run, batch, plan, Pace(max(1, int(rows) // 8), on_progress, stop))
     values, delta, difference, own, goals = (_together(piece) for piece in zip(*parts, strict=True))
     count = len(own)
-    classes = tuple(run.classes[i] for i in goals) if run.task == "classification" else (run.target,) * count
+    classes = tuple(answers(run)[i] for i in goals)
     masks = {name: batch.masks[name][:count].numpy() for name in kinds}
     ids = np.asarray(samples.object_ids)[:count]
     return Attribution(values, masks, delta if plan.method.complete else None, difference, own, ids, classes, method, plan.score_name, plan.baselines, kinds)

@@ -131,4 +131,4 @@ def choose(kinds: Mapping[str, str], baseline: str | Mapping[str, str] | None) -
 
 def make(names: Mapping[str, str], values: Mapping[str, Tensor], masks: Mapping[str, Tensor], scalings: Mapping[str, Any]) -> dict[str, Tensor]:
     """The baselines by modality, each the shape of its values; where masked, equal to the values."""
-    return {modality: BASELINES[scalings[modality].kind][name](values[modality], masks[modality], scalings[modality]) for modality, name in names.items()}
+    return {modality: BASELINES[scalings[modality].made][name](values[modality], masks[modality], scalings[modality]) for modality, name in names.items()}

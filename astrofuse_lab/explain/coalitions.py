@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from astrofuse_lab.errors import InputError
-from astrofuse_lab.explain.adapter import Pace, Score, chosen_modalities, device_of, explaining, score_of, some_samples, target_index
+from astrofuse_lab.explain.adapter import Pace, Score, answers, chosen_modalities, device_of, explaining, score_of, some_samples, target_index
 from astrofuse_lab.explain.games import interaction_index, members, shapley_values
 from astrofuse_lab.explain.priors import before_any_data, labels_of
 
@@ -222,7 +222,7 @@ def contributions(
     game, outputs, goals, present = _all_games(run, samples, players, before, score_function, target, Pace(rows, on_progress, stop))
     done = samples.take(np.arange(len(game)))
     worth = _measure(run, done, outputs, metric, resamples, seed)
-    named = tuple(run.classes[i] for i in goals) if run.classes else (run.target,) * len(game)
+    named = tuple(answers(run)[i] for i in goals)
     shares, ids = np.exp(before) if run.classes else np.zeros(0), np.asarray(done.object_ids)
     return Contributions(players, shapley_values(game), interaction_index(game), game, present, ids, named, score_name, shares, notes, worth)
 
@@ -250,15 +250,34 @@ def _all_games(
 def _play(model: Any, part: "Batch", players: Sequence[str], inside: NDArray[np.bool_], before: Tensor) -> tuple[Tensor, Tensor]:
     """The model's values for every subset, (n, subset, output), and which players each sample has, as bits (n,).
 
-    Encoders run once; only fusion and head are run for each subset.
+    Encoders run once; only fusion and head are run for each subset. Where modalities share an encoder or are calibrated by each other, all is run.
     """
+    if not getattr(model, "separable", True):
+        return _play_again(model, part, players, inside, before)
     tokens, _ = model.encode({m: part.values[m] for m in players}, part.masks, part.present)
     bits = sum(tokens[name].mask.any(1).long() << i for i, name in enumerate(players))
     assert isinstance(bits, Tensor)
     values = [before.expand(len(part), -1)]
     values += [model.predict({name: tokens[name] for i, name in enumerate(players) if who[i]}).values for who in inside[1:]]
+    return _real(values, bits, len(inside))
+
+
+def _play_again(model: Any, part: "Batch", players: Sequence[str], inside: NDArray[np.bool_], before: Tensor) -> tuple[Tensor, Tensor]:
+    """The same by a whole run of the model for each subset."""
+    there = {name: part.present[name] & part.masks[name].flatten(1).any(1) for name in players}
+    bits = sum(there[name].long() << i for i, name in enumerate(players))
+    assert isinstance(bits, Tensor)
+    values = [before.expand(len(part), -1)]
+    for who in inside[1:]:
+        some = [name for i, name in enumerate(players) if who[i]]
+        values.append(model({m: part.values[m] for m in some}, {m: part.masks[m] for m in some}, {m: part.present[m] for m in some}).values)
+    return _real(values, bits, len(inside))
+
+
+def _real(values: list[Tensor], bits: Tensor, subsets: int) -> tuple[Tensor, Tensor]:
+    """Values of each subset, (n, subset, output), as those of its modalities that each sample has, and these as bits."""
     # a subset is worth what its modalities that are there are worth: a missing one adds nothing, exactly
-    really = torch.arange(len(inside), device=bits.device)[None] & bits[:, None]
+    really = torch.arange(subsets, device=bits.device)[None] & bits[:, None]
     stacked = torch.stack(values, 1)
     return stacked.gather(1, really[..., None].expand(-1, -1, stacked.shape[2])), bits
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError, UnknownNameError
-from astrofuse_lab.explain.adapter import Pace, device_of, explaining, some_samples
+from astrofuse_lab.explain.adapter import Pace, device_of, explaining, some_samples, streams_of
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -269,7 +269,7 @@ def embed(
 
 
 def _wanted(run: "Run", spaces: Sequence[str] | None) -> tuple[str, ...]:
-    known = (FUSED, *run.modalities)
+    known = (FUSED, *streams_of(run))
     wanted = known if spaces is None else (spaces,) if isinstance(spaces, str) else tuple(spaces)
     for space in wanted:
         if space not in known:
@@ -291,8 +291,12 @@ def _lacking(present: dict[str, NDArray[np.bool_]]) -> list[str]:
 def _labels(run: "Run", samples: "SampleSet", outputs: torch.Tensor, seen: NDArray[np.bool_]) -> dict[str, Any]:
     """What a person colours a map by: the target, where the samples have it, and the prediction, masked as `Run.predict` does."""
     labels: dict[str, Any] = {}
-    if run.target in samples.roles:
-        labels[run.target] = samples.column(run.target)
+    for name in run.problem.targets:
+        if name in samples.roles:
+            labels[name] = samples.column(name)
     predicted = run.decode(outputs)
-    labels["prediction"] = np.ma.MaskedArray(np.array(run.classes)[predicted.argmax(1)] if run.classes else predicted, mask=~seen)
-    return labels
+    if predicted.ndim == 1 or run.classes:
+        labels["prediction"] = np.ma.MaskedArray(np.array(run.classes)[predicted.argmax(1)] if run.classes else predicted, mask=~seen)
+        return labels
+    stem = "p_" if run.task == "multi_label" else "prediction_"
+    return labels | {stem + name: np.ma.MaskedArray(column, mask=~seen) for name, column in zip(run.problem.targets, predicted.T, strict=True)}

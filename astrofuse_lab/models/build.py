@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from astrofuse_lab.alignment.sentences import WIDTH as SENTENCE_WIDTH
 from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.models.decision import Decision
 from astrofuse_lab.models.encoder import Encoder
+from astrofuse_lab.models.front import Front
 from astrofuse_lab.models.fusion import masked_mean
 from astrofuse_lab.models.heads import About
 from astrofuse_lab.models.parts import AUTO_HEADS, ENCODERS, HEADS, make_part
@@ -23,6 +25,9 @@ AXES = {
 }  # fmt: skip
 RAGGED = ("light_curve", "text")
 """Kinds whose first axis differs from batch to batch."""
+
+BESIDE = {"errors": "error", "psf": "psf", "lsf": "lsf"}
+"""Options of a preparation, and what the channels are called that they add."""
 
 
 class FusionModel(nn.Module):
@@ -42,6 +47,9 @@ class FusionModel(nn.Module):
     Attributes
     ----------
     modalities : tuple of str
+        The inputs.
+    streams : tuple of str
+        What encoders read and fusion is given tokens of: the modalities, but for those that the recipe stacks into one.
     attends : bool
         True where the fusion has attention, so that ``attention=True`` gives maps.
     """
@@ -51,15 +59,22 @@ class FusionModel(nn.Module):
         self.modalities = tuple(layouts)
         self.layouts = dict(layouts)
         self.task = task
-        self.encoders = nn.ModuleDict({name: _encoder(recipe, name, layout) for name, layout in layouts.items()})
-        self.decision: Decision | None = make_part("decision", recipe.decision, task, self.modalities, outputs) if recipe.decision else None
-        groups = self.decision.streams if self.decision is not None else {"all": self.modalities}
+        self.front = Front(recipe, layouts)
+        self.streams = tuple(self.front.layouts)
+        self.encoders = nn.ModuleDict({name: _encoder(recipe, name, layout) for name, layout in self.front.layouts.items()})
+        self.decision: Decision | None = make_part("decision", recipe.decision, task, self.streams, outputs) if recipe.decision else None
+        groups = self.decision.streams if self.decision is not None else {"all": self.streams}
         self.fusions = nn.ModuleDict({name: make_part("fusion", recipe.fusion, group, recipe.width) for name, group in groups.items()})
         head = _head(recipe, task)
         names = tuple(map(str, classes))
-        abouts = {name: About(names, {m: layouts[m] for m in group}) for name, group in groups.items()}
+        abouts = {name: About(names, {m: self.front.layouts[m] for m in group}) for name, group in groups.items()}
         self.heads = nn.ModuleDict({name: make_part("head", head, recipe.width, outputs, about) for name, about in abouts.items()})
         self.attends = self.decision is None and self.fusions["all"].attends
+
+    @property
+    def separable(self) -> bool:
+        """True where a modality's tokens are those of one stream of its own, whatever the other modalities are."""
+        return self.streams == self.modalities
 
     @property
     def differentiable(self) -> bool:
@@ -115,17 +130,20 @@ class FusionModel(nn.Module):
     def encode(
         self, values: Mapping[str, Tensor], masks: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None, attention: bool = False
     ) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
-        """Tokens of each modality given, in the model's order, and the attention maps of their encoders where asked for."""
+        """Tokens of each stream that has a modality given, in the model's order, and the attention maps of their encoders where asked for."""
         self._check_input(values, masks)
-        tokens, maps = {}, {}
+        given, real = {}, {}
         for name in self.modalities:
-            if name not in values:
-                continue
-            mask = masks[name]
-            if present is not None and name in present:
-                mask = mask & present[name].view(-1, *[1] * (mask.ndim - 1))
+            if name in values:
+                mask = masks[name]
+                if present is not None and name in present:
+                    mask = mask & present[name].view(-1, *[1] * (mask.ndim - 1))
+                given[name], real[name] = values[name], mask
+        given, real = self.front(given, real)
+        tokens, maps = {}, {}
+        for name, value in given.items():
             own: list[Tensor] | None = [] if attention and self.encoders[name].attends else None
-            tokens[name] = self.encoders[name](values[name], mask, own)
+            tokens[name] = self.encoders[name](value, real[name], own)
             maps.update({f"{name}.{i}": one for i, one in enumerate(own or ())})
         return tokens, maps
 
@@ -168,7 +186,7 @@ class FusionModel(nn.Module):
     @torch.no_grad()
     def fit(self, batches: Iterable[tuple[Mapping[str, Tensor], Mapping[str, Tensor], Mapping[str, Tensor], Tensor]]) -> None:
         """Let fusions work out what gradients do not: values, masks, present and target of training samples, batch by batch."""
-        groups = self.decision.streams if self.decision is not None else {"all": self.modalities}
+        groups = self.decision.streams if self.decision is not None else {"all": self.streams}
         for name, members in groups.items():
             fusion: Any = self.fusions[name]
             if not fusion.fits:
@@ -268,5 +286,10 @@ def _layout_of(scaling: Mapping[str, Any]) -> InputLayout:
     if kind == "light_curve":
         shape = (4 + len(channels),)  # days, flux, log error, upper limit, then one a band
     elif kind == "text":
-        shape = (int(scaling["options"]["buckets"]),)
+        shape = (SENTENCE_WIDTH if scaling["options"].get("treatment") == "sentence" else int(scaling["options"]["buckets"]),)
+    beside = [name for option, name in BESIDE.items() if kind in ("image", "spectrum") and scaling["options"].get(option)]
+    if kind == "spectrum" and beside:
+        return InputLayout("series", ("flux", *(f"{name}:flux" for name in beside)), (1 + len(beside), *shape))
+    if kind == "image" and beside:
+        channels, shape = [*channels, *(f"{name}:{band}" for name in beside for band in channels)], ((1 + len(beside)) * shape[0], *shape[1:])
     return InputLayout(kind, tuple(channels), tuple(shape))

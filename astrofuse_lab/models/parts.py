@@ -8,6 +8,7 @@ from torch import nn
 
 from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.models import fusion_elementwise
+from astrofuse_lab.models.adapt import Adapter, Calibrate, FiLM, MatchResolution, Shrink
 from astrofuse_lab.models.convolution import Conv1dEncoder, Conv2dEncoder, SeriesEncoder
 from astrofuse_lab.models.decision import Average, Decision, Product, Voting
 from astrofuse_lab.models.decision_evidence import Evidential
@@ -30,8 +31,10 @@ from astrofuse_lab.models.image_sequences import Conv3dEncoder
 from astrofuse_lab.models.image_transformers import SwinEncoder, VitEncoder
 from astrofuse_lab.models.mlp import TableEncoder, WordEncoder
 from astrofuse_lab.models.recurrent import RecurrentEncoder
+from astrofuse_lab.models.stack import ChannelStack, FlatStack, Stack
 from astrofuse_lab.models.state_space import StateSpaceEncoder
 from astrofuse_lab.models.table_encoders import BayesianTableEncoder, FeatureTransformer, QuantileTransformer
+from astrofuse_lab.models.text_encoders import SentenceEncoder
 from astrofuse_lab.models.transformer import TimeTransformerEncoder
 from astrofuse_lab.recipes.schema import Part
 
@@ -58,6 +61,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "ft_transformer": FeatureTransformer,
     "quantile_transformer": QuantileTransformer,
     "bayesian_mlp": BayesianTableEncoder,
+    "sentence_mlp": SentenceEncoder,
 }
 FUSIONS: dict[str, type[Fusion]] = {
     "concatenation": Concatenation,
@@ -115,9 +119,11 @@ AUTO_HEADS = {
     "self_supervised": "projection",
 }
 """The head that `auto` takes for each task."""
+STACKS: dict[str, type[Stack]] = {"channels": ChannelStack, "concatenation": FlatStack}
+ADAPTERS: dict[str, type[Adapter]] = {"shrink": Shrink, "film": FiLM, "match_resolution": MatchResolution, "calibrate": Calibrate}
 RENAMED = {("fusion", "cross_attention"): "joint_attention"}
 """Names that runs of before may hold: the first `cross_attention` was self-attention between all tokens."""
-PARTS: dict[str, Mapping[str, type[nn.Module]]] = {"encoder": ENCODERS, "fusion": FUSIONS, "decision": DECISIONS, "head": HEADS}
+PARTS: dict[str, Mapping[str, type[nn.Module]]] = {"encoder": ENCODERS, "fusion": FUSIONS, "decision": DECISIONS, "head": HEADS, "stack": STACKS, "adapter": ADAPTERS}
 
 
 def options_of(part: type[nn.Module]) -> dict[str, Any]:
@@ -130,7 +136,7 @@ def make_part(role: str, part: Part, *given: Any) -> Any:
 
     Parameters
     ----------
-    role : {"encoder", "fusion", "decision", "head"}
+    role : {"encoder", "fusion", "decision", "head", "stack", "adapter"}
     part : Part
     *given
         What the model itself gives: layout and width, modalities, outputs.

@@ -80,7 +80,8 @@ def make_plan(
     names = choose_modalities(samples, modalities)
     seen = represented(samples, recipe.inputs)
     for name in names:
-        recipe.encoder_for(name, seen.spec(name).kind)
+        if recipe.stack is None:  # what is stacked is read together; building the model says what lacks an encoder
+            recipe.encoder_for(name, seen.spec(name).kind)
     schedule = make_schedule(recipe.schedule, epochs)
     augment = chosen(recipe.augment, {name: samples.spec(name).kind for name in names})
     _check_columns(augment, samples, names)
@@ -150,7 +151,7 @@ def _digest(values: Any) -> str:
 
 def check_fingerprint(ours: Mapping[str, Any], theirs: Mapping[str, Any], where: object) -> None:
     """Raise RunError saying what differs, unless two trainings are the same."""
-    differing = [name for name in ours if ours[name] != theirs.get(name)]
+    differing = [name for name in ours if ours[name] != theirs.get(name, "auto" if name == "precision" else None)]  # runs of before had no choice
     if not differing:
         return
     told = []

@@ -96,10 +96,11 @@ class AttentionWidget(Base):
 
     def _look(self, position: int) -> dict[str, Any]:
         from astrofuse_lab.explain import attention
+        from astrofuse_lab.explain.adapter import streams_of
 
         one = self.samples.take([position])
         found = attention(self.run, one, keep_maps=True)
-        kinds = {name: self.run.preparation.scalings[name].kind for name in found.modalities}
+        kinds = streams_of(self.run)
         long = lengths(self.samples, position)
         chosen = choices(found)
         places: dict[str, list[NDArray[np.float32]]] = {name: [] for name in found.modalities}

@@ -13,7 +13,11 @@ series      (batch, channel, sample)     (batch, channel,     asinh-stretched va
                                          sample)
 table       (batch, column)              (batch, column)      scaled columns: robust z-scores, or as asked
 text        (batch, word, bucket)        (batch, word)        hashed n-grams of each word
+text        (batch, sentence, 384)       (batch, sentence)    as ``"sentence"``: vectors of a language model
 =========== ============================ ==================== =====================================================
+
+Images may also carry, after the flux, planes of its errors (in the stretched units) and of the PSF's width (standard deviation in pixels), band by
+band: options ``errors=True`` and ``psf=True``. So may spectra, with ``errors=True`` and ``lsf=True``: they are then (batch, channel, pixel).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -70,12 +74,12 @@ class Batch(NamedTuple):
 
 
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "image": {"background": "median", "scale": "set", "stretch": "asinh"},
-    "spectrum": {},
+    "image": {"background": "median", "scale": "set", "stretch": "asinh", "errors": False, "psf": False},
+    "spectrum": {"errors": False, "lsf": False},
     "light_curve": {"epochs": 200},
     "series": {},
     "table": dict(tables.OPTIONS),
-    "text": {"words": 64, "buckets": 256},
+    "text": dict(texts.TREATMENTS["hashed"]),
 }
 
 
@@ -110,7 +114,7 @@ class Preparation:
             given = _layout(samples, name) if shown else []
             seen = with_shown(samples, {name: shown} if shown else {})
             spec = seen.spec(name)
-            options = {**DEFAULTS[spec.kind], **changed}
+            options = texts.options_of(changed) if spec.kind == "text" else {**DEFAULTS[spec.kind], **changed}
             has = np.flatnonzero(samples.present(name))
             if len(has) == 0:
                 raise InputError(f"no training sample has a usable {name!r}. Leave it out: modalities={[m for m in modalities if m != name]}.")
@@ -121,6 +125,8 @@ class Preparation:
                     f"every value of {name!r} is missing or not a number in the training samples. Leave it out: modalities={[m for m in modalities if m != name]}."
                 )
             fitted = tables.fit(arrays, options, spec.channels) if spec.kind == "table" else FIT[spec.kind](arrays, options) if spec.kind in FIT else {}
+            if spec.kind == "image" and options.get("psf"):
+                fitted["pixel"] = [float(spec.scale) or 1.0]
             scalings[name] = Scaling(spec.kind, _layout(seen, name), options, fitted, shown, given)
         return cls(scalings)
 

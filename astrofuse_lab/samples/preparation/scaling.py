@@ -38,6 +38,11 @@ class Scaling:
     shown: Shown | None = None
     given: list[Any] = field(default_factory=list)
 
+    @property
+    def made(self) -> str:
+        """The kind that encoders are given: a spectrum with errors or LSF beside it is a series of channels."""
+        return "series" if self.kind == "spectrum" and (self.options.get("errors") or self.options.get("lsf")) else self.kind
+
     def to_json(self) -> dict[str, Any]:
         """As a dictionary that JSON can hold."""
         data: dict[str, Any] = {"kind": self.kind, "layout": self.layout, "options": dict(self.options), "fitted": {k: list(v) for k, v in self.fitted.items()}}

@@ -1,4 +1,4 @@
-"""Spectra: flux, stretched with asinh."""
+"""Spectra: flux, stretched with asinh; beside it, where asked for, its errors and the width of the line-spread function."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from astrofuse_lab.samples.preparation.images import errors
 from astrofuse_lab.samples.preparation.scaling import Arrays, Scaling, spread
 
 
@@ -25,9 +26,20 @@ def fit(arrays: Arrays, options: Mapping[str, Any]) -> dict[str, list[float]]:
 
 
 def apply(arrays: Arrays, scaling: Scaling) -> tuple[Tensor, Tensor]:
-    """Values and mask as the encoders take them."""
+    """Values and mask as the encoders take them: (batch, pixel), or (batch, channel, pixel) with what stands beside the flux."""
     flux = arrays["flux"].astype(np.float32)
     mask = arrays["mask"] & np.isfinite(flux)
     soft, centre, width = (scaling.fitted[k][0] for k in ("soft", "centre", "width"))
-    values = (np.arcsinh(np.where(mask, flux, 0.0) / soft) - centre) / width * mask
-    return torch.from_numpy(values.astype(np.float32)), torch.from_numpy(mask)
+    filled = np.where(mask, flux, 0.0)
+    values = ((np.arcsinh(filled / soft) - centre) / width * mask).astype(np.float32)
+    parts = [(values, mask)]
+    if scaling.options.get("errors"):
+        parts.append(errors(arrays, filled, mask, 1.0 / (np.sqrt(soft**2 + filled**2) * width)))
+    if scaling.options.get("lsf"):
+        # of the grid's own pixels, so that it means the same to a kernel at every wavelength
+        wide = np.asarray(arrays.get("lsf_sigma", np.full(flux.shape, np.nan)), dtype=np.float32) / np.gradient(np.asarray(arrays["lambda"], dtype=np.float64), axis=-1)
+        known = mask & np.isfinite(wide) & (wide > 0)
+        parts.append((np.where(known, wide, 0.0).astype(np.float32), known))
+    if len(parts) == 1:
+        return torch.from_numpy(values), torch.from_numpy(mask)
+    return torch.from_numpy(np.stack([v for v, _ in parts], 1)), torch.from_numpy(np.stack([m for _, m in parts], 1))
