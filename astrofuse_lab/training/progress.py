@@ -32,12 +32,16 @@ class ProgressLine:
     Parameters
     ----------
     label : str
-    metric : str
     on : bool
+
+    Attributes
+    ----------
+    metric : str
+        What is measured besides the loss, once that is known.
     """
 
-    def __init__(self, label: str, metric: str, on: bool) -> None:
-        self.label, self.metric, self.on = label, metric, on
+    def __init__(self, label: str, on: bool) -> None:
+        self.label, self.on, self.metric = label, on, ""
         self.rewrites = sys.stdout.isatty() or "ipykernel" in sys.modules
         self.width = 0
 
@@ -47,7 +51,6 @@ class ProgressLine:
         if not self.on or not (self.rewrites or last or now["epoch"] % max(1, now["epochs"] // 10) == 0):
             return
         told = "" if now["metric"] is None or self.metric == "validation_loss" else f"  {self.metric} {now['metric']:.3f}"
-        metric = "-" if now["metric"] is None else f"{now['metric']:.3f}"  # of one sample, say, nothing can be measured
         text = (
             f"{self.label}: epoch {now['epoch']}/{now['epochs']}  loss {now['train_loss']:.3f}  "
             f"validation {now['validation_loss']:.3f}{told}{' *' if now['best'] else ''}  {now['seconds']:.0f} s"
