@@ -68,8 +68,8 @@ def test_without_any_objective_it_is_masked_modelling(samples):
 
 
 def test_a_contrast_finds_one_modality_by_another():
-    samples = make_toy_samples(160, seed=2)
-    given = recipe(af.Part.of("info_nce", temperature=0.3, learning_rate=5e-3, epochs=10, fused=False)).change(width=32)
+    samples = make_toy_samples(200, seed=2)
+    given = recipe(af.Part.of("info_nce", temperature=0.3, learning_rate=5e-3, epochs=14, fused=False)).change(width=32, augment=())
     run = go(samples, given, None, ("image", "spectrum"), epochs=None)
     table = run.embed(samples)
     both = samples.present("image") & samples.present("spectrum")

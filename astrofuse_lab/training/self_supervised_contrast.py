@@ -187,7 +187,7 @@ class SigmoidContrast(_Compared):
         At the begin; both are learned.
     """
 
-    def __init__(self, model: FusionModel, *, temperature: float = 0.1, bias: float = -10.0, among: str = "pairs", fused: bool = True, hidden: int = 0) -> None:
+    def __init__(self, model: FusionModel, *, temperature: float = 0.1, bias: float = -10.0, among: str = "pairs", fused: bool = True) -> None:
         super().__init__(model, among, fused)
         if not 0 < temperature <= 10:
             raise InputError(f"temperature={temperature}: a number above 0, e.g. 0.1.")
@@ -290,7 +290,7 @@ class Adversarial(InfoNCE):
     """
 
     def __init__(
-        self, model: FusionModel, *, strength: float = 0.1, temperature: float = 0.07, among: str = "pairs", fused: bool = True, hidden: int = 0
+        self, model: FusionModel, *, strength: float = 0.1, temperature: float = 0.07, among: str = "pairs", fused: bool = True
     ) -> None:
         super().__init__(model, temperature=temperature, among=among, fused=fused)
         width = width_of(model)
