@@ -235,7 +235,7 @@ class ForestStacking(Stacking):
         """See `Stacking.learner`."""
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-        return (RandomForestRegressor if numbers else RandomForestClassifier)(self.trees, min_samples_leaf=self.leaf, random_state=0)
+        return (RandomForestRegressor if numbers else RandomForestClassifier)(n_estimators=self.trees, min_samples_leaf=self.leaf, random_state=0)
 
 
 class VectorStacking(Stacking):
@@ -346,7 +346,7 @@ class NetworkStacking(Stacking):
         """See `Stacking.learner`."""
         from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-        return (MLPRegressor if numbers else MLPClassifier)((self.width,), solver="lbfgs", alpha=self.penalty, max_iter=300, random_state=0)
+        return (MLPRegressor if numbers else MLPClassifier)(hidden_layer_sizes=(self.width,), solver="lbfgs", alpha=self.penalty, max_iter=300, random_state=0)
 
 
 class Bagging(Stacking):
