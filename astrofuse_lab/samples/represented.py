@@ -24,6 +24,8 @@ SCALINGS = {"image": "asinh", "spectrum": "asinh", "light_curve": "asinh", "seri
 """What a kind's own scaling is called in a recipe's `inputs`."""
 SCALED = "scaled"
 """The same, of any kind."""
+TREATMENTS = ("sentence",)
+"""Other ways to show a text; see `samples.preparation.texts`."""
 AT_ONCE = 1024
 """Objects made at a time: what is between bounds the memory."""
 
@@ -94,14 +96,21 @@ def asked(spec: ModalitySpec, inputs: Mapping[str, Part] | None) -> tuple[Shown 
         return None, dict(part.options) if part else {}
     if spec.kind == "table" and part.name in COLUMN_SCALINGS:
         return None, {**part.options, "scaling": part.name}
+    if spec.kind == "text" and part.name in TREATMENTS:
+        return None, {**part.options, "treatment": part.name}
     if part.name not in REPRESENTATIONS:
         able = [name for name, one in REPRESENTATIONS.items() if spec.kind in one.reads]
-        raise UnknownNameError(f"input of {spec.name!r}", part.name, [*(COLUMN_SCALINGS if spec.kind == "table" else (SCALINGS[spec.kind],)), SCALED, *able])
+        raise UnknownNameError(f"input of {spec.name!r}", part.name, [*own_names(spec.kind), SCALED, *able])
     one = REPRESENTATIONS[part.name]
     own = {name: value for name, value in part.options.items() if name in one.options or name not in SCALING_OPTIONS.get(one.gives, ())}
     shown = Shown(part.name, options_of(part.name, own))
     shown.spec(spec)
     return shown, {**one.scaling, **{name: value for name, value in part.options.items() if name not in own}}
+
+
+def own_names(kind: str) -> tuple[str, ...]:
+    """What a recipe's `inputs` may call for, of a kind, beside representations."""
+    return tuple(COLUMN_SCALINGS) if kind == "table" else (SCALINGS[kind], *(TREATMENTS if kind == "text" else ()))
 
 
 SCALING_OPTIONS = {"image": ("background", "scale", "stretch"), "table": ("clip", "scaling", "impute", "columns")}
