@@ -94,7 +94,7 @@ $(STAMPS)/dachs: .ci/install-dachs $(STAMPS)/test-tools
 test: $(STAMPS)/chromium $(STAMPS)/dachs
 	$(MAKE) --no-print-directory check
 	OMP_NUM_THREADS=1 .ci/with-mirror $(BIN)/python -m pytest -n 2 --dist loadfile --nbmake --nbmake-timeout=900 -m "not remote and not browser" notebooks tests
-	.ci/with-mirror $(BIN)/python -m pytest -m "browser and not remote" tests
+	.ci/with-mirror $(BIN)/python -m pytest -n 2 --dist loadfile -m "browser and not remote" tests
 
 check: $(STAMPS)/test-tools
 	$(BIN)/ruff check astrofuse_lab tests benchmarks

@@ -61,7 +61,7 @@ class Server:
     """A child process that serves HTTP on a free loopback port, in a process group of its own."""
 
     name = "server"
-    patience = 90.0
+    patience = 180.0
 
     def __init__(self, home: Path) -> None:
         self.home = Path(home)
