@@ -165,6 +165,16 @@ def test_recipes_side_by_side(samples):
     assert table["difference"][1] == pytest.approx(abs(table["value"][1]) - abs(table["value"][0]))
 
 
+def test_several_targets_and_labels(samples):
+    numbers = af.compare("late_fusion", samples, ["redshift", "dec"], ["table", "text"], seeds=1, linear=True, **QUICK)
+    assert set(numbers["metric"]) == {"r2"} and numbers["value"][-1] < 0.05  # the mean explains nothing
+    truth, said = numbers.meta["truth"], numbers.meta["predictions"]["trees"][0]
+    assert truth.shape == said.shape and truth.shape[1] == 2
+    assert numbers["value"][3] == pytest.approx(np.mean([M.value(M.r2, truth[:, i], said[:, i]) for i in range(2)]))
+    with pytest.raises(InputError, match="needs a target"):
+        af.compare("late_fusion", samples, None, ["table"])
+
+
 def test_label_curve_draws_each_part_inside_the_next(samples):
     split = samples.split(test=0.3)
     table = af.label_curve("late_fusion", samples, "label", ["table", "text"], shares=(0.25, 1.0), seeds=1, split=split, **QUICK)

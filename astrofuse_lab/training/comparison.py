@@ -33,8 +33,8 @@ OnProgress = Callable[[dict[str, Any]], None]
 
 
 def compare(
-    recipe: str | Recipe | Sequence[str | Recipe], samples: SampleSet, target: str, modalities: Sequence[str] | None = None, seeds: int | Sequence[int] = 3, *,
-    fusion: str | Part | Sequence[str | Part] | None = None, ablate: str | Sequence[str] = (),
+    recipe: str | Recipe | Sequence[str | Recipe], samples: SampleSet, target: str | Sequence[str], modalities: Sequence[str] | None = None,
+    seeds: int | Sequence[int] = 3, *, fusion: str | Part | Sequence[str | Part] | None = None, ablate: str | Sequence[str] = (),
     split: Split | Sequence[Split] | None = None, folds: int | None = None, by: str = "object", group: str | None = None, one_vote: bool = False,
     metric: str | None = None, epochs: int | None = None, subsets: bool = False, trees: str = "extra_trees", trees_each: bool = False, linear: bool = False,
     resamples: int = 1000, device: str = "auto", progress: bool = True, stop: threading.Event | None = None, fused: Run | None = None,
@@ -51,7 +51,8 @@ def compare(
     recipe : str or Recipe, or a sequence of them
         Several stand side by side; the first is what the others are compared with.
     samples : SampleSet
-    target : str
+    target : str, or sequence of str
+        Several columns are learned together.
     modalities : sequence of str, optional
         None: all that the samples have.
     seeds : int or sequence of int
@@ -113,10 +114,12 @@ def compare(
     chosen = list(range(seeds)) if isinstance(seeds, int) else [int(s) for s in seeds]
     if not chosen:
         raise InputError(f"seeds={seeds!r}: at least one.")
-    problem = pose(samples, target, names, base.head.name)
+    if target is None:
+        raise InputError("compare measures predictions, so it needs a target=. af.evaluate(run, samples) measures what was learned without one.")
+    problem = pose(samples, target, names, base.head)
     truth, known = problem.encode(samples)
     splits = _splits(samples, truth, split, folds, by, group)
-    arena = Arena(samples, problem, truth, known, splits, epochs, device, stop or threading.Event(), resamples)
+    arena = Arena(samples, problem, target, truth, known, splits, epochs, device, stop or threading.Event(), resamples)
     measure = metric_named(problem.task, metric)
     rivals, plain = entrants(made, base, samples, names, wanted), classical(names, trees, trees_each, linear)
     if fused is not None:
@@ -145,7 +148,7 @@ def _fitting(run: Run, arena: "Arena", row: Entrant, seeds: Sequence[int]) -> Ru
         differs.append("the split")
     else:
         assert row.recipe is not None
-        plan = make_plan(row.recipe, arena.samples, arena.problem.target, row.modalities, arena.splits[0], run.seed, arena.epochs)
+        plan = make_plan(row.recipe, arena.samples, arena.target, row.modalities, arena.splits[0], run.seed, arena.epochs)
         differs += [words[name] for name in words if plan.fingerprint[name] != run.record["fingerprint"].get(name)]
     if run.seed not in seeds:
         differs.append("its seed")
@@ -160,6 +163,7 @@ class Arena:
 
     samples: SampleSet
     problem: Problem
+    target: str | Sequence[str]
     truth: NDArray[Any]
     known: NDArray[np.bool_]
     splits: list[Split]
@@ -170,22 +174,16 @@ class Arena:
     subsets: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
     given: Run | None = None
 
-    def blank(self) -> NDArray[np.float64]:
-        """Predictions not yet made."""
-        if self.problem.task == "classification":
-            return np.full((len(self.samples), len(self.problem.classes)), np.nan)
-        return np.full(self.truth.shape, np.nan)
-
     def train(self, one: Entrant, seed: int, first: bool, subsets: bool) -> None:
         """Train one row on every split with one seed, and test it."""
         assert one.recipe is not None
-        predicted, begin, spent = self.blank(), time.monotonic(), 0.0
-        parts = {name: self.blank() for name in subset_names(one.modalities)} if subsets else {}
+        predicted, begin, spent = self.problem.blank(len(self.samples)), time.monotonic(), 0.0
+        parts = {name: self.problem.blank(len(self.samples)) for name in subset_names(one.modalities)} if subsets else {}
         for split in self.splits:
             run = self.given if first and self.given is not None and self.given.seed == seed else None
             spent += run.seconds if run else 0.0
             run = run or train(
-                one.recipe, self.samples, self.problem.target, one.modalities, split, seed, self.device, self.epochs, progress=False, stop=self.stop
+                one.recipe, self.samples, self.target, one.modalities, split, seed, self.device, self.epochs, progress=False, stop=self.stop
             )
             if self.stop.is_set():
                 raise InputError("the comparison was stopped before it was complete; nothing is returned.")
@@ -203,7 +201,7 @@ class Arena:
 
     def classical(self, one: Entrant, features: Features, seed: int) -> None:
         """A baseline on every split."""
-        predicted, begin = self.blank(), time.monotonic()
+        predicted, begin = self.problem.blank(len(self.samples)), time.monotonic()
         for split in self.splits:
             learn = self.samples.positions([*split.train, *split.validation])
             learn, test = learn[self.known[learn]], self.samples.positions(split.test)

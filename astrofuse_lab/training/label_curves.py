@@ -24,7 +24,7 @@ LEAST = 2
 
 
 def label_curve(
-    recipe: str | Recipe, samples: SampleSet, target: str, modalities: Sequence[str] | None = None, shares: Sequence[float] = SHARES,
+    recipe: str | Recipe, samples: SampleSet, target: str | Sequence[str], modalities: Sequence[str] | None = None, shares: Sequence[float] = SHARES,
     seeds: int | Sequence[int] = 3, *, split: Split | None = None, draw: int = 0, **options: Any,
 ) -> "Table":  # fmt: skip
     """Train with a share of the labels, and test all on the same part.
@@ -35,7 +35,7 @@ def label_curve(
     ----------
     recipe : str or Recipe
     samples : SampleSet
-    target : str
+    target : str, or sequence of str
     modalities : sequence of str, optional
     shares : sequence of float
         Of the training part's groups, above 0 and at most 1. Of each class at least two groups are kept.
@@ -67,7 +67,7 @@ def label_curve(
         raise InputError("label_curve tests every share on one part: give split=, not folds=, by= or fused=.")
     whole = split or samples.split(test=0.25, group=options.get("group"))
     names = choose_modalities(samples, modalities)
-    truth, known = pose(samples, target, names, get_recipe(recipe).head.name).encode(samples)
+    truth, known = pose(samples, target, names, get_recipe(recipe).head).encode(samples)
     rows, told = [], {}
     for share in wanted:
         thin = _thinned(samples, truth, known, whole, share, draw)
