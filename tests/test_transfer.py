@@ -250,3 +250,115 @@ def test_another_start_is_another_training(samples, tmp_path):
     with pytest.raises(RunError, match="start"):
         go(samples, recipe(), start=other, epochs=1, out=tmp_path / "run")
     assert json.loads((tmp_path / "run" / "run.json").read_text())["record"]["started"]["recipe"] == "late_fusion"
+
+
+# ---- from a file or a hub -------------------------------------------------------------------------------------------
+
+
+def with_weights(source, frozen=False, hidden=64):
+    encoder = af.Part.of("mlp", weights=str(source), frozen=frozen, hidden=hidden)
+    return recipe().change(encoders={**recipe().encoders, "table": encoder})
+
+
+@pytest.fixture(scope="module")
+def trained_file(samples, tmp_path_factory):
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("weights")
+    run = go(samples, recipe(), epochs=1, seed=9, out=folder / "run")
+    own = {n.removeprefix("encoders.table."): t.clone() for n, t in run.model.state_dict().items() if n.startswith("encoders.table.")}
+    save_file(own, folder / "table.safetensors")
+    return run, own, folder
+
+
+@pytest.mark.parametrize("form", ["file", "run"])
+def test_an_encoder_begins_with_the_weights_of_a_file_and_may_keep_them(samples, trained_file, tmp_path, form):
+    _, own, folder = trained_file
+    source = folder / ("table.safetensors" if form == "file" else "run/weights.safetensors")
+    kept = folder / "moved.safetensors"
+    kept.write_bytes(source.read_bytes())
+    run = go(samples, with_weights(kept, frozen=True), epochs=1, out=tmp_path / "run")
+    state = run.model.state_dict()
+    assert all(torch.equal(state[f"encoders.table.{n}"], t) for n, t in own.items())
+    free = go(samples, with_weights(kept), epochs=1)
+    assert any(not torch.equal(free.model.state_dict()[f"encoders.table.{n}"], t) for n, t in own.items())
+    kept.unlink()
+    assert same(af.Run.open(tmp_path / "run", "cpu"), run), "a run needs no file but its own"
+    with pytest.raises(InputError, match="no such file"):
+        go(samples, with_weights(kept), epochs=1)
+
+
+def test_a_stopped_training_goes_on_without_the_file(samples, trained_file, tmp_path):
+    kept = tmp_path / "table.safetensors"
+    kept.write_bytes((trained_file[2] / "table.safetensors").read_bytes())
+    whole = go(samples, with_weights(kept))
+    go(samples, with_weights(kept), out=tmp_path / "run", stop=StopAfter(5))
+    kept.unlink()
+    assert same(go(samples, with_weights(kept), out=tmp_path / "run"), whole)
+
+
+def test_weights_that_do_not_fit_say_where(samples, trained_file, tmp_path):
+    from safetensors.torch import save_file
+
+    _, own, folder = trained_file
+    source = folder / "table.safetensors"
+    with pytest.raises(InputError, match=r"do not fit the encoder of 'table'.*scale is \[2, 64\], not \[2, 32\]"):
+        go(samples, with_weights(source, hidden=32))
+    short = {n: t for n, t in own.items() if n != "norm.weight"} | {"other": torch.zeros(1)}
+    save_file(short, tmp_path / "short.safetensors")
+    with pytest.raises(InputError, match=r"it lacks norm\.weight; it has other.*1 lacking, 1 too many"):
+        go(samples, with_weights(tmp_path / "short.safetensors"))
+    save_file(own | {"scale": own["scale"] * torch.nan}, tmp_path / "nan.safetensors")
+    with pytest.raises(InputError, match="not finite"):
+        go(samples, with_weights(tmp_path / "nan.safetensors"))
+    with pytest.raises(InputError, match="frozen=1 is int"):
+        go(samples, recipe().change(encoders={**recipe().encoders, "table": af.Part.of("mlp", frozen=1)}))
+
+
+def test_hostile_files_are_refused_before_they_are_read(trained_file, tmp_path):
+    from astrofuse_lab.models.weights import header_of
+
+    good = (trained_file[2] / "table.safetensors").read_bytes()
+    length = int.from_bytes(good[:8], "little")
+    header = json.loads(good[8 : 8 + length])
+    header["scale"]["data_offsets"][1] = 10**12
+    bad = json.dumps(header).encode()
+    files = {
+        "cut.safetensors": good[: 8 + length // 2], "long.safetensors": (2**60).to_bytes(8, "little") + good[8:], "empty.safetensors": b"",
+        "far.safetensors": len(bad).to_bytes(8, "little") + bad + good[8 + length :], "list.safetensors": (2).to_bytes(8, "little") + b"[]",
+        "short.safetensors": good[:-100],
+    }  # fmt: skip
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match="no safetensors file"):
+            header_of(tmp_path / name)
+    (tmp_path / "model.pt").write_bytes(b"\x80\x04.")
+    with pytest.raises(InputError, match=r"only \.safetensors files are read.*save_file"):
+        header_of(tmp_path / "model.pt")
+
+
+def test_the_hub_is_asked_by_its_own_client_or_the_command_is_told(samples, trained_file, monkeypatch):
+    import types
+
+    asked = []
+
+    def download(repository, file, revision=None):
+        asked.append((repository, file, revision))
+        if repository == "nobody/nothing":
+            raise OSError("404 Client Error")
+        return str(trained_file[2] / "table.safetensors")
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(hf_hub_download=download))
+    go(samples, with_weights("hub:lab/table@v1:encoders/table.safetensors"), epochs=1)
+    go(samples, with_weights("hub:lab/table"), epochs=1)
+    assert asked == [("lab/table", "encoders/table.safetensors", "v1"), ("lab/table", "model.safetensors", None)]
+    with pytest.raises(InputError, match=r"404 Client Error.*hf download nobody/nothing model\.safetensors"):
+        go(samples, with_weights("hub:nobody/nothing"))
+    for source in ("hub:lab", "hub:lab/table:../x.safetensors"):
+        with pytest.raises(InputError, match="hub:owner/name"):
+            go(samples, with_weights(source))
+    with pytest.raises(InputError, match="could run code"):
+        go(samples, with_weights("hub:lab/table:pytorch_model.bin"))
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(InputError, match=r"pip install huggingface_hub.*hf download lab/table"):
+        go(samples, with_weights("hub:lab/table"))

@@ -14,8 +14,9 @@ from astrofuse_lab.models.encoder import Encoder
 from astrofuse_lab.models.front import Front
 from astrofuse_lab.models.fusion import masked_mean
 from astrofuse_lab.models.heads import About
-from astrofuse_lab.models.parts import AUTO_HEADS, ENCODERS, HEADS, make_part
+from astrofuse_lab.models.parts import AUTO_HEADS, ENCODERS, HEADS, generic_options, make_part
 from astrofuse_lab.models.tokens import Fused, InputLayout, Prediction, Tokens
+from astrofuse_lab.models.weights import load_weights
 from astrofuse_lab.recipes.schema import Part, Recipe
 
 TASKS = tuple(AUTO_HEADS)
@@ -43,6 +44,8 @@ class FusionModel(nn.Module):
         One of `TASKS`.
     classes : sequence of str
         Names of the classes, for heads that ask for them.
+    initial : bool
+        As in `build`.
 
     Attributes
     ----------
@@ -54,14 +57,14 @@ class FusionModel(nn.Module):
         True where the fusion has attention, so that ``attention=True`` gives maps.
     """
 
-    def __init__(self, recipe: Recipe, layouts: Mapping[str, InputLayout], outputs: int, task: str, classes: Sequence[str] = ()) -> None:
+    def __init__(self, recipe: Recipe, layouts: Mapping[str, InputLayout], outputs: int, task: str, classes: Sequence[str] = (), initial: bool = True) -> None:
         super().__init__()
         self.modalities = tuple(layouts)
         self.layouts = dict(layouts)
         self.task = task
         self.front = Front(recipe, layouts)
         self.streams = tuple(self.front.layouts)
-        self.encoders = nn.ModuleDict({name: _encoder(recipe, name, layout) for name, layout in self.front.layouts.items()})
+        self.encoders = nn.ModuleDict({name: _encoder(recipe, name, layout, initial) for name, layout in self.front.layouts.items()})
         self.decision: Decision | None = make_part("decision", recipe.decision, task, self.streams, outputs) if recipe.decision else None
         groups = self.decision.streams if self.decision is not None else {"all": self.streams}
         self.fusions = nn.ModuleDict({name: make_part("fusion", recipe.fusion, group, recipe.width) for name, group in groups.items()})
@@ -201,7 +204,7 @@ class FusionModel(nn.Module):
             fusion.fit(whole, torch.cat(targets))
 
 
-def _encoder(recipe: Recipe, name: str, layout: InputLayout) -> Encoder:
+def _encoder(recipe: Recipe, name: str, layout: InputLayout, initial: bool) -> Encoder:
     part = recipe.encoder_for(name, layout.kind)
     other = recipe.encoders.get(layout.kind, part)
     if part.name in ENCODERS and other.name in ENCODERS and layout.kind not in ENCODERS[part.name].kinds and layout.kind in ENCODERS[other.name].kinds:
@@ -209,7 +212,12 @@ def _encoder(recipe: Recipe, name: str, layout: InputLayout) -> Encoder:
     if part.name in ENCODERS and layout.kind not in ENCODERS[part.name].kinds:
         able = [n for n, encoder in ENCODERS.items() if layout.kind in encoder.kinds]
         raise InputError(f"encoder {part.name!r} reads {' or '.join(ENCODERS[part.name].kinds)}, but {name!r} is {layout.kind}. For that there is: {', '.join(able)}.")
-    made: Encoder = make_part("encoder", part, layout, recipe.width)
+    generic = generic_options(part)
+    made: Encoder = make_part("encoder", Part(part.name, {n: v for n, v in part.options.items() if n not in generic}), layout, recipe.width)
+    if initial and generic["weights"]:
+        load_weights(made, generic["weights"], name)
+    if generic["frozen"]:
+        made.requires_grad_(False)
     return made
 
 
@@ -221,7 +229,7 @@ def _head(recipe: Recipe, task: str) -> Part:
     return recipe.head
 
 
-def build(recipe: Recipe, layouts: Mapping[str, InputLayout], outputs: int, task: str, classes: Sequence[str] = ()) -> FusionModel:
+def build(recipe: Recipe, layouts: Mapping[str, InputLayout], outputs: int, task: str, classes: Sequence[str] = (), initial: bool = True) -> FusionModel:
     """A model with random weights from a recipe.
 
     The weights follow torch's random state: seed it for the same weights.
@@ -236,6 +244,8 @@ def build(recipe: Recipe, layouts: Mapping[str, InputLayout], outputs: int, task
     task : {"classification", "multi_label", "regression", "multi_regression", "self_supervised"}
     classes : sequence of str
         Names of the classes in the order of the outputs: heads with a tree or an order ask for them.
+    initial : bool
+        Read the weights that encoders begin with from where their option ``weights`` says. False for a model whose own weights follow.
 
     Returns
     -------
@@ -256,7 +266,7 @@ def build(recipe: Recipe, layouts: Mapping[str, InputLayout], outputs: int, task
         if not name or "." in name or hasattr(nn.ModuleDict(), name) or hasattr(nn.ParameterDict(), name):
             raise InputError(f"a model cannot have a modality called {name!r}; take a name without a point that is no attribute of torch's modules, e.g. 'my_image'.")
     _check_outputs(task, outputs)
-    return FusionModel(recipe, layouts, outputs, task, classes)
+    return FusionModel(recipe, layouts, outputs, task, classes, initial)
 
 
 def _check_outputs(task: str, outputs: int) -> None:

@@ -36,6 +36,7 @@ from astrofuse_lab.models.state_space import StateSpaceEncoder
 from astrofuse_lab.models.table_encoders import BayesianTableEncoder, FeatureTransformer, QuantileTransformer
 from astrofuse_lab.models.text_encoders import SentenceEncoder
 from astrofuse_lab.models.transformer import TimeTransformerEncoder
+from astrofuse_lab.models.weights import GENERIC
 from astrofuse_lab.recipes.schema import Part
 
 ENCODERS: dict[str, type[Encoder]] = {
@@ -158,6 +159,14 @@ def make_part(role: str, part: Part, *given: Any) -> Any:
             raise InputError(f"{role} {part.name!r} has no option {name!r}; it has {', '.join(known) or 'none'}.")
         _check_value(f"{role} {part.name!r}: {name}={value!r}", name, value, known[name])
     return table[part.name](*given, **part.options)
+
+
+def generic_options(part: Part) -> dict[str, Any]:
+    """The options that every encoder has, `weights` and `frozen`, as a part sets them; InputError for what they cannot be."""
+    options = {**GENERIC, **{name: value for name, value in part.options.items() if name in GENERIC}}
+    for name, value in options.items():
+        _check_value(f"encoder {part.name!r}: {name}={value!r}", name, value, GENERIC[name])
+    return options
 
 
 def _check_value(what: str, name: str, value: Any, default: Any) -> None:

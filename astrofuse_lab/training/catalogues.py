@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from astrofuse_lab.alignment.augmentation import AUGMENTATIONS
 from astrofuse_lab.alignment.representations import REPRESENTATIONS
 from astrofuse_lab.models.parts import PARTS, options_of
+from astrofuse_lab.models.weights import GENERIC
 from astrofuse_lab.recipes.catalogue import RECIPES
 from astrofuse_lab.training.objectives import OBJECTIVES
 from astrofuse_lab.training.schedules import SCHEDULES
@@ -35,7 +36,7 @@ def list_parts() -> "Table":
     """One row a part that recipes may name: role, name, what it is, and its options with their defaults."""
     from astropy.table import Table
 
-    rows = [_row(role, name, part, options_of(part)) for role, table in PARTS.items() for name, part in table.items()]
+    rows = [_row(role, name, part, {**options_of(part), **(GENERIC if role == "encoder" else {})}) for role, table in PARTS.items() for name, part in table.items()]
     for name, kind in OBJECTIVES.items():
         rows.append(_row("objective", name, kind.make, {p.name: p.default for p in inspect.signature(kind.make).parameters.values()}))
     rows += [_row("self-supervised objective", name, made, self_supervised_options(made)) for name, made in SELF_SUPERVISED.items()]

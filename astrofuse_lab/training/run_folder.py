@@ -85,7 +85,7 @@ def open_run(path: str | Path, device: str = "auto") -> Run:
             raise KeyError("record")
         weights = load(contents["weights.safetensors"])
         with torch.random.fork_rng(devices=[]):
-            model = build(recipe, layouts_of(data["preparation"]), problem.outputs, problem.task, problem.classes)
+            model = build(recipe, layouts_of(data["preparation"]), problem.outputs, problem.task, problem.classes, initial=False)
         _fit(model, weights)
         model.load_state_dict(weights)
         held = Held.from_tensors(load(contents[CALIBRATION]), record.get("calibration", {}), problem) if CALIBRATION in contents else None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from astrofuse_lab.errors import InputError, UnknownNameError
+from astrofuse_lab.models.parts import HEADS
 from astrofuse_lab.recipes.schema import Part, Recipe
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.samples.split import Split, group_codes
@@ -70,7 +71,7 @@ def self_supervised_recipe(recipe: Recipe) -> Recipe:
     schedule = {name: value for name, value in recipe.schedule.options.items() if name in SHARED}
     schedule.update({name: value for name, value in part.options.items() if name in timing})
     objective = Part(part.name, {name: value for name, value in part.options.items() if name in own})
-    return recipe.change(pretrain=None, objective=objective, schedule=Part("end_to_end", schedule), head=Part("auto"))
+    return recipe.change(pretrain=None, objective=objective, schedule=Part("end_to_end", schedule), head=Part(part.name if part.name in HEADS else "auto"))
 
 
 def each_alone(recipe: Recipe) -> bool:

@@ -90,7 +90,7 @@ class Trainer:
             self.metric, self._measure = metric_named(plan.problem.task)
         with forked(fabric.device):
             torch.manual_seed(self._seed(0))
-            model = build(plan.recipe, layouts_of(self.preparation.to_json()), plan.problem.outputs, plan.problem.task, plan.problem.classes)
+            model = build(plan.recipe, layouts_of(self.preparation.to_json()), plan.problem.outputs, plan.problem.task, plan.problem.classes, initial=snapshot is None)
             self.learning: Learning = make_learning(plan, model, self.codes).to(fabric.device)
         self.averaged = copy.deepcopy(self.learning)
         self.wrapped, self.optimiser = fabric.setup(self.learning, self.schedule.optimiser(self.learning))
