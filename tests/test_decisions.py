@@ -242,7 +242,7 @@ def test_evidence_of_an_evidential_head_is_taken_as_it_is():
 
 
 def test_evidence_says_nothing_of_numbers():
-    with pytest.raises(InputError, match="Evidential combines classification or multi_label, not regression.*weighted_average"):
+    with pytest.raises(InputError, match=r"Evidential combines classification or multi_label, not regression.*weighted_average"):
         build(recipe_of(("mlp",), "concatenation", decision="evidential"), {"table": LAYOUTS["table"]}, 1, "regression")
 
 
@@ -454,7 +454,7 @@ def test_its_validation_metrics_are_by_folds():
 
 def test_folds_keep_groups_together_and_spread_classes():
     rng = np.random.default_rng(0)
-    groups, strata = rng.integers(40, size=200), None
+    groups = rng.integers(40, size=200)
     strata = (groups % 4).astype(float)
     folds = fold_of(groups, strata)
     assert all(len(set(folds[groups == g])) == 1 for g in set(groups))
