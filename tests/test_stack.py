@@ -153,7 +153,7 @@ def test_attributions_are_of_the_modalities(trained):
     assert set(found.values) == {"spectrum", "table", "text"}
     assert found.values["spectrum"].shape == (6, 96)
     assert np.abs(found.values["spectrum"]).sum() > 0
-    np.testing.assert_allclose(found.delta, 0, atol=0.2)
+    np.testing.assert_allclose(found.convergence_delta, 0, atol=0.2)
 
 
 def test_contributions_are_of_the_modalities(trained):

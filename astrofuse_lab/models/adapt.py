@@ -27,6 +27,8 @@ def without(layout: InputLayout, roles: tuple[str, ...]) -> tuple[InputLayout, l
     """The layout when the channels of some roles are taken away, and which stay; a spectrum that has no company left is one again."""
     gone = {i for role in roles for i in channels_of(layout, role)}
     stay = [i for i in range(len(layout.channels)) if i not in gone]
+    if not gone:
+        return layout, stay
     names = tuple(layout.channels[i] for i in stay)
     if layout.kind == "series" and names == ("flux",):
         return InputLayout("spectrum", (), layout.shape[1:]), stay

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from astrofuse_lab.models.attention import TransformerLayer
+from astrofuse_lab.models.distance import DistanceBias
 from astrofuse_lab.models.encoder import Encoder, one_each
 from astrofuse_lab.models.tokens import InputLayout, Tokens
 
@@ -107,6 +108,8 @@ class TimeTransformerEncoder(Encoder):
         The shortest of them, days. Times of upper limits tell which exposures were taken; a longer period makes less of it.
     history : int
         Width of the hidden layer that reads the statistics of the whole history; 0 leaves them out.
+    distance : bool
+        Attention falls with the time between two epochs, by slopes that each head learns; see `DistanceBias`.
     dropout : float
     """
 
@@ -115,13 +118,14 @@ class TimeTransformerEncoder(Encoder):
 
     def __init__(
         self, layout: InputLayout, width: int, *, layers: int = 1, heads: int = 4, periods: int = 16, shortest: float = SHORTEST,
-        history: int = 64, dropout: float = 0.1,
+        history: int = 64, distance: bool = False, dropout: float = 0.1,
     ) -> None:  # fmt: skip
         super().__init__(layout, width)
         self.history = History(layout.shape[0] - 4, width, history, dropout) if history else None
         self.measurement = nn.Sequential(nn.Linear(layout.shape[0] - 1, width), nn.GELU(), nn.Linear(width, width))
         self.after_first, self.before_last = TimeEncoding(width, periods, shortest), TimeEncoding(width, periods, shortest)
         self.layers = nn.ModuleList(TransformerLayer(width, heads, dropout=dropout) for _ in range(layers))
+        self.distance = DistanceBias(("epochs",), heads) if distance and layers else None
         self.norm = nn.LayerNorm(width)
 
     def forward(self, values: Tensor, mask: Tensor, maps: list[Tensor] | None = None) -> Tokens:
@@ -131,8 +135,10 @@ class TimeTransformerEncoder(Encoder):
         last = days.masked_fill(~mask, -torch.inf).amax(1, keepdim=True)
         before = torch.where(mask, last - days, 0.0)
         tokens = self.measurement(values[..., 1:]) + self.after_first(days) + self.before_last(before)
+        place = {**one_each("epoch", values.shape[1]), "coordinates": {"time": days}}
+        bias = None if self.distance is None else self.distance.of("epochs", place, values.shape[1], values.device)
         for layer in self.layers:
-            tokens = layer(tokens, mask, maps)
+            tokens = layer(tokens, mask, maps, bias=bias)
         if self.history is not None:
             tokens = tokens + self.history(values, mask)[:, None]
-        return Tokens(self.norm(tokens), mask, one_each("epoch", values.shape[1]))
+        return Tokens(self.norm(tokens), mask, place)
