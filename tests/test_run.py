@@ -58,7 +58,7 @@ def test_another_process_predicts_the_same(run, samples, tmp_path):
 
 def test_the_folder_is_plain_files(run, tmp_path):
     folder = run.save(tmp_path / "run")
-    assert sorted(f.name for f in folder.iterdir()) == ["calibration.safetensors", "history.json", "run.json", "split.json", "weights.safetensors"]
+    assert sorted(f.name for f in folder.iterdir()) == ["calibration.safetensors", "card.md", "history.json", "run.json", "split.json", "weights.safetensors"]
     data = json.loads((folder / "run.json").read_text())
     assert data["problem"]["classes"] == ["galaxy", "quasar", "star"]
     record = data["record"]

@@ -59,9 +59,10 @@ def predict(run: "Run", samples: "SampleSet", asked: Asked, mc: int, seed: int) 
         if asked.calibrated or asked.coverage is not None or mc:
             raise InputError("this run was trained without a target: there is nothing to calibrate or to cover. Only ood=True tells of its samples.")
         return as_table(samples, run, {**columns, **_shift(run, spoken, asked, lambda: _apart(run, spoken))}, spoken.seen)
-    spoken = speak(run, samples, None, mc, seed)
+    covering = asked.coverage is not None
+    spoken = speak(run, samples, None, mc, seed, covering)
     # conformal sets and shift are promised for the run as it is: that is what held-out samples were asked
-    plain = speak(run, samples) if mc and (asked.coverage is not None or asked.ood) else spoken
+    plain = speak(run, samples, quantiles=covering) if mc and (covering or asked.ood) else spoken
     return as_table(samples, run, columns_of(run, spoken, plain, asked, lambda: _apart(run, plain)), spoken.seen)
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 ROWS = 256
 GRID = (0.005, 0.025, 0.05, 0.1, 0.16, 0.25, 0.5, 0.75, 0.84, 0.9, 0.95, 0.975, 0.995)
 """Levels at which predicted distributions are kept."""
+DISTRIBUTIONS = ("weights", "means", "scales", "quantiles", "levels")
+"""What `distributions.of_extras` reads; a reconstruction may be large."""
 Array = NDArray[Any]
 
 
@@ -53,7 +55,9 @@ class Spoken:
     seen: Array
 
 
-def speak(run: "Run", samples: "SampleSet", positions: Sequence[int] | Array | None = None, passes: int = 0, seed: int = 0) -> Spoken:
+def speak(
+    run: "Run", samples: "SampleSet", positions: Sequence[int] | Array | None = None, passes: int = 0, seed: int = 0, quantiles: bool = False
+) -> Spoken:
     """Ask a run about samples, once as it is, or several times with dropout on.
 
     Monte Carlo dropout (Gal & Ghahramani 2016, arXiv:1506.02142): each pass drops other features, and layers whose weights are
@@ -69,6 +73,8 @@ def speak(run: "Run", samples: "SampleSet", positions: Sequence[int] | Array | N
     passes : int
         0: once, without dropout.
     seed : int
+    quantiles : bool
+        Work out the quantiles of predicted distributions, too; without passes.
 
     Raises
     ------
@@ -84,15 +90,15 @@ def speak(run: "Run", samples: "SampleSet", positions: Sequence[int] | Array | N
             batch = run.preparation.batch(samples, chosen[begin : begin + ROWS]).to(run.device)
             if passes:
                 torch.manual_seed(int(np.random.default_rng([seed, 31, number]).integers(2**62)))
-            pieces.append([_piece(run.problem, model(batch.values, batch.masks, batch.present), not passes) for _ in range(max(1, passes))])
+            pieces.append([_piece(run.problem, model(batch.values, batch.masks, batch.present), quantiles and not passes) for _ in range(max(1, passes))])
             seen.append(torch.stack(list(batch.present.values())).any(0).cpu().numpy())
     if not pieces:
         return Spoken(np.zeros((max(1, passes), 0, run.problem.outputs)), None, None, np.zeros((0, run.recipe.width)), np.zeros(0, dtype=bool))
     values, variance = (_joined([[one[i] for one in piece] for piece in pieces]) for i in (0, 1))
     assert values is not None
     first = [piece[0] for piece in pieces]
-    quantiles = None if first[0][2] is None else np.concatenate([one[2] for one in first if one[2] is not None])
-    return Spoken(values, variance, quantiles, np.concatenate([one[3] for one in first]), np.concatenate(seen))
+    told = [one[2] for one in first if one[2] is not None]
+    return Spoken(values, variance, np.concatenate(told) if told else None, np.concatenate([one[3] for one in first]), np.concatenate(seen))
 
 
 def _joined(pieces: list[list[Array | None]]) -> Array | None:
@@ -104,7 +110,7 @@ def _piece(problem: "Problem", prediction: "Prediction", quantiles: bool) -> tup
     """Values, variance, quantiles and vectors of one pass over one batch."""
     values = in_units(problem, prediction.values.double().cpu().numpy())
     vectors = prediction.fused.vector.double().cpu().numpy()
-    told = of_extras({name: one.double().cpu().numpy() for name, one in prediction.extra.items()}, problem)
+    told = of_extras({name: prediction.extra[name].double().cpu().numpy() for name in DISTRIBUTIONS if name in prediction.extra}, problem)
     if told is None:
         return values, None, None, vectors
     return values, told.std[:, None] ** 2, told.quantile(GRID) if quantiles else None, vectors

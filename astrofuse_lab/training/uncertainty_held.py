@@ -118,7 +118,7 @@ def fit_held(run: "Run", plan: "Plan") -> tuple[Held | None, Array | None]:
         return None, None
     by_folds = fit_decision(run, plan.samples, positions, truth[positions], plan.parts.groups[positions])
     kept = spaced(np.arange(len(positions)), MOST_HELD)
-    spoken = speak(run, plan.samples, positions[kept])
+    spoken = speak(run, plan.samples, positions[kept], quantiles=True)
     seen = spoken.seen
     values = (spoken.values[0] if by_folds is None else in_units(plan.problem, by_folds)[kept])[seen]
     variance = None if spoken.variance is None else spoken.variance[0][seen]
