@@ -423,6 +423,7 @@ POSED = ("order", "tree")
 """Options of heads that name classes, which this test has none of."""
 
 OTHERS |= {"cell": "gru", "bidirectional": False, "patch": 5, "state": 4, "expansion": 3, "kernel": 9, "timescale": 0.0}
+OTHERS |= {"stages": 2, "scales": 3, "factor": 1, "distil": False, "latents": 3, "harmonics": 4, "longest": 300.0, "time": "mlp", "band": False}
 OTHERS_OF_LISTS = {  # where an option is a list, or the name of one of several ways
     "lenet5": {"channels": [4, 8, 16]},
     "vgg": {"channels": [8, 16], "layers": [1, 1], "pools": [2, 2], "norm": False},

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from astrofuse_lab.errors import InputError
-from astrofuse_lab.models.linear_scan import linear_scan
+from astrofuse_lab.models import selective_scan as scans
 from astrofuse_lab.models.parts import make_part
 from astrofuse_lab.models.sequence_tokens import in_order
 from astrofuse_lab.models.state_space import SelectivePass, StateSpaceEncoder
@@ -26,37 +26,61 @@ def _literal(decay, drive):
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 16, 23, 399, 2000])
-def test_the_scan_equals_the_literal_recurrence_and_so_do_its_gradients(steps):
+def test_the_scan_equals_the_literal_recurrence(steps):
     torch.manual_seed(steps)
     decay, drive = torch.rand(2, steps, 3, 4, dtype=torch.float64), torch.randn(2, steps, 3, 4, dtype=torch.float64)
     decay[:, ::7] = 0.0  # forgets all: a scan that divides by products of decays fails here
-    weights = torch.randn_like(drive)
-    results = []
-    for scan in (linear_scan, _literal):
-        a, b = decay.clone().requires_grad_(), drive.clone().requires_grad_()
-        out = scan(a, b)
-        (out * weights).sum().backward()
-        results.append((out.detach(), a.grad, b.grad))
+    expected = _literal(decay, drive)
+    assert torch.allclose(scans.linear_scan(decay, drive.clone()), expected, atol=1e-12)
+    assert torch.allclose(scans.linear_scan(decay.float(), drive.float()).double(), expected, atol=1e-5)
+    later = torch.cat([torch.zeros_like(decay[:, :1]), decay[:, 1:].flip(1)], 1)
+    assert torch.allclose(scans.linear_scan(decay, drive.clone(), backwards=True), _literal(later, drive.flip(1)).flip(1), atol=1e-12)
+
+
+def _inputs(batch, steps, channels, states, dtype):
+    x, size = torch.randn(batch, steps, channels, dtype=dtype), torch.rand(batch, steps, channels, dtype=dtype)
+    inwards, outwards = (torch.randn(batch, steps, states, dtype=dtype) for _ in range(2))
+    size[:, ::5] = 0.0  # masked
+    return [one.requires_grad_() for one in (x, size, inwards, outwards, -0.1 - torch.rand(states, channels, dtype=dtype))]
+
+
+@pytest.mark.parametrize(("steps", "held"), [(1, 2**18), (50, 2**18), (50, 1), (301, 6 * 301 * 12)])
+def test_the_selective_scan_equals_equation_4_and_so_do_its_gradients(steps, held, monkeypatch):
+    """Also where its samples are taken one or six at a time."""
+    torch.manual_seed(steps)
+    monkeypatch.setattr(scans, "IN_CACHE", held)
+    results, weights, inputs = [], None, _inputs(8, steps, 4, 3, torch.float64)
+    for scan in (scans.selective_scan, _equation_4):
+        said = scan(*inputs)
+        weights = torch.randn_like(said) if weights is None else weights
+        results.append((said.detach(), *torch.autograd.grad((said * weights).sum(), inputs)))
     for ours, theirs in zip(*results, strict=True):
-        assert torch.allclose(ours, theirs, atol=1e-12)
-    assert torch.allclose(linear_scan(decay.float(), drive.float()).double(), results[1][0], atol=1e-5)
+        assert torch.allclose(ours, theirs, atol=1e-10)
+    single = scans.selective_scan(*(one.detach().float() for one in inputs))
+    assert torch.allclose(single.double(), results[1][0], atol=1e-5)
 
 
-def test_gradients_of_the_scan_by_finite_differences():
-    decay, drive = (torch.rand(2, 7, 2, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    assert torch.autograd.gradcheck(linear_scan, (decay, drive))
+def _equation_4(x, size, inwards, outwards, rate):
+    product = size[:, :, None] * rate
+    drive = torch.expm1(product) / rate * inwards[..., None] * x[:, :, None]
+    return (outwards[..., None] * _literal(product.exp(), drive)).sum(2)
+
+
+def test_gradients_of_the_selective_scan_by_finite_differences():
+    torch.manual_seed(0)
+    assert torch.autograd.gradcheck(scans.selective_scan, _inputs(2, 7, 2, 3, torch.float64))
 
 
 def _published(block, inputs, mask, scale):
     """Algorithm 2 of arXiv:2312.00752 with equation 4, one step and one channel after the other."""
     kernel, width = block.filter.shape
-    state = block.log_rate.shape[1]
+    state = len(block.log_rate)
     conv = nn.Conv1d(width, width, kernel, groups=width, padding=kernel - 1)
     with torch.no_grad():
         conv.weight.copy_(block.filter.T[:, None])
         conv.bias.copy_(block.shift)
     x = F.silu(conv(inputs.transpose(1, 2))[..., : inputs.shape[1]].transpose(1, 2))
-    rate = -block.log_rate.exp()
+    rate = -block.log_rate.exp().T
     out = torch.zeros_like(x)
     for sample in range(len(x)):
         memory = torch.zeros(width, state)

@@ -30,7 +30,12 @@ from astrofuse_lab.models.image_separable import ConvNeXtEncoder, EfficientNetEn
 from astrofuse_lab.models.image_sequences import Conv3dEncoder
 from astrofuse_lab.models.image_transformers import SwinEncoder, VitEncoder
 from astrofuse_lab.models.mlp import TableEncoder, WordEncoder
+from astrofuse_lab.models.perceiver import PerceiverEncoder
 from astrofuse_lab.models.recurrent import RecurrentEncoder
+from astrofuse_lab.models.sequence_convolution import ResNet1dEncoder
+from astrofuse_lab.models.sequence_epochs import SinusoidalTimeEncoder, TimeModulationEncoder
+from astrofuse_lab.models.sequence_informer import InformerEncoder
+from astrofuse_lab.models.sequence_transformers import ConformerEncoder, SpectrumTransformer
 from astrofuse_lab.models.stack import ChannelStack, FlatStack, Stack
 from astrofuse_lab.models.state_space import StateSpaceEncoder
 from astrofuse_lab.models.table_encoders import BayesianTableEncoder, FeatureTransformer, QuantileTransformer
@@ -44,6 +49,13 @@ ENCODERS: dict[str, type[Encoder]] = {
     "conv1d": Conv1dEncoder,
     "time_transformer": TimeTransformerEncoder,
     "conv1d_series": SeriesEncoder,
+    "resnet1d": ResNet1dEncoder,
+    "spectrum_transformer": SpectrumTransformer,
+    "conformer": ConformerEncoder,
+    "time_modulation": TimeModulationEncoder,
+    "sinusoidal_time": SinusoidalTimeEncoder,
+    "informer": InformerEncoder,
+    "perceiver": PerceiverEncoder,
     "recurrent": RecurrentEncoder,
     "state_space": StateSpaceEncoder,
     "mlp": TableEncoder,

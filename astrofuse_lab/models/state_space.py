@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.models.attention import FeatureDropout
-from astrofuse_lab.models.linear_scan import linear_scan
+from astrofuse_lab.models.selective_scan import selective_scan
 from astrofuse_lab.models.sequence_tokens import SequenceEncoder, days_between
 from astrofuse_lab.models.tokens import InputLayout
 
@@ -45,7 +45,7 @@ class SelectivePass(nn.Module):
         first = (low + (high - low) * torch.rand(width)).exp()
         with torch.no_grad():
             self.step.bias.copy_(first + torch.log(-torch.expm1(-first)))  # softplus of it is `first`
-        self.log_rate = nn.Parameter(torch.arange(1, state + 1).float().log().repeat(width, 1))
+        self.log_rate = nn.Parameter(torch.arange(1, state + 1).float().log()[:, None].repeat(1, width))
         self.through = nn.Parameter(torch.ones(width))
 
     def forward(self, inputs: Tensor, mask: Tensor, scale: Tensor | None = None) -> Tensor:
@@ -69,10 +69,7 @@ class SelectivePass(nn.Module):
 
     def states(self, x: Tensor, size: Tensor, inwards: Tensor, outwards: Tensor) -> Tensor:
         """What the states say: x and size (batch, step, width), inwards and outwards (batch, step, state) to (batch, step, width)."""
-        rate = -self.log_rate.float().exp()
-        less = torch.expm1(size[..., None] * rate)
-        states = linear_scan(less + 1, (less / rate) * (x[..., None] * inwards[:, :, None]))
-        return (states @ outwards[..., None]).squeeze(-1) + self.through * x
+        return selective_scan(x, size, inwards, outwards, -self.log_rate.float().exp()) + self.through * x
 
 
 class SelectiveLayer(nn.Module):
@@ -142,7 +139,7 @@ class StateSpaceEncoder(SequenceEncoder):
 
     def __init__(
         self, layout: InputLayout, width: int, *, layers: int = 2, state: int = 8, expansion: int = 1, kernel: int = 4, bidirectional: bool = True,
-        timescale: float = 10.0, patch: int = 8, tokens: int = 16, dropout: float = 0.1,
+        timescale: float = 10.0, patch: int = 16, tokens: int = 16, dropout: float = 0.1,
     ) -> None:  # fmt: skip
         super().__init__(layout, width, patch, tokens, ordered=True)
         if timescale < 0:
