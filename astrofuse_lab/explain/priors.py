@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
 
 def before_any_data(run: "Run", samples: "SampleSet", prior: Sequence[float] | Mapping[Any, float] | None) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """The model's values before any data: log-probabilities, or the training mean; and what to say of it."""
-    if run.task != "classification":
+    """The model's values before any data: log-probabilities, log-odds of labels, or the training means; and what to say of it."""
+    if run.task == "self_supervised":
+        raise InputError("this run was trained without a target: it has no answer, before data or after.")
+    if run.task in ("regression", "multi_regression"):
         if prior is not None:
             raise InputError("prior: this run predicts a number; its answer before any data is the training mean. Leave prior out.")
-        return np.zeros(1), ()  # the standardised mean
+        return np.zeros(run.problem.outputs), ()  # the standardised mean
+    if run.task == "multi_label":
+        return _log_odds_before(run, samples, prior)
     note: tuple[str, ...] = ()
     if prior is None:
         shares, note = _training_prior(run, samples)
@@ -28,6 +32,30 @@ def before_any_data(run: "Run", samples: "SampleSet", prior: Sequence[float] | M
     if shares.shape != (len(run.classes),) or not np.isfinite(shares).all() or (shares < 0).any() or shares.sum() <= 0:
         raise InputError(f"prior {prior!r}: give one probability for each of {', '.join(map(str, run.classes))}.")
     return np.log(np.clip(shares / shares.sum(), 1e-6, None)), note
+
+
+def _log_odds_before(
+    run: "Run", samples: "SampleSet", prior: Sequence[float] | Mapping[Any, float] | None
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Log-odds of each label before any data: as probable as said, as not where the objective balances them, or as they are frequent."""
+    labels = run.problem.targets
+    note: tuple[str, ...] = ()
+    if prior is not None:
+        shares = np.asarray([prior.get(name, 0.5) for name in labels] if isinstance(prior, Mapping) else list(prior), dtype=np.float64)
+    elif run.recipe.objective.options.get("class_weights", "balanced") == "balanced":
+        shares, note = np.full(len(labels), 0.5), ("before any data each label is as likely as not: the objective balances them",)
+    else:
+        truth, known = labels_of(run, samples)
+        if not known.any():
+            return np.zeros(len(labels)), ("before any data each label is taken to be as likely as not: these samples have none; pass prior= to say otherwise",)
+        trained = known & np.isin(samples.object_ids, run.split.train)
+        rows = truth[trained if trained.any() else known]
+        shares = np.nan_to_num(np.nansum(rows, axis=0) / np.maximum(np.isfinite(rows).sum(axis=0), 1), nan=0.5)
+        note = (f"before any data labels are as likely as they are frequent in the {'training part' if trained.any() else 'samples given'}",)
+    if shares.shape != (len(labels),) or not ((shares >= 0) & (shares <= 1)).all():
+        raise InputError(f"prior {prior!r}: give a probability for each of {', '.join(labels)}.")
+    shares = np.clip(shares, 1e-6, 1 - 1e-6)
+    return np.log(shares / (1 - shares)), note
 
 
 def _training_prior(run: "Run", samples: "SampleSet") -> tuple[NDArray[np.float64], tuple[str, ...]]:
@@ -47,6 +75,6 @@ def _training_prior(run: "Run", samples: "SampleSet") -> tuple[NDArray[np.float6
 
 def labels_of(run: "Run", samples: "SampleSet") -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Class codes or values, and which are known; none where the samples do not have the column."""
-    if run.target not in samples.roles:
+    if not run.problem.targets or not set(run.problem.targets) <= set(samples.roles):
         return np.zeros(len(samples), dtype=np.int64), np.zeros(len(samples), dtype=bool)
     return run.problem.encode(samples)

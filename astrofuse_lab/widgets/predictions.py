@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 def prediction_columns(run: "Run", samples: "SampleSet") -> list[dict[str, Any]]:
     """The prediction, its uncertainty and, where the truth is known, whether it is right (classes) or how far off (numbers)."""
     table = run.predict(samples)
+    if "prediction" not in table.colnames:  # several targets, or none
+        return [column_payload(name, np.ma.asarray(table[name]), "prediction") for name in table.colnames[1:] if table[name].dtype.kind == "f"]
     predicted, uncertainty = np.ma.asarray(table["prediction"]), np.ma.asarray(table["uncertainty"])
     out = [column_payload("prediction", predicted, "prediction"), column_payload("uncertainty", uncertainty, "prediction")]
     if run.target not in samples.roles:
@@ -32,6 +34,9 @@ def prediction_card(run: "Run", sample: "SampleSet") -> dict[str, Any]:
     """Prediction, probabilities and truth of one sample (a set of one)."""
     table = run.predict(sample)
     row = table[0]
+    if "prediction" not in table.colnames:
+        said = ", ".join(f"{name} {row[name]:.3g}" for name in table.colnames[1:] if table[name].dtype.kind == "f" and not np.ma.is_masked(row[name]))
+        return {"task": run.task, "target": run.target, "unit": "", "classes": [], "p": None, "prediction": said or None, "uncertainty": None, "truth": None}
     truth = sample.column(run.target)[0] if run.target in sample.roles else np.ma.masked
     masked = bool(np.ma.is_masked(row["prediction"]))
     return {
