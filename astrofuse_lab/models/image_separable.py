@@ -32,6 +32,7 @@ class XceptionEncoder(ImageEncoder):
     """Depthwise separable convolutions with residual connections: Xception (Chollet 2017, arXiv:1610.02357, fig. 5).
 
     Xception is ``stem=[32, 64], entry=[128, 256, 728], middle=8, leave=[1024, 1536, 2048]``.
+    Departure: the first two convolutions, too, pad their borders.
 
     Parameters
     ----------
