@@ -9,6 +9,8 @@ from torch import nn
 import astrofuse_lab as af
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.models.lora import adapt, adaptable, merge
+from astrofuse_lab.training.anchors import Anchor, fisher
+from astrofuse_lab.training.distillation import soft_cross_entropy
 from astrofuse_lab.training.schedules import SCHEDULES, Schedule, make_schedule, matching
 from astrofuse_lab.training.stages import subset_split
 from tests.conftest import make_toy_samples
@@ -224,3 +226,87 @@ def test_staged_begins_with_each_modality_alone(samples, tmp_path):
     taken = told.record["started"]["taken"]
     assert any(n.startswith("encoders.table.") for n in taken) and any(n.startswith("encoders.text.") for n in taken)
     assert not [n for n in taken if not n.startswith("encoders.")]
+
+
+# ---- holding on -----------------------------------------------------------------------------------------------------
+
+
+def test_the_anchor_is_the_papers_penalty():
+    model = nn.Linear(3, 2)
+    begin = {n: p.detach().clone() for n, p in model.named_parameters()}
+    importance = {n: torch.rand_like(p) for n, p in model.named_parameters()}
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(torch.randn_like(p))
+    plain = sum(float(((p - begin[n]) ** 2).sum()) for n, p in model.named_parameters())
+    weighed = sum(float((importance[n] * (p - begin[n]) ** 2).sum()) for n, p in model.named_parameters())
+    assert float(Anchor(begin, 0.6)(model).detach()) == pytest.approx(0.3 * plain, rel=1e-5)
+    assert float(Anchor(begin, 0.6, importance)(model).detach()) == pytest.approx(0.3 * weighed, rel=1e-5)
+
+
+def test_the_fisher_information_of_a_logistic_model_is_the_known_one():
+    luck = torch.Generator().manual_seed(0)
+    x, truth = torch.randn(40, 3, generator=luck), torch.randint(0, 2, (40,), generator=luck)
+    model = nn.Linear(3, 1, bias=False)
+    found = fisher(model, ["weight"], [lambda i=i: nn.functional.binary_cross_entropy_with_logits(model(x[i])[0], truth[i].float()) for i in range(40)])
+    chance = torch.sigmoid(model(x))[:, 0].detach()
+    expected = (((chance - truth) ** 2)[:, None] * x**2).mean(0)  # the gradient of one is (p - y) x
+    assert torch.allclose(found["weight"][0], expected, atol=1e-6)
+
+
+def test_an_anchor_keeps_what_was_learned_near(samples):
+    ids = samples.object_ids
+    first, second = samples.take(np.arange(60) < 30), samples
+    begin = trained(first, af.Part("end_to_end"), seed=1, epochs=4)
+    new = af.Split(tuple(ids[30:48]), tuple(ids[48:]))
+    moved = {}
+    for anchor, strength in (("", 0.0), ("l2_sp", 300.0), ("ewc", 300.0)):
+        after = trained(second, af.Part.of("end_to_end", anchor=anchor, anchor_strength=strength), start=begin, split=new, seed=2, epochs=3)
+        start = dict(begin.model.named_parameters())
+        moved[anchor] = sum(float((p - start[n]).square().sum()) for n, p in after.model.named_parameters())
+    assert moved["l2_sp"] < moved[""] and moved["ewc"] < moved[""]
+    with pytest.raises(InputError, match=r"anchor='ewc'.*this set has none.*l2_sp"):
+        trained(samples.take(np.arange(60) >= 30), af.Part.of("end_to_end", anchor="ewc"), start=begin)
+
+
+def test_replay_brings_back_what_the_start_was_trained_on_and_never_the_test_part(samples):
+    ids = samples.object_ids
+    begin = trained(samples.take(np.arange(60) < 30), af.Part("end_to_end"), seed=1)
+    new = af.Split(tuple(ids[30:48]), tuple(ids[48:]))
+    old = set(begin.split.train)
+    for share in (0.0, 0.5, 1.0):
+        after = trained(samples, af.Part.of("incremental", replay=share), start=begin, split=new)
+        used = {*after.split.train, *after.split.validation}
+        assert len(used & old) == round(share * len(old)) and set(ids[30:48]) <= used
+        assert set(after.split.test) == set(new.test)
+        assert after.preparation.to_json() == begin.preparation.to_json()  # incremental: old scalings, as old weights
+
+
+# ---- a teacher ------------------------------------------------------------------------------------------------------
+
+
+def test_distillation_is_the_papers_loss():
+    luck = torch.Generator().manual_seed(0)
+    values, taught = torch.randn(5, 3, generator=luck), torch.randn(5, 3, generator=luck).softmax(1)
+    temperature = 3.0
+    soft = taught ** (1 / temperature)
+    soft = soft / soft.sum(1, keepdim=True)
+    expected = temperature**2 * nn.functional.kl_div((values / temperature).log_softmax(1), soft, reduction="none").sum(1)
+    assert torch.allclose(soft_cross_entropy(values, taught, temperature), expected, atol=1e-5)
+    assert torch.allclose(soft_cross_entropy(taught.log(), taught, temperature), torch.zeros(5), atol=1e-6)
+
+
+@pytest.mark.parametrize("target", ["label", "redshift"])
+def test_a_student_follows_its_teacher(samples, target):
+    split = samples.split(test=0.25, seed=1)
+    teacher = af.train(_recipe(), samples, target, ["image", "table"], split, epochs=6, progress=False, device="cpu")
+    apart = {}
+    for share in (0.0, 1.0):
+        given = _recipe().change(width=16, schedule=af.Part.of("end_to_end", taught=share, learning_rate=5e-3, average=0.0), augment=())
+        student = af.train(given, samples, target, ["table", "image"], split, teacher=teacher, epochs=25, progress=False, device="cpu", seed=3)
+        part = samples.select(split.train)
+        apart[share] = float(np.abs(np.asarray(student.outputs(part)[0]) - np.asarray(teacher.outputs(part)[0])).mean())
+    assert apart[1.0] < apart[0.0]
+    assert student.record["taught_by"]["recipe"] == "late_fusion"
+    with pytest.raises(InputError, match="the teacher predicts"):
+        af.train(_recipe(), samples, "is_star", ["table"], split, teacher=teacher, epochs=1, progress=False, device="cpu")

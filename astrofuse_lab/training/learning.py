@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from astrofuse_lab.models.build import FusionModel
 from astrofuse_lab.models.lora import merge
 from astrofuse_lab.models.tokens import Prediction
+from astrofuse_lab.training.anchors import Anchor
 from astrofuse_lab.training.objectives import Objective
 from astrofuse_lab.training.objectives_classes import Annealed
 
@@ -55,6 +56,7 @@ class Learning(nn.Module):
     def __init__(self, model: FusionModel) -> None:
         super().__init__()
         self.model = model
+        self.anchor: Anchor | None = None
 
     def forward(self, values: Inputs, masks: Inputs, present: Inputs, target: Tensor) -> Learned:
         """A prepared batch and its targets to a loss a sample.
@@ -68,8 +70,12 @@ class Learning(nn.Module):
         raise NotImplementedError
 
     def extra_loss(self) -> Tensor | float:
-        """The sum of what modules of the model ask for beside the objective (`extra_loss`): of the last forward, in training."""
-        return _asked(self.model, "extra_loss")
+        """What is asked for beside the objective: by modules of the model (`extra_loss`, of the last forward) and by the anchor; in training."""
+        return _asked(self.model, "extra_loss") + (self.anchor(self.model) if self.anchor is not None else 0.0)
+
+    def truth(self, target: Tensor) -> Tensor:
+        """The truth among the targets; the others come from elsewhere, e.g. a teacher."""
+        return target
 
     def weight(self, target: Tensor) -> Tensor:
         """How much samples with these targets count: (sample,). Of a whole batch, so that several processes agree on its sum."""
@@ -101,11 +107,16 @@ class Supervised(Learning):
 
     def forward(self, values: Inputs, masks: Inputs, present: Inputs, target: Tensor) -> Learned:
         """See `Learning.forward`."""
+        loss, answer = self.answered(values, masks, present, target)
+        return Learned(loss, self.weight(target), answer)
+
+    def answered(self, values: Inputs, masks: Inputs, present: Inputs, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of each sample, (sample,), and the model's outputs."""
         prediction: Prediction = self.model(values, masks, present)
         if not self.training:
-            return Learned(self.objective.of(prediction, target), self.weight(target), prediction.values)
-        loss = self.objective.per_sample(prediction, target, self._epoch(len(target))) + self.extra_loss() + self.divergence()
-        return Learned(loss, self.weight(target), prediction.values)
+            return self.objective.of(prediction, truth), prediction.values
+        loss = self.objective.per_sample(prediction, truth, self._epoch(len(truth))) + self.extra_loss() + self.divergence()
+        return loss, prediction.values
 
     def divergence(self) -> Tensor | float:
         """Divergence of the distributions over weights from their priors (`kl` of Bayesian modules), a sample's share of it.

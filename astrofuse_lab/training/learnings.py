@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from astrofuse_lab.models.build import FusionModel
 from astrofuse_lab.models.lora import adapt, adaptable
 from astrofuse_lab.recipes.schema import Part
+from astrofuse_lab.training.anchors import make_anchor
+from astrofuse_lab.training.distillation import Distilled
 from astrofuse_lab.training.learning import Learning, Supervised
 from astrofuse_lab.training.objectives import make_objective
 from astrofuse_lab.training.plan import Plan
@@ -32,6 +34,7 @@ def make_learning(plan: Plan, model: FusionModel, codes: NDArray[Any]) -> Learni
     schedule = plan.schedule
     if schedule.lora:
         adapt(model, matching(schedule.lora, adaptable(model), "lora"), schedule.lora_rank, schedule.lora_alpha)
+    learning.anchor = make_anchor(plan, learning)
     return learning
 
 
@@ -44,4 +47,6 @@ def _learning(plan: Plan, model: FusionModel, codes: NDArray[Any]) -> Learning:
         return make_self_supervised(objective, model)
     balanced = plan.problem.task == "classification" and plan.schedule.sampler == "balanced"
     made = make_objective(objective, plan.problem.task, codes, plan.problem.outputs, balanced, head, decision.name if decision else "")
+    if plan.teacher is not None:
+        return Distilled(model, made, plan.problem.task, plan.schedule.taught, plan.schedule.temperature)
     return Supervised(model, made)

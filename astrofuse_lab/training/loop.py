@@ -13,6 +13,7 @@ from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.samples.split import Split
 from astrofuse_lab.storage import storage_errors, write_json
 from astrofuse_lab.training.checkpoints import Snapshot, read_newest, remove_checkpoints, write_checkpoint
+from astrofuse_lab.training.distillation import check_teacher
 from astrofuse_lab.training.plan import Plan, check_fingerprint, make_plan
 from astrofuse_lab.training.progress import FILE as PROGRESS
 from astrofuse_lab.training.progress import Progress, ProgressLine
@@ -30,7 +31,7 @@ def train(
     recipe: str | Recipe, samples: SampleSet, target: str | Sequence[str] | None = None, modalities: Sequence[str] | None = None, split: Split | None = None,
     seed: int = 0, device: str = "auto", epochs: int | None = None, out: str | Path | None = None, *, progress: bool = True,
     stop: threading.Event | None = None, on_epoch: OnEpoch | None = None, resume: bool | Run = True, overwrite: bool = False,
-    start: Run | str | Path | None = None, labels: float = 1.0, precision: str = "auto", compile: bool = False,
+    start: Run | str | Path | None = None, teacher: Run | str | Path | None = None, labels: float = 1.0, precision: str = "auto", compile: bool = False,
 ) -> Run:  # fmt: skip
     """Train a recipe on samples.
 
@@ -74,6 +75,9 @@ def train(
         A run whose weights this one begins with, where names and shapes fit; ``run.record["started"]`` tells which did. Its scalings
         are kept by the schedule "incremental"; else they are fitted anew. One that was trained on samples of this test part is
         warned of.
+    teacher : Run or path, optional
+        A run whose answers are learned from beside the truth, so that a smaller model, or one of fewer modalities, comes closer to it
+        (distillation); the schedule's ``taught`` and ``temperature`` say how much. The samples need its modalities.
     labels : float
         Share of the training groups whose labels are used; the others serve pre-training only.
     precision : {"auto", "32", "bf16"}
@@ -100,7 +104,7 @@ def train(
     """
     from astrofuse_lab.training.devices import check_precision, make_fabric
 
-    plan = _planned(recipe, samples, target, modalities, split, seed, epochs, start, labels)
+    plan = _taught(_planned(recipe, samples, target, modalities, split, seed, epochs, start, labels), teacher)
     plan = replace(plan, fingerprint={**plan.fingerprint, "precision": check_precision(precision)})
     told = Told(progress, stop or threading.Event(), on_epoch, compile)
     folder = Path(out).expanduser().resolve() if out is not None else None
@@ -137,8 +141,18 @@ def _planned(
         return plan
     begin = start_of(run, plan.problem, scalings=bool(plan.schedule.anchor or plan.schedule.replay))
     begin.said["in_test"] = warn_of_leak(run, plan.split.test)
-    begin.said["seen_before"] = sorted(seen_by(run))
     return replace(plan, start=begin, fingerprint={**plan.fingerprint, "start": digest_of(run)})
+
+
+def _taught(plan: Plan, teacher: Run | str | Path | None) -> Plan:
+    """The plan with its teacher."""
+    if teacher is None:
+        return plan
+    run = open_start(teacher, "teacher")
+    plan = replace(plan, teacher=run, fingerprint={**plan.fingerprint, "teacher": digest_of(run)})
+    check_teacher(plan)
+    warn_of_leak(run, plan.split.test, "teacher")
+    return plan
 
 
 def _go(plan: Plan, fabric: Any, device: str, folder: Path | None, told: Told, resume: bool | Run, overwrite: bool, given: Split | None, stage: str = "") -> Run:
@@ -167,7 +181,8 @@ def _as_it_was(plan: Plan, run: Run) -> Plan:
     if "started" not in run.record:
         return plan
     weights = plan.start.weights if plan.start else {}
-    return replace(plan, start=Start(weights, run.preparation.scalings, dict(run.record["started"])))
+    said = {**(plan.start.said if plan.start else {}), **run.record["started"]}
+    return replace(plan, start=Start(weights, run.preparation.scalings, said))
 
 
 def _staged(plan: Plan, stage: Stage) -> Plan:
@@ -203,7 +218,10 @@ def _train(
     run.record["stage"], run.record["stages"] = stage, earlier
     if plan.start is not None:
         run.record["started"] = {name: value for name, value in plan.start.said.items() if name != "seen_before"}
-        run.record["seen_before"] = sorted(set(plan.start.said.get("seen_before", ())) - set(run.split.train))
+    if plan.teacher is not None:
+        run.record["taught_by"] = {"from": str(plan.teacher.path or plan.teacher.recipe.name), "recipe": plan.teacher.recipe.name}
+    seen = {*(plan.start.said.get("seen_before", ()) if plan.start else ()), *(seen_by(plan.teacher) if plan.teacher else ())}
+    run.record["seen_before"] = sorted(seen - set(run.split.train))
     if folder is not None and fabric.is_global_zero:
         write_files(run, folder)
         if run.state == "finished":

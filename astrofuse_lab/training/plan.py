@@ -22,6 +22,7 @@ from astrofuse_lab.training.schedules import Schedule, make_schedule
 from astrofuse_lab.training.validation import Parts, divide
 
 if TYPE_CHECKING:
+    from astrofuse_lab.training.run import Run
     from astrofuse_lab.training.transfer import Start
 
 
@@ -47,6 +48,8 @@ class Plan:
         Short descriptions and digests of all of this.
     start : Start, optional
         What it begins with; None: random weights.
+    teacher : Run, optional
+        Whose answers are learned from as well.
     """
 
     recipe: Recipe
@@ -60,6 +63,7 @@ class Plan:
     seed: int
     fingerprint: dict[str, Any]
     start: "Start | None" = None
+    teacher: "Run | None" = None
 
     def prepare(self) -> Preparation:
         """Scalings fitted on the training part, but for those that are kept from what it starts with."""

@@ -69,6 +69,10 @@ class Schedule:
     anchor_strength : float
     replay : float
         Of the samples in this set that the run started from was trained on, the share to train on again.
+    taught : float
+        Share of a teacher's answers in the loss, beside the truth (Hinton et al. 2015, arXiv:1503.02531).
+    temperature : float
+        By which the answers of teacher and student are softened.
     """
 
     epochs: int | None = None
@@ -96,6 +100,8 @@ class Schedule:
     anchor: str = ""
     anchor_strength: float = 0.01
     replay: float = 0.0
+    taught: float = 0.5
+    temperature: float = 2.0
 
     def epochs_for(self, samples: int) -> int:
         """Epochs for this many training samples."""
@@ -243,8 +249,9 @@ def _check(options: dict[str, Any]) -> None:
     limits = {
         "learning_rate": (0, 10), "clip": (0, math.inf), "validation": (0, 0.9), "average": (0, 1), "warmup": (0, 1), "patience": (0, math.inf),
         "unfreeze_at": (0, math.inf), "encoder_rate": (0, math.inf), "lora_alpha": (0, math.inf), "anchor_strength": (0, math.inf), "replay": (0, 1.000001),
+        "taught": (0, 1.000001), "temperature": (0, math.inf),
     }  # fmt: skip
     for name, (low, high) in limits.items():
         value = options[name]
-        if isinstance(value, bool) or not (low <= value < high) or (value == 0 and name in ("learning_rate", "clip", "validation", "lora_alpha")):
+        if isinstance(value, bool) or not (low <= value < high) or (value == 0 and name in ("learning_rate", "clip", "validation", "lora_alpha", "temperature")):
             raise InputError(f"{name}={value!r}: a number between {low} and {round(high, 3)}.")

@@ -25,7 +25,7 @@ class SelfSupervised(Learning):
     def forward(self, values: Inputs, masks: Inputs, present: Inputs, target: Tensor) -> Learned:
         """See `Learning.forward`; the target is not looked at."""
         loss, there = self.per_sample(values, masks, present)
-        loss = torch.where(there, loss.float(), 0.0)
+        loss = torch.where(there, loss.float(), 0.0) + (self.extra_loss() if self.training else 0.0)
         if not self.divisible:  # the mean over the batch is then the mean over the samples that have a loss
             loss = loss * (len(there) / there.sum().clamp(min=1))
         return Learned(loss, self.weight(target), loss.new_zeros(len(loss), 0))

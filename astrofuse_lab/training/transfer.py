@@ -72,7 +72,8 @@ class Start:
 
     def and_then(self, later: "Start") -> "Start":
         """This, with what comes later in the place of what has the same name."""
-        return Start({**self.weights, **later.weights}, {**self.scalings, **later.scalings}, later.said)
+        seen = sorted({*self.said.get("seen_before", ()), *later.said.get("seen_before", ())})
+        return Start({**self.weights, **later.weights}, {**self.scalings, **later.scalings}, {**self.said, **later.said, "seen_before": seen})
 
 
 def start_of(run: Run, problem: Problem, parts: Sequence[str] = ("encoders.", "fusions.", "heads.", "decision."), scalings: bool = False) -> Start:
@@ -92,11 +93,14 @@ def start_of(run: Run, problem: Problem, parts: Sequence[str] = ("encoders.", "f
     weights = {
         name: t.detach().cpu().clone() for name, t in run.model.state_dict().items() if name.startswith(tuple(parts)) and (same or not name.startswith(answers))
     }
-    said = {"from": str(run.path or run.recipe.name), "recipe": run.recipe.name, "task": run.task, "target": run.target, "seed": run.seed}
+    said = {
+        "from": str(run.path or run.recipe.name), "recipe": run.recipe.name, "task": run.task, "target": run.target, "seed": run.seed,
+        "seen_before": sorted(seen_by(run)),
+    }  # fmt: skip
     return Start(weights, run.preparation.scalings if scalings else {}, said)
 
 
-def open_start(start: Run | str | Path) -> Run:
+def open_start(start: Run | str | Path, what: str = "start") -> Run:
     """A run that was given as such or by its folder.
 
     Raises
@@ -109,7 +113,7 @@ def open_start(start: Run | str | Path) -> Run:
     if isinstance(start, Run):
         return start
     if not isinstance(start, str | Path):
-        raise InputError(f"start={type(start).__name__}: a Run, or the folder of one.")
+        raise InputError(f"{what}={type(start).__name__}: a Run, or the folder of one.")
     return Run.open(start, "cpu")
 
 
@@ -127,14 +131,14 @@ def digest_of(run: Run) -> str:
     return made.hexdigest()[:16]
 
 
-def warn_of_leak(run: Run, test: Sequence[str]) -> int:
+def warn_of_leak(run: Run, test: Sequence[str], what: str = "start") -> int:
     """How many of these ids the run has been trained on; said in a warning where there are any."""
     shared = seen_by(run) & set(test)
     if shared:
         some = ", ".join(sorted(shared)[:5]) + (", ..." if len(shared) > 5 else "")
         warnings.warn(
-            f"the run given as start= was trained on {len(shared)} of the {len(test)} samples of this test part ({some}): what is measured there will look better "
-            f"than it is. Test on others: samples.split(...) with those ids left out of test, or start from a run with the same split.",
+            f"the run given as {what}= was trained on {len(shared)} of the {len(test)} samples of this test part ({some}): what is measured there will look better "
+            f"than it is. Test on others: samples.split(...) with those ids left out of test, or take a run with the same split.",
             UserWarning,
             stacklevel=3,
         )
