@@ -76,7 +76,7 @@ def one():
 def test_gradients_and_metrics_are_those_of_one_process(two, one, name):
     run = af.Run.open(two / name, device="cpu")
     assert run.record["processes"] == 2 and one.record["processes"] == 1
-    assert furthest(run, one) < 1e-5  # after 15 steps of AdamW, which makes much of little
+    assert furthest(run, one) < 1e-4  # a tenth of one step of AdamW, which takes gradients of rounding for gradients
     for column in ("train_loss", "validation_loss", "metric"):
         assert np.allclose(run.history[column], one.history[column], atol=1e-5), column
     for ours, theirs in zip(run.metrics, one.metrics, strict=True):

@@ -9,7 +9,7 @@ import torch
 import astrofuse_lab as af
 from astrofuse_lab.errors import InputError, TrainingError
 from astrofuse_lab.training.cost import Meter, Rapl, energy_of
-from astrofuse_lab.training.learning import Learning, Supervised
+from astrofuse_lab.training.learning import Supervised
 from astrofuse_lab.training.progress import Progress, ProgressLine, read_progress
 
 PLAIN = {"table": af.Part.of("mlp", dropout=0.0), "text": af.Part.of("ngram_mlp", dropout=0.0)}
@@ -61,7 +61,7 @@ def test_a_batch_in_pieces_gives_the_gradients_of_the_whole(toy_samples, parts):
 
 def test_accumulating_trains_what_one_large_batch_does(toy_samples, whole):
     cut = go(toy_samples, recipe(accumulate=4))
-    assert furthest(cut, whole) < 1e-5
+    assert furthest(cut, whole) < 1e-4  # a tenth of one step of AdamW, which takes gradients of rounding for gradients
     assert np.allclose(cut.history["train_loss"], whole.history["train_loss"], atol=1e-6)
     assert (cut.record["cost"]["at_once"], whole.record["cost"]["at_once"]) == (4, 16)
     with pytest.raises(InputError, match="accumulate=0"):
@@ -100,18 +100,17 @@ def small_memory(request, monkeypatch):
 
 def test_memory_that_runs_out_is_saved_and_the_step_stays_the_same(toy_samples, whole, small_memory, tmp_path, capsys):
     run = go(toy_samples, out=tmp_path / "run", progress=True)
-    assert furthest(run, whole) < 1e-5 and run.record["cost"]["at_once"] == 4
+    assert furthest(run, whole) < 1e-4 and run.record["cost"]["at_once"] == 4
     said = [e["text"] for e in read_progress(tmp_path / "run") if e["event"] == "said"]
     assert len(said) == 2 and "16 samples at once" in said[0] and "8 at a time" in said[0] and "4 at a time" in said[1]
     assert said[1] in capsys.readouterr().out
 
 
-def test_memory_that_cannot_be_saved_says_what_to_lower(toy_samples, small_memory, monkeypatch):
+def test_memory_that_cannot_be_saved_says_what_to_lower(toy_samples, small_memory):
     with pytest.raises(TrainingError, match=r"out of memory with 16 sample.*halve=False.*batch_size=8"):
         go(toy_samples, recipe(halve=False))
-    monkeypatch.setattr(Learning, "divisible", False)
     with pytest.raises(TrainingError, match=r"compares the samples of a batch"):
-        go(toy_samples)
+        go(toy_samples, recipe().change(objective=af.Part.of("supervised_contrastive")))
 
 
 def test_one_sample_too_large_says_so(toy_samples, monkeypatch):

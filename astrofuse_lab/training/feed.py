@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 
@@ -13,6 +12,7 @@ from astrofuse_lab.alignment import augmentation
 from astrofuse_lab.alignment.scene import Scene, Seen
 from astrofuse_lab.samples.preparation import Batch, Preparation
 from astrofuse_lab.samples.sample_set import SampleSet
+from astrofuse_lab.training.devices import free_memory
 
 RAGGED = ("light_curve", "text")
 MEMORY_SHARE = 0.25
@@ -32,6 +32,12 @@ def trimmed(batch: Batch, kinds: Mapping[str, str]) -> Batch:
             length = int(used[-1]) + 1 if len(used) else 1
             values[name], masks[name] = values[name][:, :length], masks[name][:, :length]
     return Batch(values, masks, batch.present)
+
+
+def _lengths(mask: torch.Tensor) -> NDArray[np.int64]:
+    """Where the last real element of each sample ends: (sample,), of a mask (sample, element)."""
+    ends = torch.where(mask, torch.arange(1, mask.shape[1] + 1), 0)
+    return np.asarray(ends.amax(1).numpy() if mask.shape[1] else np.zeros(len(mask)), dtype=np.int64)
 
 
 class _Given:
@@ -58,7 +64,7 @@ class Feed:
         The samples that batches are asked from; indices below count these.
     device : torch.device
     memory : int, optional
-        Bytes that prepared samples may take; None: a quarter of what is free, 4 GiB at most.
+        Bytes that prepared samples may take on the device; None: a quarter of what is free there, 4 GiB at most.
     augment : sequence of augmentation.Chosen
         How training batches are varied.
     """
@@ -77,10 +83,13 @@ class Feed:
         self.fast, self.slow = ([one for one, well in zip(concern, late, strict=True) if well is wanted] for wanted in (True, False))
         wanted = dict.fromkeys([*augmentation.columns_of(self.slow), *(column for name in self.shown for column in preparation.columns(name))])
         self.columns: Columns = {name: np.ma.filled(samples.column(name).astype(np.float64), np.nan)[positions] for name in wanted}
-        limit = min(MOST_MEMORY, int(psutil.virtual_memory().available * MEMORY_SHARE)) if memory is None else memory
+        limit = min(MOST_MEMORY, int(free_memory(device) * MEMORY_SHARE)) if memory is None else memory
         self.kept: Batch | None = None
+        self.lengths: dict[str, NDArray[np.int64]] = {}
         if self._estimate() <= limit:
-            self.kept = preparation.batch(samples, positions).to(device)
+            self.kept = preparation.batch(samples, positions)
+            self.lengths = {name: _lengths(self.kept.masks[name]) for name, kind in self.kinds.items() if kind in RAGGED}
+            self.kept = self.kept.to(device)
 
     def _estimate(self) -> int:
         some = self.positions[np.linspace(0, len(self.positions) - 1, min(16, len(self.positions))).astype(int)]
@@ -89,9 +98,19 @@ class Feed:
 
     def batch(self, index: NDArray[np.int64]) -> Batch:
         """One batch, on the device, as it was observed."""
-        if self.kept is not None:
-            return trimmed(self.kept.take(torch.from_numpy(index).to(self.device)), self.kinds)
-        return trimmed(self.preparation.batch(self.samples, self.positions[index]), self.kinds).to(self.device)
+        if self.kept is None:
+            return self._moved(trimmed(self.preparation.batch(self.samples, self.positions[index]), self.kinds))
+        rows = torch.from_numpy(index).to(self.device)
+        # where they end is known beforehand: to look would have to wait for a GPU, and padding is not copied only to be cut off
+        ends = {name: max(1, int(lengths[index].max())) for name, lengths in self.lengths.items()}
+        values, masks = ({name: (t[:, : ends[name]] if name in ends else t).index_select(0, rows) for name, t in part.items()} for part in self.kept[:2])
+        return Batch(values, masks, {name: t.index_select(0, rows) for name, t in self.kept.present.items()})
+
+    def _moved(self, batch: Batch) -> Batch:
+        """On the device; to a GPU from pinned memory, so that it computes meanwhile."""
+        if self.device.type == "cuda":
+            batch = Batch(*({name: t.pin_memory() for name, t in part.items()} for part in batch))
+        return batch.to(self.device)
 
     def batches(self, indices: Iterable[NDArray[np.int64]]) -> Iterator[Batch]:
         """Batches in order, as they were observed; where they come from disk, the next is prepared while one is used."""
@@ -126,7 +145,7 @@ class Feed:
         )
         scene = augmentation.run(scene, self.slow, seed)
         given: Any = _Given({name: seen.arrays for name, seen in scene.modalities.items()}, scene.columns)
-        return trimmed(self.preparation.batch(given), self.kinds).to(self.device), scene.columns
+        return self._moved(trimmed(self.preparation.batch(given), self.kinds)), scene.columns
 
     def varied(self, batch: Batch, seed: Sequence[int]) -> Batch:
         """A prepared batch after the augmentations that need no more than that."""

@@ -47,8 +47,10 @@ class ProgressLine:
 
     def show(self, now: Mapping[str, Any]) -> None:
         """Show an epoch; without a terminal, one line in ten."""
+        if not self.on:
+            return
         last = now["epoch"] == now["epochs"]
-        if not self.on or not (self.rewrites or last or now["epoch"] % max(1, now["epochs"] // 10) == 0):
+        if not (self.rewrites or last or now["epoch"] % max(1, now["epochs"] // 10) == 0):
             return
         told = "" if now["metric"] is None or self.metric == "validation_loss" else f"  {self.metric} {now['metric']:.3f}"
         text = (
