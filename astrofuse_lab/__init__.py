@@ -53,6 +53,8 @@ _DOOR = {
     "label_curve": ("training.label_curves", "label_curve"),
     "FusionClassifier": ("training.estimators", "FusionClassifier"),
     "FusionRegressor": ("training.estimators", "FusionRegressor"),
+    "list_benchmarks": ("training.benchmarks", "list_benchmarks"),
+    "benchmark": ("training.benchmarks", "get_benchmark"),
     "explain": ("explain", ""),
     "FetchWidget": ("widgets.fetch", "FetchWidget"),
     "SamplesWidget": ("widgets.samples", "SamplesWidget"),

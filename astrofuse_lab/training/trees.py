@@ -5,13 +5,12 @@ regression, all of scikit-learn, with the classes weighted evenly. Several label
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrofuse_lab.errors import UnknownNameError
-from astrofuse_lab.training.features import Features
 from astrofuse_lab.training.problem import Problem
 
 Array = NDArray[Any]
@@ -20,8 +19,16 @@ KINDS = ("extra_trees", "boosting", "linear")
 SAYS = {"extra_trees": "extra_trees of scikit-learn", "boosting": "boosting of scikit-learn", "linear": "a linear model of scikit-learn"}
 
 
+class Described(Protocol):
+    """What describes samples to a baseline: `astrofuse_lab.training.features.Features`, or columns of theirs."""
+
+    def of(self, modalities: tuple[str, ...], train: NDArray[np.int64], seed: int = 0) -> Array:
+        """Features of all samples: (sample, feature), NaN where unknown; what is fitted is fitted on `train`."""
+        ...
+
+
 def tree_predictions(
-    problem: Problem, features: Features, modalities: tuple[str, ...], truth: Array, train: NDArray[np.int64], test: NDArray[np.int64],
+    problem: Problem, features: Described, modalities: tuple[str, ...], truth: Array, train: NDArray[np.int64], test: NDArray[np.int64],
     *, seed: int = 0, kind: str = "extra_trees",
 ) -> NDArray[np.float64]:  # fmt: skip
     """Fit a baseline on some samples and predict others.
@@ -29,7 +36,7 @@ def tree_predictions(
     Parameters
     ----------
     problem : Problem
-    features : Features
+    features : Described
     modalities : tuple of str
         Their features side by side: fusion as a tree does it.
     truth : array, (sample,) or (sample, target)
@@ -48,7 +55,7 @@ def tree_predictions(
 
 
 def fit_baseline(
-    problem: Problem, features: Features, modalities: tuple[str, ...], truth: Array, train: NDArray[np.int64], *, seed: int = 0, kind: str = "extra_trees"
+    problem: Problem, features: Described, modalities: tuple[str, ...], truth: Array, train: NDArray[np.int64], *, seed: int = 0, kind: str = "extra_trees"
 ) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
     """A baseline fitted on some samples: from positions to predictions; see `tree_predictions`."""
     if kind not in KINDS:
