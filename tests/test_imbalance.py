@@ -121,3 +121,20 @@ def test_every_kind_of_model_has_a_monitor(changes):
     use = modality_use(model, part_of(WHOLE, model), torch.arange(24) % 3, objective)
     assert set(use) == set(model.streams)
     assert all(np.isfinite(one.cost) and one.gradient >= 0 for one in use.values())
+
+
+def test_training_watches_and_says_what_it_ignores(capsys, monkeypatch):
+    from conftest import make_toy_samples
+
+    from astrofuse_lab.training import imbalance
+    from astrofuse_lab.training.loop import train
+
+    monkeypatch.setattr(imbalance, "in_words", lambda use: [f"ignored: {', '.join(use)}"])
+    samples = make_toy_samples(80)
+    run = train("late_fusion", samples, "label", ["spectrum", "table"], epochs=2, device="cpu", progress=True)
+    assert [set(row["use"]) for row in run._history] == [{"spectrum", "table"}] * 2
+    assert {"cost", "error", "share", "gradient", "samples"} == set(run._history[0]["use"]["table"])
+    assert run.record["ignored"] == ["ignored: spectrum, table"]
+    assert "ignored: spectrum, table" in capsys.readouterr().out
+    alone = train("late_fusion", samples, "label", ["table"], epochs=1, device="cpu", progress=False)
+    assert "use" not in alone._history[0]

@@ -351,7 +351,8 @@ def test_folds_test_every_group_once(toy_samples):
 def test_lists_name_what_there_is():
     recipes, parts = af.list_recipes(), af.list_parts()
     assert {"late_fusion", "joint_attention"} <= set(recipes["name"])
-    assert {"augmentation", "encoder", "fusion", "decision", "head", "objective", "representation", "schedule"} == set(parts["role"])
+    roles = {"adapter", "augmentation", "encoder", "fusion", "decision", "head", "objective", "representation", "schedule", "self-supervised objective", "stack"}
+    assert roles == set(parts["role"])
     assert all(len(str(what)) > 10 for what in parts["what"])
 
 

@@ -1,20 +1,25 @@
 """Which modality a model ignores: how much worse it does when a modality's tokens are those of another sample, or are not there."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from astrofuse_lab.models.build import FusionModel
     from astrofuse_lab.models.tokens import Tokens
     from astrofuse_lab.samples.preparation import Batch
+    from astrofuse_lab.training.feed import Feed
     from astrofuse_lab.training.objectives import Objective
 
 IGNORED = 0.02
 """A modality whose exchange costs less than this share of the loss that is saved by all together is ignored."""
+ROWS = 128
+"""Validation samples looked at after each epoch."""
 FEWEST = 8
 """Samples that have a modality, to say something of it."""
 
@@ -121,6 +126,29 @@ def _gradients(model: "FusionModel", tokens: Mapping[str, "Tokens"], target: Ten
         length = one.values.new_zeros(len(one.mask)) if gradient is None else (gradient * one.mask[..., None]).flatten(1).norm(dim=1)
         out[name] = float(length[one.mask.any(1)].mean()) if bool(one.mask.any()) else 0.0
     return out
+
+
+def watched(learning: nn.Module, feed: "Feed", target: Tensor, begin: int, count: int) -> dict[str, Any]:
+    """What an epoch's entry in the history says of the use of modalities: ``use`` by stream, and ``ignored`` in words.
+
+    Parameters
+    ----------
+    learning : Learning
+        With an objective on the model's predictions; others, and models of one modality, have nothing to say: ``{}``.
+    feed : Feed
+    target : Tensor
+        In the feed's order.
+    begin, count : int
+        The validation samples in it; at most `ROWS` of them are looked at.
+    """
+    model, objective = getattr(learning, "model", None), getattr(learning, "objective", None)
+    if objective is None or getattr(objective, "together", False) or len(getattr(model, "streams", ())) < 2 or not count:
+        return {}
+    assert isinstance(model, nn.Module)
+    index = begin + np.unique(np.linspace(0, count - 1, min(count, ROWS)).astype(np.int64))
+    use = modality_use(model, feed.batch(index), target[torch.from_numpy(index).to(target.device)], objective)  # type: ignore[arg-type]
+    told = {name: {key: round(value, 6) if math.isfinite(value) else None for key, value in vars(one).items()} for name, one in use.items()}
+    return {"use": told, "ignored": in_words(use)}
 
 
 def in_words(use: Mapping[str, Use]) -> list[str]:

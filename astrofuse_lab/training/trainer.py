@@ -18,8 +18,10 @@ from astrofuse_lab.training.checkpoints import Snapshot, load_optimiser, optimis
 from astrofuse_lab.training.compiling import compiled
 from astrofuse_lab.training.cost import Meter, cost_of
 from astrofuse_lab.training.devices import forked, memory_in_use
+from astrofuse_lab.training.distillation import taught
 from astrofuse_lab.training.feed import Columns, Feed
 from astrofuse_lab.training.fitting import fit_model
+from astrofuse_lab.training.imbalance import watched
 from astrofuse_lab.training.learning import Learning
 from astrofuse_lab.training.learnings import make_learning
 from astrofuse_lab.training.metrics import METRICS, Metric, metric_named, value
@@ -73,7 +75,7 @@ class Trainer:
         self, plan: Plan, fabric: "Fabric", snapshot: Snapshot | None = None, say: Callable[[str], None] = lambda text: None, compile: bool = False
     ) -> None:
         self.plan, self.fabric, self.schedule = plan, fabric, plan.schedule
-        self.preparation = plan.prepare()
+        self.say, self.preparation = say, plan.prepare()
         train, validation = plan.parts.train, plan.parts.validation
         self.n_train, self.n_validation = len(train), len(validation)
         used = np.concatenate([train, validation])
@@ -81,7 +83,7 @@ class Trainer:
         codes = plan.problem.encode(plan.samples)[0][used]
         self.truth = codes
         codes = plan.problem.standardised(codes)
-        self.target = torch.from_numpy(codes).to(fabric.device)
+        self.target = torch.from_numpy(taught(plan, used, codes)).to(fabric.device)
         self.codes = codes[: self.n_train]
         # without a truth the loss is all there is to go by
         self.metric: str = "validation_loss"
@@ -171,7 +173,7 @@ class Trainer:
     def _epoch(self, stop: threading.Event, keep: Callable[[int, Snapshot], None] | None) -> bool:
         """The rest of this epoch; False where it was stopped before its end."""
         if self.state["batch"] == 0:
-            fit_model(self.learning.model, self.feed, self.target, self.n_train)
+            fit_model(self.learning.model, self.feed, self.learning.truth(self.target), self.n_train)
         self.learning.train()
         batches = math.ceil(self.n_train / self.schedule.batch_size)
         todo = self._order()[self.state["batch"] :]
@@ -288,6 +290,7 @@ class Trainer:
         row = {
             "epoch": state["epoch"], "train_loss": state["loss"] / state["weight"], "validation_loss": loss, "metric": metric if math.isfinite(metric) else None,
             "learning_rate": float(self.optimiser.param_groups[0]["lr"]), "best": best, "seconds": state["seconds"],
+            **watched(self.averaged, self.feed, self.learning.truth(self.target), self.n_train, self.n_validation),
         }  # fmt: skip
         state["loss"], state["weight"] = 0.0, 0.0
         state["history"].append(row)
@@ -315,5 +318,8 @@ class Trainer:
             snapshot=snapshot,
         )
         run.record = make_record(run, self.plan, self.state, self.fabric)
+        run.record["ignored"] = self.state["history"][-1].get("ignored", []) if self.state["history"] else []
+        for text in run.record["ignored"]:
+            self.say(text)
         run.record["cost"] = cost_of(run, self.plan, self.state, self.fabric.device)
         return run
