@@ -84,7 +84,8 @@ def test_every_leaf_module_runs_and_every_parameter_learns(system):
     said = spoken(prediction)
     if not model.differentiable:  # its streams learn from their own losses
         said = torch.cat([said, *prediction.per_modality.values()], 1)
-    (said * torch.linspace(-1, 1, said.numel()).view_as(said)).sum().backward()
+    asked = sum(m.extra_loss() for m in model.fusions.modules() if hasattr(m, "extra_loss"))  # decoders and generators learn by it alone
+    ((said * torch.linspace(-1, 1, said.numel()).view_as(said)).sum() + asked).backward()
     for hook in hooks:
         hook.remove()
     # the learned vector of a missing modality tells the others' gates and layers; alone, or where each modality
@@ -488,7 +489,8 @@ def _outputs(role, name, option, values, kind):
         torch.manual_seed(1)
         if role == "encoder":
             tokens = part(WHOLE.values[kind], WHOLE.masks[kind]).values
-            outputs.append(torch.cat([tokens.flatten(), part.extra_loss()[None]]) if hasattr(part, "extra_loss") else tokens)
+            beside = [getattr(part, name)()[None] for name in ("extra_loss", "kl") if hasattr(part, name)]
+            outputs.append(torch.cat([tokens.flatten(), *beside]) if beside else tokens)
             continue
         place = place_of(("y", "x"), 16 * torch.arange(6)[:, None] + torch.tensor([0, 16, 0, 16]))
         tokens = {m: Tokens(torch.randn(24, 6, 16), torch.rand(24, 6) > 0.2, place if m == "image" else {}) for m in ("image", "text")}

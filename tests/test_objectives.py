@@ -14,8 +14,9 @@ from torch import nn
 import astrofuse_lab as af
 from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.models.heads import About
-from astrofuse_lab.models.parts import HEADS
-from astrofuse_lab.models.tokens import Fused, Prediction, Tokens
+from astrofuse_lab.models.parts import ENCODERS, HEADS
+from astrofuse_lab.models.table_encoders import BayesianLinear
+from astrofuse_lab.models.tokens import Fused, InputLayout, Prediction, Tokens
 from astrofuse_lab.training.learning import Supervised
 from astrofuse_lab.training.objectives import AUTO, OBJECTIVES, make_objective
 
@@ -348,6 +349,10 @@ def test_divergences_count_by_the_sample_and_penalties_once_in_training():
     assert torch.allclose(loss - plain, (model.kl() / N + model.extra_loss()).expand(N), atol=1e-6)
     learning.training = False
     assert torch.allclose(learning({}, {}, {}, CLASSES).loss, plain)
+    # an encoder speaks for its layers: nothing is counted twice
+    encoder = ENCODERS["bayesian_mlp"](InputLayout("table", ("a", "b"), (2,)), 8, divergence=1.0)
+    whole = Supervised(nn.Sequential(nn.ModuleDict({"table": encoder}), nn.Linear(2, 2)), made).divergence()
+    assert torch.allclose(whole, sum(one.kl() for one in encoder.modules() if isinstance(one, BayesianLinear)) / N)
 
 
 def test_annealing_follows_the_samples_shown_and_is_kept_in_checkpoints():

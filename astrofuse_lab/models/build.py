@@ -128,7 +128,8 @@ class FusionModel(nn.Module):
             return replace(combined, each=each)
         fused: Fused = self.fusions["all"](tokens, attention)
         prediction: Prediction = self.heads["all"](fused)
-        return prediction
+        made = {f"generated.{name}": one.place["generated"] for name, one in fused.tokens.items() if "generated" in one.place}
+        return replace(prediction, extra={**prediction.extra, **made}) if made else prediction
 
     def encode(
         self, values: Mapping[str, Tensor], masks: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None, attention: bool = False
@@ -226,6 +227,8 @@ def _head(recipe: Recipe, task: str) -> Part:
         return Part(AUTO_HEADS[task], recipe.head.options)
     if recipe.head.name in HEADS and task not in HEADS[recipe.head.name].tasks:
         raise InputError(f"recipe {recipe.name!r} has the head {recipe.head.name!r}, but the target needs {task}. Use recipe.change(head=Part('auto')).")
+    if recipe.decision and recipe.head.name in ("reconstruction", "anomaly_score"):
+        raise InputError(f"recipe {recipe.name!r}: the head {recipe.head.name!r} says nothing that a decision could combine. Use recipe.change(decision=None).")
     return recipe.head
 
 

@@ -78,7 +78,7 @@ class Recipe:
     fusion : Part
         Feature level: tokens of all modalities to one vector.
     head : Part
-        ``classification`` or ``regression``; ``auto`` takes what the target needs.
+        What is predicted, and how: a head of ``af.list_parts()``; ``auto`` takes what the target needs.
     decision : Part, optional
         Decision level: each modality gets a fusion and head of its own, and the predictions are combined.
     objective, schedule : Part

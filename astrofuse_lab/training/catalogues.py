@@ -38,7 +38,9 @@ def list_parts() -> "Table":
 
     rows = [_row(role, name, part, {**options_of(part), **(GENERIC if role == "encoder" else {})}) for role, table in PARTS.items() for name, part in table.items()]
     for name, kind in OBJECTIVES.items():
-        rows.append(_row("objective", name, kind.make, {p.name: p.default for p in inspect.signature(kind.make).parameters.values()}))
+        row = _row("objective", name, kind.make, {p.name: p.default for p in inspect.signature(kind.make).parameters.values()})
+        heads = f", of the head {' or '.join(kind.heads)}" if kind.heads else ""
+        rows.append({**row, "what": f"{row['what']} For {' and '.join(kind.tasks)}{heads}."})
     rows += [_row("self-supervised objective", name, made, self_supervised_options(made)) for name, made in SELF_SUPERVISED.items()]
     for name, schedule in SCHEDULES.items():
         rows.append(_row("schedule", name, type(schedule), vars(schedule)))

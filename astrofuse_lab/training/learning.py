@@ -4,6 +4,7 @@ A trainer knows only `Learning`: supervised and self-supervised trainings are me
 need (projections, decoders, a teacher). Those are trained, averaged and kept in checkpoints like the model, and dropped at the end.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -71,7 +72,7 @@ class Learning(nn.Module):
 
     def extra_loss(self) -> Tensor | float:
         """What is asked for beside the objective: by modules of the model (`extra_loss`, of the last forward) and by the anchor; in training."""
-        return _asked(self.model, "extra_loss") + (self.anchor(self.model) if self.anchor is not None else 0.0)
+        return _total(self.model.modules(), "extra_loss") + (self.anchor(self.model) if self.anchor is not None else 0.0)
 
     def truth(self, target: Tensor) -> Tensor:
         """The truth among the targets; the others come from elsewhere, e.g. a teacher."""
@@ -123,7 +124,7 @@ class Supervised(Learning):
 
         The term beside the likelihood in the evidence lower bound (Blundell et al. 2015, arXiv:1505.05424, equation 8).
         """
-        return _asked(self.model, "kl") / self.objective.count
+        return _total(_outermost(self.model, "kl"), "kl") / self.objective.count
 
     def _epoch(self, count: int) -> Tensor | float:
         """Passes over the training part so far; only an objective that changes with them counts."""
@@ -138,6 +139,15 @@ class Supervised(Learning):
         return self.objective.weights(target)
 
 
-def _asked(model: nn.Module, name: str) -> Tensor | float:
+def _total(modules: Iterable[nn.Module], method: str) -> Tensor | float:
     """The sum of what modules give that have a method of this name."""
-    return sum(getattr(one, name)() for one in model.modules() if hasattr(one, name))
+    return sum(getattr(one, method)() for one in modules if hasattr(one, method))
+
+
+def _outermost(module: nn.Module, method: str) -> Iterator[nn.Module]:
+    """Modules that have a method of this name; one that is part of another such is spoken for by it."""
+    if hasattr(module, method):
+        yield module
+        return
+    for one in module.children():
+        yield from _outermost(one, method)
