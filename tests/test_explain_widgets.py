@@ -83,6 +83,8 @@ def test_places_of_the_model_are_laid_on_those_of_the_data():
     long = on_places(np.array([1.0, 2.0]), "light_curve", 4)
     assert np.isnan(long[:2]).all() and long[2:].tolist() == [1.0, 2.0]  # the latest epochs are read
     assert on_places(np.arange(5.0), "text", 3).tolist() == [0.0, 1.0, 2.0]
+    sentences = on_places(np.array([0.5, -1.0]), "text", np.array([0, 0, 0, 1, 2]))  # the third sentence was not read
+    assert sentences[:4].tolist() == [0.5, 0.5, 0.5, -1.0] and np.isnan(sentences[4])
     assert on_places(np.ones((2, 3)), "image", 0).shape == (6,)
 
 

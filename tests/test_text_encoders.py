@@ -11,6 +11,7 @@ from conftest import make_toy_samples
 from safetensors.torch import save_file
 from torch import nn
 
+import astrofuse_lab as af
 from astrofuse_lab.alignment import sentences
 from astrofuse_lab.alignment.sentences import sentence_vectors, sentences_of
 from astrofuse_lab.alignment.word_pieces import LONGEST_WORD, basic_words, pieces_of, word_pieces
@@ -212,6 +213,23 @@ def test_a_recipe_shows_texts_as_sentences(small_model):
     assert prediction.values.isfinite().all()
     assert prediction.fused.tokens["text"].place["axes"] == ("sentence",)
     assert sentences.PACKAGE not in sys.modules
+
+
+def test_a_run_on_sentences_is_trained_kept_and_explained(small_model, tmp_path):
+    from astrofuse_lab.explain import attribute
+    from astrofuse_lab.widgets.attribution import lengths
+
+    samples = make_toy_samples(24)
+    recipe = Recipe("tried", "Sentences", {"text": Part("sentence_mlp")}, Part("joint_attention"), inputs={"text": Part.of("sentence", sentences=2)}, width=16)
+    run = af.train(recipe, samples, "label", ["text"], epochs=1, device="cpu", progress=False)
+    run.save(tmp_path / "run")
+    back = af.Run.open(tmp_path / "run")
+    assert np.allclose(back.outputs(samples)[0], run.outputs(samples)[0], atol=1e-6)
+    has = int(np.flatnonzero(samples.present("text"))[0])
+    found = attribute(run, samples.take([has]), "saliency")
+    assert found.per_place("text").shape == (1, 2)
+    said = samples.arrays("text", [has])["utf8"].tobytes().decode()
+    assert lengths(samples, has, run.preparation)["text"].tolist() == [0] * len(said.split())
 
 
 def test_sentences_tell_each_other_their_mean_and_padding_tells_nothing():

@@ -101,7 +101,7 @@ class AttentionWidget(Base):
         one = self.samples.take([position])
         found = attention(self.run, one, keep_maps=True)
         kinds = streams_of(self.run)
-        long = lengths(self.samples, position)
+        long = lengths(self.samples, position, self.run.preparation)
         chosen = choices(found)
         places: dict[str, list[NDArray[np.float32]]] = {name: [] for name in found.modalities}
         for _, _, alone in chosen:

@@ -14,6 +14,7 @@ from astrofuse_lab.widgets.samples import sample_answer
 from astrofuse_lab.widgets.wire import array, columns_payload, coverage_payload, plain
 
 if TYPE_CHECKING:
+    from astrofuse_lab.samples.preparation import Preparation
     from astrofuse_lab.samples.sample_set import SampleSet
     from astrofuse_lab.training.run import Run
 
@@ -25,13 +26,15 @@ CONVERGED = 0.05
 """Relative convergence delta up to which the numbers are shown without a warning, as in `explain.attribution`."""
 
 
-def on_places(values: NDArray[Any], kind: str, length: int) -> NDArray[np.float32]:
+def on_places(values: NDArray[Any], kind: str, length: int | NDArray[np.int64]) -> NDArray[np.float32]:
     """Values on the places of a model's input, laid out as the view draws them.
 
-    Models read the latest epochs of a light curve and the first words of a text; `length` is how many there are.
-    Epochs the model did not read are NaN.
+    Models read the latest epochs of a light curve and the first words of a text; `length` is how many there are, or
+    of texts shown as sentences the sentence of each word, which then has that sentence's value. What the model did not read is NaN.
     """
     flat = np.asarray(values, dtype=np.float32).reshape(-1)
+    if not isinstance(length, int):
+        return np.append(flat, np.float32(np.nan))[np.minimum(length, len(flat))]
     if kind == "text":
         return flat[:length]
     if kind != "light_curve":
@@ -42,16 +45,20 @@ def on_places(values: NDArray[Any], kind: str, length: int) -> NDArray[np.float3
     return out
 
 
-def lengths(samples: "SampleSet", position: int) -> dict[str, int]:
-    """How many epochs and words one sample has, for `on_places`."""
+def lengths(samples: "SampleSet", position: int, prepared: "Preparation") -> dict[str, int | NDArray[np.int64]]:
+    """How many epochs and words one sample has, for `on_places`; of texts that the run reads as sentences, the sentence of each word."""
+    from astrofuse_lab.alignment.sentences import sentences_of
     from astrofuse_lab.alignment.text import words
 
-    out = {}
+    out: dict[str, int | NDArray[np.int64]] = {}
     for name, spec in samples.modalities.items():
         if spec.kind == "light_curve":
             out[name] = int(samples.arrays(name, [position])["offsets"][-1])
         elif spec.kind == "text":
-            out[name] = len(words(samples.arrays(name, [position])["utf8"].tobytes().decode("utf-8", "replace")))
+            text = samples.arrays(name, [position])["utf8"].tobytes().decode("utf-8", "replace")
+            whole = name in prepared.scalings and prepared.scalings[name].options.get("treatment") == "sentence"
+            parts = [len(words(one)) for one in sentences_of(text)] if whole else []
+            out[name] = np.repeat(np.arange(len(parts)), parts) if whole else len(words(text))
     return out
 
 
@@ -126,7 +133,7 @@ class AttributionWidget(Base):
         one = self.samples.take([position])
         goal = None if target == PREDICTED or self.run.task != "classification" else target
         found = self._attributed(one, method, target, goal)
-        long = lengths(self.shown, position)
+        long = lengths(self.shown, position, self.run.preparation)
         values = {}
         for name in found.modalities:
             real = found.place_mask(name)[0]
