@@ -8,7 +8,7 @@ from astrofuse_lab.alignment.representations import REPRESENTATIONS
 from astrofuse_lab.models.parts import PARTS, options_of
 from astrofuse_lab.models.weights import GENERIC
 from astrofuse_lab.recipes.catalogue import RECIPES
-from astrofuse_lab.training.objectives import OBJECTIVES
+from astrofuse_lab.training.objectives import OBJECTIVES, WEIGHED
 from astrofuse_lab.training.schedules import SCHEDULES
 from astrofuse_lab.training.self_supervised import SELF_SUPERVISED
 from astrofuse_lab.training.self_supervised import options_of as self_supervised_options
@@ -38,7 +38,8 @@ def list_parts() -> "Table":
 
     rows = [_row(role, name, part, {**options_of(part), **(GENERIC if role == "encoder" else {})}) for role, table in PARTS.items() for name, part in table.items()]
     for name, kind in OBJECTIVES.items():
-        row = _row("objective", name, kind.make, {p.name: p.default for p in inspect.signature(kind.make).parameters.values()})
+        options = {p.name: p.default for p in inspect.signature(kind.make).parameters.values()}
+        row = _row("objective", name, kind.make, {**options, **({"class_weights": "balanced"} if set(kind.tasks) & set(WEIGHED) else {})})
         heads = f", of the head {' or '.join(kind.heads)}" if kind.heads else ""
         rows.append({**row, "what": f"{row['what']} For {' and '.join(kind.tasks)}{heads}."})
     rows += [_row("self-supervised objective", name, made, self_supervised_options(made)) for name, made in SELF_SUPERVISED.items()]

@@ -44,6 +44,8 @@ class Kind(NamedTuple):
 
 
 CLASSES, LABELS, NUMBERS = ("classification",), ("multi_label",), ("regression", "multi_regression")
+WEIGHED = CLASSES + LABELS
+"""Tasks whose objectives have the option `class_weights`."""
 PLAIN = ("regression", "forecast")
 MIXTURE, QUANTILES = "weights means scales", "levels quantiles"
 OBJECTIVES: dict[str, Kind] = {
@@ -59,9 +61,9 @@ OBJECTIVES: dict[str, Kind] = {
     "squared_error": Kind(NUMBERS, numbers.squared_error, PLAIN),
     "absolute_error": Kind(NUMBERS, numbers.absolute_error, PLAIN),
     "log_cosh": Kind(NUMBERS, numbers.log_cosh, PLAIN),
-    "mixture_density": Kind(NUMBERS, numbers.mixture_density, ("mixture_density",), (MIXTURE,)),
-    "quantile": Kind(NUMBERS, numbers.quantile, ("quantiles",), (QUANTILES,)),
-    "crps": Kind(NUMBERS, numbers.crps, ("mixture_density", "quantiles"), (MIXTURE, QUANTILES)),
+    "mixture_density": Kind(NUMBERS[:1], numbers.mixture_density, ("mixture_density",), (MIXTURE,)),
+    "quantile": Kind(NUMBERS[:1], numbers.quantile, ("quantiles",), (QUANTILES,)),
+    "crps": Kind(NUMBERS[:1], numbers.crps, ("mixture_density", "quantiles"), (MIXTURE, QUANTILES)),
     "one_class": Kind(("self_supervised",), numbers.one_class, ("anomaly_score",), ("score",), together=True),
 }
 AUTO = {
@@ -210,7 +212,7 @@ def make_objective(
     known = inspect.signature(kind.make).parameters
     for option in options:
         if option not in known:
-            raise InputError(f"objective {name!r} has no option {option!r}; it has {', '.join([*known, *(['class_weights'] if task in CLASSES + LABELS else [])]) or 'none'}.")
+            raise InputError(f"objective {name!r} has no option {option!r}; it has {', '.join([*known, *(['class_weights'] if task in WEIGHED else [])]) or 'none'}.")
     if "costs" in options:
         _check_costs(options["costs"], outputs)
     return Objective(name, kind.make(**options), *weights, len(codes), kind.needs, kind.together)
@@ -218,7 +220,7 @@ def make_objective(
 
 def _weights(given: Any, task: str, codes: NDArray[Any], outputs: int, balanced: bool) -> tuple[Tensor | None, Tensor | None]:
     """Weights of classes, and of labels."""
-    if task not in CLASSES + LABELS:
+    if task not in WEIGHED:
         if given is not None:
             raise InputError(f"class_weights={given!r} is for classes and labels; {task.replace('_', ' ')} has none. Leave it out.")
         return None, None
