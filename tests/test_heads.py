@@ -1,6 +1,8 @@
 """Heads: what they say follows the definitions, and every task is learned from end to end."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -359,3 +361,11 @@ def test_what_was_never_seen_scores_high(samples, kind):
     before, after = (np.asarray(run.predict(one)["anomaly_score"]) for one in (usual, strange))
     assert roc_auc_score(np.r_[before * 0, after * 0 + 1], np.r_[before, after]) > 0.75
     assert np.allclose(run.extras(usual)["score"], before)
+
+
+def test_the_page_on_tasks_does_what_it_says(samples, monkeypatch, capsys):
+    code = "\n".join(re.findall(r"```py\n(.*?)```", (Path(__file__).parents[1] / "docs" / "tasks.md").read_text(), re.DOTALL))
+    train = af.train
+    monkeypatch.setattr(af, "train", lambda *given: train(*given, ["table", "text"], epochs=1, progress=False, device="cpu"))
+    exec(compile(code, "tasks.md", "exec"), {"af": af, "recipe": PLAIN, "samples": samples})
+    assert "('low', 'middle', 'top')" in capsys.readouterr().out
