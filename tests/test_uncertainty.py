@@ -372,6 +372,25 @@ def test_numbers_of_an_ensemble_have_a_width_of_both_kinds(samples, split, test_
     assert np.allclose(told["model_uncertainty"], each.std(0) * scale)
 
 
+def test_a_run_without_its_modality_takes_no_part(samples, split):
+    runs = [trained(samples, split, epochs=1, modalities=(name,)) for name in ("spectrum", "table")]
+    both = af.Ensemble(runs)
+    missing = ~samples.present("spectrum")
+    told, alone = both.predict(samples), runs[1].predict(samples)
+    for c in both.classes:
+        assert np.allclose(told[f"p_{c}"][missing], alone[f"p_{c}"][missing])
+    assert np.allclose(told["model_uncertainty"][missing], 0, atol=1e-9) and (told["model_uncertainty"][~missing] > 0).all()
+    assert np.allclose(both.outputs(samples)[0], np.stack([told[f"p_{c}"] for c in both.classes], 1))
+    assert both.modalities == ("spectrum", "table")
+
+
+def test_evidence_is_told(samples, split, test_part):
+    run = trained(samples, split, recipe="decision_average", epochs=2, change=lambda r: r.change(decision=Part("evidential")))
+    told = run.predict(test_part, calibrated=True)
+    assert np.allclose(told["ignorance"], run.extras(test_part)["ignorance"], atol=1e-6)
+    assert (told["ignorance"] > 0).all() and (told["ignorance"] < 1).all() and (told["conflict"] >= 0).all()
+
+
 def test_runs_that_do_not_belong_together_are_refused(classifier, regressor, samples, split, test_part):
     with pytest.raises(InputError, match="two runs or more, not 1"):
         af.Ensemble([classifier])

@@ -177,7 +177,7 @@ def attribute(
         without = ", ".join(repr(name) for name, one in METHODS.items() if not one.gradients)
         raise InputError(
             f"method={method!r} follows gradients, and the decision {run.recipe.decision.name if run.recipe.decision else ''!r} of this run has none: "
-            f"it counts votes, or asks a learner made of steps. Use a method that hides inputs and looks what is lost: {without}."
+            f"it counts votes, or asks a learner made of steps. Use a method that hides inputs and looks what is lost: {without}; or, for whole modalities, af.explain.contributions."
         )
     some_samples(samples)
     kinds = {name: run.preparation.scalings[name].made for name in chosen_modalities(run, modalities)}

@@ -38,14 +38,14 @@ class Constant:
 
 
 class _Made:
-    """What was fitted, and the lock of who fits. Copies begin without: they fit again."""
+    """What was fitted, and the lock of who fits. Copies share it, until they are fitted or loaded themselves; other processes fit again."""
 
     def __init__(self) -> None:
         self.learners: list[Any] | None = None
         self.lock = threading.Lock()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Made":
-        return _Made()
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Made, ()
@@ -71,6 +71,7 @@ class Stacking(Average):
     differentiable = False
     grows: ClassVar[tuple[str, ...]] = ("scores", "there", "truth")
     """Buffers whose first axis is as long as what it was fitted on, at most `MOST_ROWS`."""
+    most: ClassVar[int] = MOST_ROWS
 
     scores: Tensor
     there: Tensor
@@ -98,12 +99,12 @@ class Stacking(Average):
         raise NotImplementedError
 
     def fit(self, values: Tensor, there: Tensor, truth: Tensor) -> None:
-        """See `Decision.fit`. Of more than `MOST_ROWS` samples, evenly spaced ones are taken."""
+        """See `Decision.fit`. Of more than `most` samples, evenly spaced ones are taken."""
         values, there, truth = values[: len(truth)], there[: len(truth)], truth.view(len(truth), -1)
         usable = there.any(1) & truth.isfinite().any(1)
         values, there, truth = values[usable], there[usable], truth[usable]
-        if len(truth) > MOST_ROWS:
-            chosen = torch.linspace(0, len(truth) - 1, MOST_ROWS, device=truth.device).long()
+        if len(truth) > self.most:
+            chosen = torch.linspace(0, len(truth) - 1, self.most, device=truth.device).long()
             values, there, truth = values[chosen], there[chosen], truth[chosen]
         device = self.scores.device
         self.scores, self.there, self.truth = values.float().to(device), there.to(device), truth.float().to(device)
@@ -250,6 +251,8 @@ class VectorStacking(Stacking):
     strength : float
         Penalty on samples on the wrong side.
     """
+
+    most = 4000  # its cost grows with the square
 
     def __init__(
         self, task: str, modalities: Sequence[str], outputs: int, *, strength: float = 1.0, balanced: bool = True, modality_dropout: float = 0.5,

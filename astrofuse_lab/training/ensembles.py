@@ -133,8 +133,8 @@ class Ensemble:
         check_passes(mc)
         asked = Asked(calibrated, coverage, conformal, ood)
         each = [speak(run, samples) for run in self.runs]
-        plain = _together(each)
-        spoken = _together([speak(run, samples, None, mc, seed) for run in self.runs]) if mc else plain
+        plain = _together(self.task, each)
+        spoken = _together(self.task, [speak(run, samples, None, mc, seed) for run in self.runs]) if mc else plain
         return as_table(samples, self, columns_of(self, spoken, plain, asked, lambda: self._apart(each)), plain.seen)
 
     def _apart(self, each: Sequence[Spoken]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -187,13 +187,24 @@ class Ensemble:
         return cls([Run.open(folder, device) for folder in folders])
 
 
-def _together(each: Sequence[Spoken]) -> Spoken:
-    """All members of all runs; widths of distributions only where every run gives them."""
-    variance = [one.variance for one in each if one.variance is not None]
-    return Spoken(
-        np.concatenate([one.values for one in each]), np.concatenate(variance) if len(variance) == len(each) else None, None, each[0].vectors,
-        np.any([one.seen for one in each], axis=0),
-    )  # fmt: skip
+def _together(task: str, each: Sequence[Spoken]) -> Spoken:
+    """All members of all runs; widths of distributions only where every run gives them.
+
+    Where a run has nothing to go by, its members say what the others do on average: they take no part, and contradict nobody.
+    """
+    values = np.concatenate([one.values for one in each])
+    variance = np.concatenate([one.variance for one in each if one.variance is not None]) if all(one.variance is not None for one in each) else None
+    seen = np.concatenate([np.broadcast_to(one.seen, one.values.shape[:2]) for one in each])[..., None]
+    count = np.maximum(seen.sum(0), 1)
+    if not seen.all():
+        if task in LABELS:
+            mean = np.clip((shares_of(task, values) * seen).sum(0) / count, 1e-12, 1 - 1e-12)
+            mean = np.log(mean) - (0.0 if task == "classification" else np.log1p(-mean))
+        else:
+            mean = (values * seen).sum(0) / count
+        values = np.where(seen, values, mean)
+        variance = None if variance is None else np.where(seen, variance, (variance * seen).sum(0) / count)
+    return Spoken(values, variance, None, each[0].vectors, np.asarray(seen.any(0))[:, 0])
 
 
 def train_ensemble(

@@ -132,7 +132,7 @@ def _labels(source: Source, spoken: Spoken, asked: Asked) -> Columns:
         columns = {f"p_{name}": mean[:, i] for i, name in enumerate(problem.targets)}
     if len(shares) > 1:
         columns["data_uncertainty"], columns["model_uncertainty"] = split_entropy(task, shares)
-    return columns
+    return {**columns, **spoken.beliefs}
 
 
 def _calibrated(source: Source, values: Array, how: bool | str) -> Array:

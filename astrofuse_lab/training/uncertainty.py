@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from astrofuse_lab.training.run import Run
 
 ROWS = 256
+BELIEFS = {"vacuity": "ignorance", "ignorance": "ignorance", "conflict": "conflict"}
+"""What evidential heads and decisions call it, and what tables do."""
 GRID = (0.005, 0.025, 0.05, 0.1, 0.16, 0.25, 0.5, 0.75, 0.84, 0.9, 0.95, 0.975, 0.995)
 """Levels at which predicted distributions are kept."""
 DISTRIBUTIONS = ("weights", "means", "scales", "quantiles", "levels")
@@ -46,6 +48,8 @@ class Spoken:
         The fused vector, of the first member.
     seen : bool array, (sample,)
         True where a sample has any modality to go by.
+    beliefs : dict of str to float64 array, (sample,)
+        Of evidential heads and decisions, by the first member: ``ignorance`` and ``conflict``.
     """
 
     values: Array
@@ -53,6 +57,7 @@ class Spoken:
     quantiles: Array | None
     vectors: Array
     seen: Array
+    beliefs: dict[str, Array] = field(default_factory=dict)
 
 
 def speak(
@@ -94,11 +99,13 @@ def speak(
             seen.append(torch.stack(list(batch.present.values())).any(0).cpu().numpy())
     if not pieces:
         return Spoken(np.zeros((max(1, passes), 0, run.problem.outputs)), None, None, np.zeros((0, run.recipe.width)), np.zeros(0, dtype=bool))
-    values, variance = (_joined([[one[i] for one in piece] for piece in pieces]) for i in (0, 1))
+    values, variance = _joined([[one[0] for one in piece] for piece in pieces]), _joined([[one[1] for one in piece] for piece in pieces])
     assert values is not None
     first = [piece[0] for piece in pieces]
     told = [one[2] for one in first if one[2] is not None]
-    return Spoken(values, variance, np.concatenate(told) if told else None, np.concatenate([one[3] for one in first]), np.concatenate(seen))
+    vectors = np.concatenate([one[3] for one in first])
+    beliefs = {name: np.concatenate([one[4][name] for one in first]) for name in first[0][4]}
+    return Spoken(values, variance, np.concatenate(told) if told else None, vectors, np.concatenate(seen), beliefs)
 
 
 def _joined(pieces: list[list[Array | None]]) -> Array | None:
@@ -106,14 +113,15 @@ def _joined(pieces: list[list[Array | None]]) -> Array | None:
     return None if pieces[0][0] is None else np.concatenate([np.stack([one for one in piece if one is not None]) for piece in pieces], 1)
 
 
-def _piece(problem: "Problem", prediction: "Prediction", quantiles: bool) -> tuple[Array, Array | None, Array | None, Array]:
-    """Values, variance, quantiles and vectors of one pass over one batch."""
+def _piece(problem: "Problem", prediction: "Prediction", quantiles: bool) -> tuple[Array, Array | None, Array | None, Array, dict[str, Array]]:
+    """Values, variance, quantiles, vectors and beliefs of one pass over one batch."""
     values = in_units(problem, prediction.values.double().cpu().numpy())
     vectors = prediction.fused.vector.double().cpu().numpy()
     told = of_extras({name: prediction.extra[name].double().cpu().numpy() for name in DISTRIBUTIONS if name in prediction.extra}, problem)
+    beliefs = {name: prediction.extra[said].double().cpu().numpy() for said, name in BELIEFS.items() if said in prediction.extra and prediction.extra[said].ndim == 1}
     if told is None:
-        return values, None, None, vectors
-    return values, told.std[:, None] ** 2, told.quantile(GRID) if quantiles else None, vectors
+        return values, None, None, vectors, beliefs
+    return values, told.std[:, None] ** 2, told.quantile(GRID) if quantiles else None, vectors, beliefs
 
 
 def in_units(problem: "Problem", values: Array) -> Array:
