@@ -16,7 +16,7 @@ from astrofuse_lab.models.perceiver import Look
 from astrofuse_lab.models.sequence_convolution import ScaledConvolution
 from astrofuse_lab.models.sequence_epochs import TimeModulation, TimeWaves
 from astrofuse_lab.models.sequence_informer import Distilling, ProbSparseAttention
-from astrofuse_lab.models.sequence_tokens import in_order
+from astrofuse_lab.models.sequence_tokens import in_order, reading_order
 from astrofuse_lab.models.sequence_transformers import ConformerLayer
 from astrofuse_lab.models.tokens import InputLayout
 from astrofuse_lab.recipes.schema import Part
@@ -217,6 +217,32 @@ def test_the_band_of_an_epoch_counts(name):
     encoder, other = _made(name, "light_curve"), CURVES.clone()
     other[..., 4:] = CURVES[..., 4:].flip(-1)
     assert not torch.allclose(encoder(other, MASK).values, encoder(CURVES, MASK).values, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["time_modulation", "sinusoidal_time", "recurrent", "state_space", "informer"])
+def test_tokens_know_their_time(name):
+    order = torch.stack([torch.randperm(CURVES.shape[1]) for _ in CURVES])
+    for options, step in (({}, 1), ({"layers": 3}, 4)) if name == "informer" else (({}, 1),):
+        tokens = _made(name, "light_curve", **({"distil": False, **options} if step == 1 and name == "informer" else options))(in_order(CURVES, order), in_order(MASK, order))
+        days = CURVES[..., 0] if step > 1 else in_order(CURVES[..., 0], order)
+        there = tokens.mask
+        assert torch.equal(tokens.place["coordinates"]["time"][there], (_sorted(days) if step > 1 else days)[:, ::step][there])
+
+
+def _sorted(days):
+    return in_order(days, reading_order(CURVES, MASK, "light_curve"))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("time_modulation", "light_curve"), ("sinusoidal_time", "light_curve"), ("spectrum_transformer", "spectrum"), ("spectrum_transformer", "series")])
+def test_attention_falls_with_distance_where_asked(name, kind):
+    """A slope so steep that each token sees those of its own time or place only."""
+    encoder, maps = _made(name, kind, distance=True, layers=1), []
+    with torch.no_grad():
+        encoder.distance.slope["epochs" if kind == "light_curve" else "patches"].fill_(math.log(1e6))
+    values, mask = (CURVES, MASK) if kind == "light_curve" else (WHOLE.values[kind][:6], torch.ones_like(WHOLE.masks[kind][:6]))
+    tokens = encoder(values, mask, maps)
+    own = torch.diagonal(maps[0], dim1=2, dim2=3)[tokens.mask[:, None].expand(-1, 4, -1)]
+    assert torch.allclose(own, torch.ones_like(own), atol=1e-4)
 
 
 # ---- distilling, latents ------------------------------------------------------------------------------------------

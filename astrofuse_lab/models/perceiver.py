@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from astrofuse_lab.models.attention import CrossAttention, FeatureDropout, TransformerLayer
 from astrofuse_lab.models.encoder import place_of
-from astrofuse_lab.models.sequence_tokens import Epochs, SequenceEncoder
+from astrofuse_lab.models.sequence_tokens import Patches, SequenceEncoder
 from astrofuse_lab.models.tokens import InputLayout, Tokens
 
 
@@ -66,16 +66,18 @@ class PerceiverEncoder(SequenceEncoder):
 
     def forward(self, values: Tensor, mask: Tensor, maps: list[Tensor] | None = None) -> Tokens:
         """Values and mask by kind to one token a latent."""
-        inputs, seen, _, _ = self.read(values, mask)
+        inputs, seen, days, _ = self.read(values, mask)
         latents = self.latents.expand(len(inputs), -1, -1)
         for layer in self.layers:
             latents = layer(latents, inputs, seen, maps)
         real = seen.any(1, keepdim=True).expand(-1, len(self.latents))
-        return Tokens(self.norm(latents), real, self.place(values.shape[1]))
+        return Tokens(self.norm(latents), real, self.place(days))
 
-    def place(self, count: int) -> dict[str, Any]:
+    def place(self, days: Tensor | None) -> dict[str, Any]:
         """The whole input, for each latent."""
-        if isinstance(self.embed, Epochs):
-            return place_of(("epoch",), torch.tensor([[0, count]]).repeat(len(self.latents), 1))
-        ends = [end for side in self.embed.sides for end in (0, side)]
-        return place_of(self.embed.axes, torch.tensor([ends]).repeat(len(self.latents), 1))
+        if isinstance(self.embed, Patches):
+            axes, ends = self.embed.axes, [end for side in self.embed.sides for end in (0, side)]
+        else:
+            assert days is not None
+            axes, ends = ("epoch",), [0, days.shape[1]]
+        return place_of(axes, torch.tensor([ends]).repeat(len(self.latents), 1))

@@ -92,7 +92,7 @@ class _SelectiveScan(torch.autograd.Function):
         results, of_rate, parts = [torch.empty_like(one) for one in inputs], torch.zeros_like(rate), _parts(inputs[0], rate)
         room = _room(inputs[0], rate, parts, 5)
         for some in parts:
-            *each, more = _gradients(gradient[some], *(one[some] for one in inputs), rate, room[:, : len(gradient[some])])
+            *each, more = _gradients(gradient[some], [one[some] for one in inputs], rate, room[:, : len(gradient[some])])
             of_rate += more
             for result, one in zip(results, each, strict=True):
                 result[some] = one
@@ -108,10 +108,9 @@ def _states(x: Tensor, size: Tensor, inwards: Tensor, rate: Tensor, room: Tensor
     return decay.add_(1), unit, linear_scan(decay, drive)
 
 
-def _gradients(
-    gradient: Tensor, x: Tensor, size: Tensor, inwards: Tensor, outwards: Tensor, rate: Tensor, room: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _gradients(gradient: Tensor, inputs: list[Tensor], rate: Tensor, room: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of x, size, inwards, outwards and rate, from that of what is said: the chain rule, with the recurrence run backwards."""
+    x, size, inwards, outwards = inputs
     decay, unit, states = _states(x, size, inwards, rate, room)
     of_outwards = (states @ gradient[..., None])[..., 0]
     back = linear_scan(decay, torch.mul(outwards[..., None], gradient[:, :, None], out=room[3]), backwards=True)

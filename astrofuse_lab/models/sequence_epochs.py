@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.models.attention import TransformerLayer
+from astrofuse_lab.models.distance import DistanceBias
 from astrofuse_lab.models.encoder import Encoder, one_each
 from astrofuse_lab.models.tokens import InputLayout, Tokens
 
@@ -24,16 +25,19 @@ class EpochTransformer(Encoder):
         Shape (channel,): days, flux, log error, upper limit, one-hot bands.
     width : int
     layers, heads : int
+    distance : bool
+        Attention falls with the time between two epochs, by slopes that each head learns; see `DistanceBias`.
     dropout : float
     """
 
     kinds = ("light_curve",)
     attends = True
 
-    def __init__(self, layout: InputLayout, width: int, layers: int, heads: int, dropout: float) -> None:
+    def __init__(self, layout: InputLayout, width: int, layers: int, heads: int, distance: bool, dropout: float) -> None:
         super().__init__(layout, width)
         self.measurement = nn.Linear(MEASURED.stop - MEASURED.start, width)
         self.layers = nn.ModuleList(TransformerLayer(width, heads, dropout=dropout) for _ in range(layers))
+        self.distance = DistanceBias(("epochs",), heads) if distance else None
         self.norm = nn.LayerNorm(width)
 
     def embed(self, measured: Tensor, days: Tensor, band: Tensor) -> Tensor:
@@ -44,9 +48,11 @@ class EpochTransformer(Encoder):
         """Values (batch, epoch, channel) and mask (batch, epoch) to tokens in order of the epochs."""
         values = values.masked_fill(~mask[..., None], 0.0)
         tokens = self.embed(self.measurement(values[..., MEASURED]), values[..., 0], values[..., FIRST_BAND:])
+        place = {**one_each("epoch", values.shape[1]), "coordinates": {"time": values[..., 0]}}
+        bias = None if self.distance is None else self.distance.of("epochs", place, values.shape[1], values.device)
         for layer in self.layers:
-            tokens = layer(tokens, mask, maps)
-        return Tokens(self.norm(tokens), mask, one_each("epoch", values.shape[1]))
+            tokens = layer(tokens, mask, maps, bias=bias)
+        return Tokens(self.norm(tokens), mask, place)
 
 
 class TimeModulation(nn.Module):
@@ -92,13 +98,16 @@ class TimeModulationEncoder(EpochTransformer):
         Terms of the Fourier series, with the constant one.
     longest : float
         Period of the first harmonic, days; later times come round to the first ones.
+    distance : bool
+        Attention falls with the time between two epochs; see `EpochTransformer`.
     dropout : float
     """
 
     def __init__(
-        self, layout: InputLayout, width: int, *, layers: int = 2, heads: int = 4, harmonics: int = 16, longest: float = 1500.0, dropout: float = 0.1
-    ) -> None:
-        super().__init__(layout, width, layers, heads, dropout)
+        self, layout: InputLayout, width: int, *, layers: int = 2, heads: int = 4, harmonics: int = 16, longest: float = 1500.0,
+        distance: bool = False, dropout: float = 0.1,
+    ) -> None:  # fmt: skip
+        super().__init__(layout, width, layers, heads, distance, dropout)
         self.modulation = TimeModulation(layout.shape[0] - FIRST_BAND, width, harmonics, _days(longest))
 
     def embed(self, measured: Tensor, days: Tensor, band: Tensor) -> Tensor:
@@ -150,14 +159,16 @@ class SinusoidalTimeEncoder(EpochTransformer):
         With a vector for each band.
     longest : float
         The longest wave, days over two pi.
+    distance : bool
+        Attention falls with the time between two epochs; see `EpochTransformer`.
     dropout : float
     """
 
     def __init__(
         self, layout: InputLayout, width: int, *, layers: int = 2, heads: int = 4, time: str = "fixed", band: bool = True, longest: float = 10_000.0,
-        dropout: float = 0.1,
+        distance: bool = False, dropout: float = 0.1,
     ) -> None:  # fmt: skip
-        super().__init__(layout, width, layers, heads, dropout)
+        super().__init__(layout, width, layers, heads, distance, dropout)
         if time not in ("fixed", "mlp"):
             raise InputError(f"time={time!r} is no way to embed times. Take 'fixed' or 'mlp'.")
         self.waves = TimeWaves(width, _days(longest), time == "mlp")

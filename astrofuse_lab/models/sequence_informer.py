@@ -127,7 +127,7 @@ class InformerEncoder(SequenceEncoder):
     attends = True
 
     def __init__(
-        self, layout: InputLayout, width: int, *, layers: int = 2, heads: int = 4, factor: int = 5, distil: bool = True, patch: int = 8, tokens: int = 16,
+        self, layout: InputLayout, width: int, *, layers: int = 2, heads: int = 4, factor: int = 5, distil: bool = True, patch: int = 16, tokens: int = 16,
         dropout: float = 0.1,
     ) -> None:  # fmt: skip
         super().__init__(layout, width, patch, tokens, ordered=layout.kind == "light_curve")
@@ -146,7 +146,7 @@ class InformerEncoder(SequenceEncoder):
 
     def forward(self, values: Tensor, mask: Tensor, maps: list[Tensor] | None = None) -> Tokens:
         """Values and mask by kind to tokens in order of time or axis."""
-        tokens, seen, _, order = self.read(values, mask)
+        tokens, seen, days, order = self.read(values, mask)
         for i, layer in enumerate(self.layers):
             tokens = layer(tokens, seen, maps)
             if i < len(self.distil):
@@ -154,12 +154,15 @@ class InformerEncoder(SequenceEncoder):
         if order is not None and not len(self.distil):
             back = order.argsort(1)
             tokens, seen = in_order(tokens, back), in_order(seen, back)
+            days = None if days is None else in_order(days, back)
         if self.cells is not None:
             tokens, seen = self.cells(tokens, seen)
-        return Tokens(self.norm(tokens), seen, self.place(values.shape[1]))
+        return Tokens(self.norm(tokens), seen, self.place(days))
 
-    def place(self, count: int) -> dict[str, Any]:
-        """Where the tokens that are given lie; `count` is that of the epochs."""
-        if self.cells is not None and isinstance(self.embed, Patches):
-            return place_of(self.embed.axes, self.cells.box)
-        return place_of(("epoch",), self._distilled(one_each("epoch", count)["box"]))
+    def place(self, days: Tensor | None) -> dict[str, Any]:
+        """Where the tokens that are given lie; of halved epochs, the time is that of the first."""
+        if isinstance(self.embed, Patches):
+            return super().place(None)
+        assert days is not None
+        box = self._distilled(one_each("epoch", days.shape[1])["box"])
+        return {**place_of(("epoch",), box), "coordinates": {"time": days[:, :: 2 ** len(self.distil)]}}

@@ -186,9 +186,10 @@ class SequenceEncoder(Encoder):
         if order is not None:
             back = order.argsort(1)
             tokens, seen = in_order(tokens, back), in_order(seen, back)
+            days = None if days is None else in_order(days, back)
         if self.cells is not None:
             tokens, seen = self.cells(tokens, seen)
-        return Tokens(self.norm(tokens), seen, self.place(tokens.shape[1]))
+        return Tokens(self.norm(tokens), seen, self.place(days))
 
     def read(self, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         """Embedded tokens and their mask, days of epochs, and the order they were put in; the last two only where there are such."""
@@ -205,8 +206,9 @@ class SequenceEncoder(Encoder):
         tokens, seen = self.embed(values, mask)
         return tokens, seen, values[..., 0], order
 
-    def place(self, count: int) -> dict[str, Any]:
-        """Where the tokens that are given lie."""
-        if isinstance(self.embed, Epochs):
-            return one_each("epoch", count)
-        return place_of(self.embed.axes, self.embed.box if self.cells is None else self.cells.box)
+    def place(self, days: Tensor | None) -> dict[str, Any]:
+        """Where the tokens that are given lie; `days` (batch, epoch) of a light curve, as it was stored."""
+        if isinstance(self.embed, Patches):
+            return place_of(self.embed.axes, self.embed.box if self.cells is None else self.cells.box)
+        assert days is not None
+        return {**one_each("epoch", days.shape[1]), "coordinates": {"time": days}}

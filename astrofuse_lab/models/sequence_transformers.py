@@ -5,7 +5,9 @@ from torch.nn import functional as F
 
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.models.attention import FeatureDropout, SelfAttention, TransformerLayer
-from astrofuse_lab.models.sequence_tokens import SequenceEncoder
+from astrofuse_lab.models.distance import DistanceBias
+from astrofuse_lab.models.encoder import place_of
+from astrofuse_lab.models.sequence_tokens import Patches, SequenceEncoder
 from astrofuse_lab.models.tokens import InputLayout
 
 
@@ -25,20 +27,30 @@ class SpectrumTransformer(SequenceEncoder):
         Pixels or samples of a patch.
     tokens : int
         Tokens that are given, at most; more patches are pooled.
+    distance : bool
+        Attention falls with the distance along the axis (in log wavelength on a log grid), by slopes that each head learns; see `DistanceBias`.
     dropout : float
     """
 
     kinds = ("spectrum", "series")
     attends = True
 
-    def __init__(self, layout: InputLayout, width: int, *, layers: int = 2, heads: int = 4, patch: int = 32, tokens: int = 128, dropout: float = 0.1) -> None:
+    def __init__(
+        self, layout: InputLayout, width: int, *, layers: int = 2, heads: int = 4, patch: int = 32, tokens: int = 128, distance: bool = False,
+        dropout: float = 0.1,
+    ) -> None:  # fmt: skip
         super().__init__(layout, width, patch, tokens)
         self.layers = nn.ModuleList(TransformerLayer(width, heads, dropout=dropout) for _ in range(layers))
+        self.distance = DistanceBias(("patches",), heads) if distance else None
 
     def mix(self, tokens: Tensor, mask: Tensor, days: Tensor | None, maps: list[Tensor] | None) -> Tensor:
         """Tokens (batch, token, width) to as many."""
+        bias = None
+        if self.distance is not None:
+            assert isinstance(self.embed, Patches)
+            bias = self.distance.of("patches", place_of(("pixel",), self.embed.box), tokens.shape[1], tokens.device)
         for layer in self.layers:
-            tokens = layer(tokens, mask, maps)
+            tokens = layer(tokens, mask, maps, bias=bias)
         return tokens
 
 

@@ -138,7 +138,7 @@ class StateSpaceEncoder(SequenceEncoder):
     kinds = ("light_curve", "spectrum", "series", "image")
 
     def __init__(
-        self, layout: InputLayout, width: int, *, layers: int = 2, state: int = 8, expansion: int = 1, kernel: int = 4, bidirectional: bool = True,
+        self, layout: InputLayout, width: int, *, layers: int = 1, state: int = 8, expansion: int = 1, kernel: int = 4, bidirectional: bool = True,
         timescale: float = 10.0, patch: int = 16, tokens: int = 16, dropout: float = 0.1,
     ) -> None:  # fmt: skip
         super().__init__(layout, width, patch, tokens, ordered=True)
