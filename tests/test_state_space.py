@@ -145,7 +145,8 @@ def test_stretched_times_matter_and_read_backwards_the_gap_is_the_same_gap():
     mask, days = torch.ones(1, 5, dtype=torch.bool), torch.tensor([[0.0, 1, 9, 10, 40]])
     with torch.no_grad():
         for layer in encoder.layers:
-            layer.passes[0].step.bias.add_(3.0)  # steps of the order of one, where gaps show
+            layer.passes[0].step.bias.add_(3.0)  # steps of the order of one and states as large as what goes through, where gaps show
+            layer.passes[0].select.weight.mul_(5.0)
             layer.passes[1].load_state_dict(layer.passes[0].state_dict())
         forwards = encoder.mix(embedded, mask, days, None)
         backwards = encoder.mix(embedded.flip(1), mask, (40 - days).flip(1), None)
