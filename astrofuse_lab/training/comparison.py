@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.recipes.catalogue import get_recipe
 from astrofuse_lab.recipes.schema import Part, Recipe
+from astrofuse_lab.samples.represented import represented
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.samples.split import Split, group_codes
 from astrofuse_lab.training.entrants import CHANCE, Entrant, check_ablations, classical, entrants, variants
@@ -125,7 +126,7 @@ def compare(
     if fused is not None:
         arena.given = _fitting(fused, arena, rivals[0], chosen)
     total = len(chosen) * len(rivals)
-    features = Features(samples, names)
+    features = Features(represented(samples, base.inputs), names)  # trees see what the networks see
     for number, seed in enumerate(chosen):
         for place, one in enumerate(rivals):
             arena.train(one, seed, first=place == 0, subsets=subsets and place == 0)
