@@ -68,15 +68,18 @@ def test_shapes_and_finite_numbers(system, count):
     assert set(prediction.per_modality) == (set(model.modalities) if recipe.decision else set())
 
 
+HOLDERS = (nn.ParameterDict, nn.ModuleDict)
+
+
 def test_every_leaf_module_runs_and_every_parameter_learns(system):
     model, recipe, _ = system
     model.train()
     ran, hooks = set(), []
     for name, module in model.named_modules():
-        # a ParameterDict holds numbers and is never called
-        if not list(module.children()) and not isinstance(module, nn.ParameterDict):
+        # what only holds others is never called
+        if not list(module.children()) and not isinstance(module, HOLDERS):
             hooks.append(module.register_forward_hook(lambda *_, name=name: ran.add(name)))
-    leaves = {n for n, m in model.named_modules() if not list(m.children()) and not isinstance(m, nn.ParameterDict)}
+    leaves = {n for n, m in model.named_modules() if not list(m.children()) and not isinstance(m, HOLDERS)}
     batch = part_of(WHOLE, model, range(8))
     for i, mask in enumerate(batch.masks.values()):
         mask[i] = False  # each modality is missing once
@@ -425,7 +428,9 @@ POSED = ("order", "tree")
 
 OTHERS |= {"cell": "gru", "bidirectional": False, "patch": 5, "state": 4, "expansion": 3, "kernel": 9, "timescale": 0.0}
 OTHERS |= {"stages": 2, "scales": 3, "factor": 1, "distil": False, "latents": 3, "harmonics": 4, "longest": 300.0, "time": "mlp", "band": False}
-OTHERS_OF_LISTS = {  # where an option is a list, or the name of one of several ways
+OTHERS_OF_LISTS = {
+    "generated": {"fusion": "gated", "generator": "gan", "weight": 3.0}, "multimodal_vae": {"experts": "mixture", "latent": 4, "beta": 3.0, "weight": 0.5},
+    # where an option is a list, or the name of one of several ways
     "lenet5": {"channels": [4, 8, 16]},
     "vgg": {"channels": [8, 16], "layers": [1, 1], "pools": [2, 2], "norm": False},
     "resnet": {"layers": [2, 1], "bottleneck": True, "stem_stride": 4},

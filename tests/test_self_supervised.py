@@ -12,10 +12,11 @@ from torch import nn
 from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.models.autoencoders import UnitDecoder, draw_hidden, patch_of, units, without
 from astrofuse_lab.models.parts import HEADS
+from astrofuse_lab.models.reversal import reverse
 from astrofuse_lab.models.variational import drawn, elbo, importance_bound, log_normal, normal_kl, product_of_experts
 from astrofuse_lab.recipes.schema import Part
 from astrofuse_lab.training.self_supervised import SELF_SUPERVISED, make_self_supervised, options_of
-from astrofuse_lab.training.self_supervised_contrast import info_nce, reverse, sigmoid_contrast, vicreg
+from astrofuse_lab.training.self_supervised_contrast import info_nce, sigmoid_contrast, vicreg
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -18,6 +18,7 @@ from astrofuse_lab.models.encoder import Encoder
 from astrofuse_lab.models.fusion import Concatenation, Fusion, Gated
 from astrofuse_lab.models.fusion_attention import CoAttention, JointAttention, OneWayAttention
 from astrofuse_lab.models.fusion_discriminant import Discriminant
+from astrofuse_lab.models.fusion_generated import Generated, MultimodalVAE
 from astrofuse_lab.models.fusion_relays import BilevelAttention, BottleneckAttention, TokenChain
 from astrofuse_lab.models.fusion_tensor import LowRankTensor, MixtureOfExperts, Projection
 from astrofuse_lab.models.heads import ClassificationHead, EvidentialHead, Head, MultiLabelHead, RegressionHead
@@ -95,6 +96,8 @@ FUSIONS: dict[str, type[Fusion]] = {
     "bilevel_attention": BilevelAttention,
     "bottleneck": BottleneckAttention,
     "token_chain": TokenChain,
+    "multimodal_vae": MultimodalVAE,
+    "generated": Generated,
 }
 DECISIONS: dict[str, type[Decision]] = {
     "average": Average,

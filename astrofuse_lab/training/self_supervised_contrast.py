@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.models.build import FusionModel
+from astrofuse_lab.models.reversal import reverse
 from astrofuse_lab.models.tokens import Tokens
 from astrofuse_lab.training.learning import Inputs
 from astrofuse_lab.training.self_supervised_base import SelfSupervised, unit_of, unit_vectors, vectors_of, width_of
@@ -255,25 +256,6 @@ class VICReg(SelfSupervised):
                 total = total.index_add(0, index, vicreg(one[index], other[index], *self.weights))
             count = count + both
         return total / count.clamp(min=1), count > 0
-
-
-class _Reversed(torch.autograd.Function):
-    """Itself forward, its negative backward: the gradient reversal layer of Ganin et al. 2016 (arXiv:1505.07818)."""
-
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, values: Tensor, strength: float) -> Tensor:
-        ctx.strength = strength  # type: ignore[attr-defined]
-        return values.view_as(values)
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None]:
-        return -ctx.strength * gradients[0], None  # type: ignore[attr-defined]
-
-
-def reverse(values: Tensor, strength: float = 1.0) -> Tensor:
-    """The values; on the way back their gradient times ``-strength``."""
-    reversed_: Tensor = _Reversed.apply(values, strength)
-    return reversed_
 
 
 class Adversarial(InfoNCE):
