@@ -12,7 +12,7 @@ from astrofuse_lab import explain
 from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.models.adapt import Calibrate, FiLM, MatchResolution, Shrink, blurred, channels_of, without
 from astrofuse_lab.models.build import build, layouts_of
-from astrofuse_lab.models.parts import ADAPTERS, make_part, options_of
+from astrofuse_lab.models.parts import ADAPTERS, ENCODERS, make_part, options_of
 from astrofuse_lab.models.tokens import InputLayout
 from astrofuse_lab.models.transformer import TimeTransformerEncoder
 from astrofuse_lab.recipes.catalogue import RECIPES
@@ -382,6 +382,34 @@ def test_distance_in_time_helps_where_neighbours_count():
             optimiser.step()
         with torch.no_grad():
             left[distance] = float((head(encoder(values[1000:], mask[1000:]).values)[..., 0] - truth[1000:]).square().mean() / truth[1000:].var())
+    assert left[True] < 0.85 * left[False], left
+
+
+@pytest.mark.parametrize("where", ["sky", "wavelength"])
+def test_distance_on_the_sky_and_in_wavelength_helps_where_neighbours_count(where):
+    """What a noisy patch truly shows: the patches near to it say it."""
+    rng = np.random.default_rng(1)
+    count, size = 500, (32, 32) if where == "sky" else (192,)
+    truth = gaussian_filter(rng.normal(size=(count, *size)), (0, *[3.0 if where == "sky" else 12.0] * len(size)), mode="wrap")
+    truth = torch.tensor(truth / truth.std(), dtype=torch.float32)
+    values = truth + 4.0 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(1))
+    layout = InputLayout("image", ("g",), (1, *size)) if where == "sky" else InputLayout("spectrum", (), size)
+    level = (truth.unfold(1, 4, 4).unfold(2, 4, 4).mean((-1, -2)) if where == "sky" else truth.unfold(1, 4, 4).mean(-1)).flatten(1)
+    values = values[:, None] if where == "sky" else values
+    mask, left = torch.ones_like(values, dtype=torch.bool), {}
+    for distance in (True, False):
+        torch.manual_seed(0)
+        encoder = ENCODERS["vit" if where == "sky" else "spectrum_transformer"](layout, 16, patch=4, layers=1, dropout=0.0, distance=distance)
+        head = nn.Linear(16, 1)
+        optimiser = torch.optim.AdamW([*encoder.parameters(), *head.parameters()], lr=1e-2)
+        for _ in range(120):
+            rows = torch.randint(200, (32,))
+            loss = (head(encoder(values[rows], mask[rows]).values)[..., 0] - level[rows]).square().mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        with torch.no_grad():
+            left[distance] = float((head(encoder(values[200:], mask[200:]).values)[..., 0] - level[200:]).square().mean() / level[200:].var())
     assert left[True] < 0.85 * left[False], left
 
 

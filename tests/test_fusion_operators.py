@@ -357,7 +357,7 @@ def test_bias_is_minus_slope_times_distance():
     got = bias(tokens, 1).detach()
     assert got.shape == (2, 2, 8, 8)
     slope = 2.0 ** -np.array([4, 8])  # of two heads, as in the paper: 2 ** (-8 h / heads)
-    np.testing.assert_allclose(got[0, :, 1, 2], -slope * 5, rtol=1e-5)  # (24, 32) pixels are 40, five units of 8
+    np.testing.assert_allclose(got[0, :, 1, 2], -slope * 10, rtol=1e-5)  # (24, 32) pixels are 40, ten units of 4
     np.testing.assert_allclose(got[0, :, 3, 5], -slope * 3, rtol=1e-5)
     np.testing.assert_allclose(got[1, :, 3, 5], -slope * 2 / 30, rtol=1e-5)
     assert not got[:, :, :, 6:].any()

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from astrofuse_lab.models.tokens import Tokens
 
-UNITS = {"sky": 8.0, "wavelength": 32.0, "time": 30.0}
-"""What a slope of one counts in: pixels of an image, pixels of a spectrum's grid (even in log wavelength on a log grid), days."""
-AXES = {("y", "x"): "sky", ("pixel",): "wavelength"}
+UNITS = {"sky": 4.0, "wavelength": 32.0, "sample": 32.0, "time": 30.0}
+"""What a slope of one counts in: pixels of an image, pixels of a spectrum's grid (even in log wavelength on a log grid), samples of a series, days."""
+AXES = {("y", "x"): "sky", ("pixel",): "wavelength", ("sample",): "sample"}
 """Axes of a place whose boxes are positions that can be compared."""
 
 
@@ -26,9 +26,9 @@ def coordinates_of(place: Mapping[str, Any]) -> tuple[str, Tensor] | None:
 
     Returns
     -------
-    name : {"sky", "wavelength", "time"}
+    name : {"sky", "wavelength", "sample", "time"}
     position : Tensor, (batch or 1, token, axis)
-        In pixels or days. None for columns, words and what has no place.
+        In pixels, samples or days. None for columns, words and what has no place.
     """
     for name, given in place.get("coordinates", {}).items():
         if name in UNITS:

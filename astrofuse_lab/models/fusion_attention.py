@@ -27,10 +27,10 @@ class Frame:
 
     def __init__(self, tokens: Mapping[str, Tokens], relays: Mapping[str, int] | None = None) -> None:
         sizes = {"class": 1, **{f"of {name}": one.mask.shape[1] for name, one in tokens.items()}, **(relays or {})}
-        self.at: dict[str, Tensor] = {}
+        self.at: dict[str, range] = {}
         self.size = 0
         for name, count in sizes.items():
-            self.at[name] = torch.arange(self.size, self.size + count)
+            self.at[name] = range(self.size, self.size + count)
             self.size += count
         self.maps: list[Tensor] = []
 
@@ -38,7 +38,7 @@ class Frame:
         """Keep the map that a layer appended, if it was asked for one: (batch, head, query, key) of these tokens."""
         if not raw:
             return
-        rows, columns = (torch.cat([self.at[name] for name in names]).to(raw[-1].device) for names in (queries, keys))
+        rows, columns = (torch.tensor([place for name in names for place in self.at[name]], device=raw[-1].device) for names in (queries, keys))
         laid = raw[-1].new_zeros(*raw[-1].shape[:2], self.size, self.size)
         laid[:, :, rows[:, None], columns[None]] = raw[-1]
         self.maps.append(laid)

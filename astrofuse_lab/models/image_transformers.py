@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.models.attention import TransformerLayer
+from astrofuse_lab.models.distance import DistanceBias
 from astrofuse_lab.models.encoder import place_of
 from astrofuse_lab.models.image_blocks import sizes
 from astrofuse_lab.models.image_cnn import ImageEncoder
@@ -63,17 +64,20 @@ class VitEncoder(PatchEncoder):
         Width of each layer's MLP, in widths.
     crop : int
         Only the central so many pixels along each axis are looked at; 0: all.
+    distance : bool
+        Attention falls with the distance between two patches, by slopes that each head learns; see `DistanceBias`.
     dropout : float
         Share of features set to zero while training.
     """
 
     def __init__(
         self, layout: InputLayout, width: int, *, patch: int = 8, hidden: int = 0, layers: int = 2, heads: int = 4, expansion: int = 2, crop: int = 0,
-        dropout: float = 0.1,
+        distance: bool = False, dropout: float = 0.1,
     ) -> None:  # fmt: skip
         super().__init__(layout, width, patch, hidden or width, 0, crop)
         self.position = nn.Parameter(0.02 * torch.randn(self.rows * self.columns, hidden or width))
         self.layers = nn.ModuleList(TransformerLayer(hidden or width, heads, expansion, dropout) for _ in range(layers))
+        self.distance = DistanceBias(("patches",), heads) if distance and layers else None
         self.norm = nn.LayerNorm(hidden or width)
         self.project = nn.Linear(hidden, width) if hidden else nn.Identity()
 
@@ -82,9 +86,11 @@ class VitEncoder(PatchEncoder):
         inputs, real = self.look(values[self.window], mask[self.window])
         seen = self.seen(real)
         tokens = self.stem(inputs).flatten(2).transpose(1, 2) + self.position
+        place = place_of(("y", "x"), self.box)
+        bias = None if self.distance is None else self.distance.of("patches", place, tokens.shape[1], tokens.device)
         for layer in self.layers:
-            tokens = layer(tokens, seen, maps)
-        return Tokens(self.project(self.norm(tokens)), seen, place_of(("y", "x"), self.box))
+            tokens = layer(tokens, seen, maps, bias=bias)
+        return Tokens(self.project(self.norm(tokens)), seen, place)
 
 
 class WindowLayer(nn.Module):
