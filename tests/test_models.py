@@ -68,7 +68,7 @@ def test_shapes_and_finite_numbers(system, count):
     assert set(prediction.per_modality) == (set(model.modalities) if recipe.decision else set())
 
 
-HOLDERS = (nn.ParameterDict, nn.ModuleDict)
+HOLDERS = (nn.ParameterDict, nn.ModuleDict, nn.ModuleList)
 
 
 def test_every_leaf_module_runs_and_every_parameter_learns(system):
