@@ -16,7 +16,7 @@ from astrofuse_lab.samples.split import group_codes
 from astrofuse_lab.training import metrics as M
 from astrofuse_lab.training.early_times import known_by
 from astrofuse_lab.training.evaluation_groups import By, Tested, badly_served, by_subgroup
-from astrofuse_lab.training.metrics_distributions import Mixture, Quantiles
+from astrofuse_lab.training.metrics_distributions import Mixture, Quantiles, pit
 from astrofuse_lab.training.metrics_numbers import each_target
 from astrofuse_lab.training.metrics_retrieval import ranks
 from astrofuse_lab.training.report import SCORES, formatted
@@ -66,7 +66,7 @@ def evaluate(
     Table
         run, metric, value, low, high (95 %), n, groups. In ``meta``: ``verdict`` in words; tables ``by_class`` (each class or label),
         ``calibration``, ``available`` (by the modalities a sample has), ``cost`` (of predicting a sample), and, where asked for,
-        ``subgroups``, ``subsets`` and ``early``; ``tested``, truth and predictions by run. Without a target: how well each modality's vector
+        ``subgroups``, ``subsets`` and ``early``; ``tested``, truth and predictions by run. `af.plot` draws them. Without a target: how well each modality's vector
         finds another's of the same object.
 
     Raises
@@ -86,11 +86,12 @@ def evaluate(
     measures = _measures(first, metrics)
     divided = [by] if isinstance(by, str) or (isinstance(by, tuple) and by) else list(by)
     tables: dict[str, list[Any]] = {name: [] for name in ("metrics", "by_class", "calibration", "available", "subgroups", "subsets", "early", "cost")}
-    tested, main = {}, next(iter(measures))
+    tested, spread, main = {}, {}, next(iter(measures))
     one_metric = (main, measures[main], resamples, seed)
     for name, run in named.items():
         tested[name] = it = _tested(run, samples, chosen, group)
-        tables["metrics"].append((name, _scores(run, it, measures, resamples, seed)))
+        spread[name] = _spread(run, it)
+        tables["metrics"].append((name, _scores(it, spread[name], measures, resamples, seed)))
         tables["by_class"].append((name, _classes(run, it, resamples, seed)))
         tables["calibration"].append((name, _calibration(it)))
         tables["available"].append((name, by_subgroup(it, "available", *one_metric)))
@@ -103,7 +104,7 @@ def evaluate(
     served = {name: [t for n, t in tables["subgroups"] if n == name] for name in named}
     table.meta.update(
         target=first.target, task=first.task, classes=list(first.classes), part=part if isinstance(part, str) else "given ids", simulated=samples.simulated,
-        tested={name: {"ids": it.samples.object_ids, "truth": it.truth, "predicted": it.predicted, "groups": it.groups} for name, it in tested.items()},
+        tested={name: _kept(it, spread[name]) for name, it in tested.items()}, targets=list(first.targets), unit=samples.units.get(first.target, ""),
         verdict=" ".join(_sentence(name, table, main, tested[name], badly_served(served[name]), len(named) > 1) for name in named),
     )  # fmt: skip
     return table
@@ -184,15 +185,20 @@ def _stacked(named: list[tuple[str, "Table"]]) -> "Table":
     return vstack(parts, metadata_conflicts="silent")
 
 
-def _scores(run: Run, it: Tested, measures: Mapping[str, M.Metric], resamples: int, seed: int) -> "Table":
+def _scores(it: Tested, spread: Mixture | Quantiles | None, measures: Mapping[str, M.Metric], resamples: int, seed: int) -> "Table":
     from astropy.table import Table
 
-    made = M.evaluate(run.task, it.truth, it.predicted, it.groups, resamples, seed, measures)
-    spread = _spread(run, it)
+    made = M.evaluate(it.task, it.truth, it.predicted, it.groups, resamples, seed, measures)
     if spread is not None:
         made |= M.evaluate("distribution", it.truth, spread, it.groups, resamples, seed)
     n, groups = len(it.truth), len(np.unique(it.groups))
     return Table(rows=[{"metric": name, "value": v, "low": low, "high": high, "n": n, "groups": groups} for name, (v, low, high) in made.items()])
+
+
+def _kept(it: Tested, spread: Mixture | Quantiles | None) -> dict[str, Any]:
+    """What was measured, to draw or to measure again; of predicted distributions, where in them the truth lies."""
+    kept = {"ids": it.samples.object_ids, "truth": it.truth, "predicted": it.predicted, "groups": it.groups}
+    return kept if spread is None else {**kept, "pit": pit(it.truth, spread)}
 
 
 def _spread(run: Run, it: Tested) -> Mixture | Quantiles | None:
