@@ -1,6 +1,7 @@
 """Two processes on this machine take the steps that one takes, and measure what one measures; each reads its own share."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +16,12 @@ from tests.test_engine import PLAIN, furthest
 
 ROOT = Path(__file__).parents[1]
 LAUNCHERS = {
-    "fabric run": [str(Path(sys.executable).parent / "fabric"), "run", "--accelerator=cpu", "--devices=2", "--strategy=ddp"],
-    "torchrun": [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1", "--master-port=0"],
+    "fabric run": [str(Path(sys.executable).parent / "fabric"), "run", "--accelerator=cpu", "--devices=2", "--strategy=ddp", "--main-port={port}"],
+    "torchrun": [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1", "--master-port={port}"],
 }
 
 
-def train(out, memory=True):
+def train(out):
     """Nothing random but the order; the last batch of an epoch has one sample, which only one of two processes can compute."""
     parts = {"encoders": PLAIN, "fusion": af.Part.of("concatenation", dropout=0.0), "head": af.Part.of("auto", dropout=0.0)}
     recipe = af.Recipe("exact", "Nothing random", schedule=af.Part.of("end_to_end", batch_size=10, learning_rate=1e-3), **parts)
@@ -40,11 +41,11 @@ def worker(folder):
     folder, rank = Path(folder), int(os.environ["LOCAL_RANK"])
     train(folder / "kept")
     read = []
-    plain_batch, plain_forward = feed.Feed.batch, Supervised.forward
+    plain_batches, plain_forward, most = feed.Feed.batches, Supervised.forward, feed.MOST_MEMORY
     feed.MOST_MEMORY = 0  # nothing is kept: samples are read when a batch needs them
-    feed.Feed.batch = lambda self, index: (read.append(self.positions[index].tolist()), plain_batch(self, index))[1]
+    feed.Feed.batches = lambda self, indices: (read.extend(self.positions[index].tolist() for index in indices), plain_batches(self, indices))[1]
     train(folder / "read")
-    feed.Feed.batch, feed.MOST_MEMORY = plain_batch, 2**30
+    feed.Feed.batches, feed.MOST_MEMORY = plain_batches, most
     (folder / f"read-{rank}.json").write_text(json.dumps(read))
 
     def forward(self, values, masks, present, target):
@@ -62,7 +63,11 @@ def two(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
     script = folder / "two.py"
     script.write_text("import sys\nsys.path.insert(0, sys.argv[2])\nfrom tests.test_distributed import worker\nworker(sys.argv[1])\n")
-    done = subprocess.run([*LAUNCHERS[request.param], str(script), str(folder), str(ROOT)], capture_output=True, text=True, timeout=600, check=False)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launcher = [word.format(port=port) for word in LAUNCHERS[request.param]]
+    done = subprocess.run([*launcher, str(script), str(folder), str(ROOT)], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
@@ -85,7 +90,10 @@ def test_gradients_and_metrics_are_those_of_one_process(two, one, name):
 
 
 def test_each_process_reads_its_share_and_no_sample_of_the_other(two):
-    """Conditions: samples are not kept in memory. 41 are trained in batches of 10, 9 validated in one batch, three times."""
+    """Conditions: samples are not kept in memory; 41 are trained in batches of 10, 9 validated in one batch, three times.
+
+    Besides, each process reads the few that tell which modality is ignored, and the first one measures the finished run.
+    """
     read = [json.loads((two / f"read-{rank}.json").read_text()) for rank in (0, 1)]
     assert [len(batches) for batches in read] == [3 * (5 + 1)] * 2
     every = []

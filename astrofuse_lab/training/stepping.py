@@ -166,5 +166,6 @@ def gathered(fabric: "Fabric", tensor: Tensor, count: int) -> Tensor:
     world = fabric.world_size
     if world == 1:
         return tensor[:count]
-    every = torch.as_tensor(fabric.all_gather(tensor.contiguous()))
-    return every.transpose(0, 1).reshape(-1, *tensor.shape[1:])[:count]
+    every = tensor.new_zeros(len(tensor) * world, *tensor.shape[1:])
+    every[fabric.global_rank :: world] = tensor
+    return _summed(fabric, every)[:count]
