@@ -217,7 +217,7 @@ def test_nan_loss_names_the_batch_and_keeps_the_checkpoint(toy_samples, tmp_path
         plain = kind.make(smoothing)
 
         def loss(prediction, target):
-            calls["n"] += 1
+            calls["n"] += prediction.values.requires_grad  # steps, not looks at the validation part
             return plain(prediction, target) * (float("nan") if calls["n"] == 8 else 1.0)
 
         return loss

@@ -60,15 +60,18 @@ def _log_odds_before(
 
 def _training_prior(run: "Run", samples: "SampleSet") -> tuple[NDArray[np.float64], tuple[str, ...]]:
     count = len(run.classes)
-    if run.recipe.objective.options.get("class_weights", "balanced") == "balanced":
+    weights = run.recipe.objective.options.get("class_weights", "balanced")
+    if weights == "balanced":
         return np.full(count, 1 / count), ("before any data all classes are equally likely: the objective balances them",)
+    lean = np.asarray(weights if isinstance(weights, list) else np.ones(count), dtype=np.float64)
+    weighed = ", times the weights that the objective gives them" if isinstance(weights, list) else ""
     codes, known = labels_of(run, samples)
     trained = known & np.isin(samples.object_ids, run.split.train)
     if trained.any():
-        return np.bincount(codes[trained], minlength=count).astype(float), ("before any data classes are as likely as they are frequent in the training part",)
+        return np.bincount(codes[trained], minlength=count).astype(np.float64) * lean, (f"before any data classes are as likely as they are frequent in the training part{weighed}",)
     if known.any():
-        return np.bincount(codes[known], minlength=count).astype(float), (
-            "before any data classes are as likely as they are frequent in the samples given; none is of the training part",
+        return np.bincount(codes[known], minlength=count).astype(np.float64) * lean, (
+            f"before any data classes are as likely as they are frequent in the samples given{weighed}; none is of the training part",
         )
     return np.full(count, 1 / count), ("before any data all classes are taken as equally likely: these samples have no labels; pass prior= to say otherwise",)
 

@@ -88,7 +88,7 @@ def confusion(run: "Run", samples: "SampleSet", *, width: int = 520, height: int
     holoviews.Overlay
     """
     if run.task != "classification":
-        raise InputError(f"{run.target!r} is a number, and confusion is for classes. af.plot.calibration(run, samples) shows predictions against the truth.")
+        raise InputError(f"{run.target!r} has no classes, and confusion is between classes. af.plot.calibration(run, samples) shows predictions against the truth.")
     from astrofuse_lab.training.metrics import evaluate
 
     truth, predicted, groups = _known(run, samples)
