@@ -11,6 +11,7 @@ IN_CACHE, ON_DEVICE = 2**19, 2**25
 """Numbers of states held at a time: on a CPU few enough for its cache, on a device enough to fill it."""
 
 
+@torch.compiler.disable  # hundreds of steps to trace, and nothing to gain from fusing them
 def selective_scan(x: Tensor, size: Tensor, inwards: Tensor, outwards: Tensor, rate: Tensor) -> Tensor:
     """What the states of selective state spaces say, step by step.
 
