@@ -384,6 +384,17 @@ def test_a_run_without_its_modality_takes_no_part(samples, split):
     assert both.modalities == ("spectrum", "table")
 
 
+@pytest.mark.parametrize("decision", [None, Part.of("average", with_fused=True)])
+def test_the_table_says_for_whom_a_stand_in_was_made(decision, samples, split):
+    run = trained(samples, split, "redshift" if decision is None else "label", epochs=1, modalities=("table", "spectrum"), change=lambda r: r.change(
+        fusion=Part("generated"), decision=decision))  # fmt: skip
+    told = run.predict(samples)
+    missing = ~samples.present("spectrum") & samples.present("table")
+    assert missing.any() and not missing.all()
+    assert np.array_equal(np.asarray(told["generated_spectrum"]), missing)
+    assert "generated_spectrum" in af.Ensemble([run, run]).predict(samples).colnames
+
+
 def test_evidence_is_told(samples, split, test_part):
     run = trained(samples, split, recipe="decision_average", epochs=2, change=lambda r: r.change(decision=Part("evidential")))
     told = run.predict(test_part, calibrated=True)

@@ -125,11 +125,10 @@ class FusionModel(nn.Module):
                     each[stream] = self.heads[stream](self.fusions[stream](own))
                     present[stream] = torch.stack([one.mask.any(1) for one in own.values()]).any(0)
             combined: Prediction = self.decision(each, present)
-            return replace(combined, each=each)
+            return _marked(replace(combined, each=each), [one.fused for one in each.values()])
         fused: Fused = self.fusions["all"](tokens, attention)
         prediction: Prediction = self.heads["all"](fused)
-        made = {f"generated.{name}": one.place["generated"] for name, one in fused.tokens.items() if "generated" in one.place}
-        return replace(prediction, extra={**prediction.extra, **made}) if made else prediction
+        return _marked(prediction, [fused])
 
     def encode(
         self, values: Mapping[str, Tensor], masks: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None, attention: bool = False
@@ -203,6 +202,17 @@ class FusionModel(nn.Module):
                 targets.append(target)
             whole = {m: Tokens(torch.cat([one[m].values for one in pieces]), torch.cat([one[m].mask for one in pieces]), {}) for m in pieces[0]}
             fusion.fit(whole, torch.cat(targets))
+
+
+def _marked(prediction: Prediction, fused: Sequence[Fused]) -> Prediction:
+    """The prediction with what says for whom a stand-in was made, in any of the streams."""
+    made: dict[str, Tensor] = {}
+    for one in fused:
+        for name, tokens in one.tokens.items():
+            if "generated" in tokens.place:
+                key, here = f"generated.{name}", tokens.place["generated"]
+                made[key] = made[key] | here if key in made else here
+    return replace(prediction, extra={**prediction.extra, **made}) if made else prediction
 
 
 def _encoder(recipe: Recipe, name: str, layout: InputLayout, initial: bool) -> Encoder:

@@ -204,7 +204,9 @@ def _together(task: str, each: Sequence[Spoken]) -> Spoken:
             mean = (values * seen).sum(0) / count
         values = np.where(seen, values, mean)
         variance = None if variance is None else np.where(seen, variance, (variance * seen).sum(0) / count)
-    return Spoken(values, variance, None, each[0].vectors, np.asarray(seen.any(0))[:, 0])
+    names = sorted({name for one in each for name in one.beliefs if name.startswith("generated_")})
+    made = {name: np.any([one.beliefs[name] for one in each if name in one.beliefs], axis=0) for name in names}
+    return Spoken(values, variance, None, each[0].vectors, np.asarray(seen.any(0))[:, 0], made)
 
 
 def train_ensemble(

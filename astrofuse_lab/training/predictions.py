@@ -95,7 +95,7 @@ def columns_of(source: Source, spoken: Spoken, plain: Spoken, asked: Asked, apar
     apart : callable
         Gives the distances of the samples, and of held-out ones, to the training part.
     """
-    columns = _labels(source, spoken, asked) if source.problem.task in LABELS else _numbers(source, spoken, asked)
+    columns = {**(_labels(source, spoken, asked) if source.problem.task in LABELS else _numbers(source, spoken, asked)), **spoken.beliefs}
     if asked.coverage is not None:
         columns.update(_covering(source, plain, asked))
     return {**columns, **_shift(source, plain, asked, apart)}
@@ -132,7 +132,7 @@ def _labels(source: Source, spoken: Spoken, asked: Asked) -> Columns:
         columns = {f"p_{name}": mean[:, i] for i, name in enumerate(problem.targets)}
     if len(shares) > 1:
         columns["data_uncertainty"], columns["model_uncertainty"] = split_entropy(task, shares)
-    return {**columns, **spoken.beliefs}
+    return columns
 
 
 def _calibrated(source: Source, values: Array, how: bool | str) -> Array:

@@ -286,7 +286,8 @@ class Run:
             Classification: object_id, p_<class> for each class, prediction (of the target's type), uncertainty (entropy of the probabilities, 0
             to 1), and of evidential heads and decisions ``ignorance`` and ``conflict``. Regression: object_id, prediction, uncertainty (the standard deviation of the predicted distribution; without one the width
             of the validation errors, 1.4826 MAD, the same for all). multi_label: p_<label> for each; multi_regression: prediction_<target> for
-            each; without a target: anomaly_score, of a head that gives one. Samples with none of the run's modalities are masked.
+            each; without a target: anomaly_score, of a head that gives one. generated_<modality>, of a fusion that makes stand-ins: True where
+            one was made, for a modality that the sample lacks. Samples with none of the run's modalities are masked.
 
         Raises
         ------

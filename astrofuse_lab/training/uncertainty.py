@@ -48,8 +48,9 @@ class Spoken:
         The fused vector, of the first member.
     seen : bool array, (sample,)
         True where a sample has any modality to go by.
-    beliefs : dict of str to float64 array, (sample,)
-        Of evidential heads and decisions, by the first member: ``ignorance`` and ``conflict``.
+    beliefs : dict of str to array, (sample,)
+        By the first member: ``ignorance`` and ``conflict`` of evidential heads and decisions; ``generated_<modality>``, bool, where a
+        stand-in was made for one that the sample lacks.
     """
 
     values: Array
@@ -118,7 +119,8 @@ def _piece(problem: "Problem", prediction: "Prediction", quantiles: bool) -> tup
     values = in_units(problem, prediction.values.double().cpu().numpy())
     vectors = prediction.fused.vector.double().cpu().numpy()
     told = of_extras({name: prediction.extra[name].double().cpu().numpy() for name in DISTRIBUTIONS if name in prediction.extra}, problem)
-    beliefs = {name: prediction.extra[said].double().cpu().numpy() for said, name in BELIEFS.items() if said in prediction.extra and prediction.extra[said].ndim == 1}
+    beliefs = {BELIEFS[said]: one.double().cpu().numpy() for said, one in prediction.extra.items() if said in BELIEFS and one.ndim == 1}
+    beliefs.update({said.replace(".", "_", 1): one.cpu().numpy() for said, one in prediction.extra.items() if said.startswith("generated.")})
     if told is None:
         return values, None, None, vectors, beliefs
     return values, told.std[:, None] ** 2, told.quantile(GRID) if quantiles else None, vectors, beliefs
