@@ -253,7 +253,7 @@ def test_a_batch_in_which_nobody_has_both_gives_no_gradient_but_a_graph():
 
 OTHERS = {
     "temperature": 0.5, "bias": -2.0, "among": "mean", "fused": False, "hidden": 24, "views": "augmented", "noise": 0.7, "share": 0.3, "invariance": 5.0,
-    "variance": 5.0, "covariance": 5.0, "strength": 3.0, "across": False, "patch": 4, "of": "fused", "latent": 4, "samples": 3, "beta": 3.0,
+    "variance": 5.0, "covariance": 5.0, "strength": 3.0, "across": False, "patch": 4, "of": "fused", "latent": 4, "samples": 3, "beta": 3.0, "domain": "survey",
 }  # fmt: skip
 
 
@@ -344,3 +344,38 @@ def test_what_is_hidden_is_found_from_the_rest():
         optimiser.step()
     assert float(loss.detach()) < 0.3  # without the other column: the variance, 1
     assert isinstance(learning.decoders, nn.ModuleDict)
+
+
+def test_confused_domains_cannot_be_told_apart_any_longer():
+    from astrofuse_lab.training.distillation import domains
+    from tests.conftest import make_toy_samples
+
+    luck = torch.Generator().manual_seed(0)
+    n = 96
+    domain = torch.arange(n) % 2
+    what = torch.randn(n, 1, generator=luck)
+    # both tables tell the object, and each is shifted by the survey it comes from
+    tables = [torch.cat([what + 0.1 * torch.randn(n, 1, generator=luck), domain[:, None] * 2.0 - 1.0], 1) for _ in range(2)]
+    layouts = {"one": LAYOUTS["table"], "two": LAYOUTS["table"]}
+    told = {}
+    for strength in (0.0, 1.0):
+        torch.manual_seed(0)
+        from astrofuse_lab.models.build import build
+
+        model = build(recipe_of(("mlp",), "concatenation"), layouts, 0, "self_supervised")
+        learning = make_self_supervised(Part.of("adversarial", domain="survey", strength=strength, fused=False, temperature=0.5), model).train()
+        optimiser = torch.optim.AdamW(learning.parameters(), lr=3e-3)
+        values = dict(zip(layouts, tables, strict=True))
+        masks, present = {m: torch.ones(n, 2, dtype=torch.bool) for m in layouts}, {m: torch.ones(n, dtype=torch.bool) for m in layouts}
+        for _ in range(120):
+            loss = learning(values, masks, present, domain.double()).loss.mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        with torch.no_grad():
+            tokens = model.eval().encode(values, masks, present)[0]
+            guess = learning.judge(F.normalize(tokens["one"].values.mean(1), dim=-1))
+        told[strength] = float(F.cross_entropy(guess, domain))
+    assert told[1.0] > 2 * told[0.0]
+    with pytest.raises(InputError, match=r"domain='object_id' has 40 value\(s\)"):
+        domains(make_toy_samples(40), "object_id")

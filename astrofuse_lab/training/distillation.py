@@ -11,8 +11,11 @@ from torch import Tensor
 from astrofuse_lab.alignment.augmentation import columns_of
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.models.build import FusionModel
+from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.training.learning import Inputs, Learned, Supervised
 from astrofuse_lab.training.objectives import Objective
+from astrofuse_lab.training.problem import known_values
+from astrofuse_lab.training.self_supervised_contrast import MOST_DOMAINS
 
 if TYPE_CHECKING:
     from astrofuse_lab.training.plan import Plan
@@ -83,7 +86,7 @@ class Distilled(Supervised):
 
 
 def taught(plan: "Plan", positions: NDArray[np.int64], codes: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Targets with the teacher's answers beside the truth; as they are where there is no teacher.
+    """Targets with the teacher's answers beside the truth; as they are where there is no teacher. Without a target, domains to confuse.
 
     Parameters
     ----------
@@ -96,6 +99,9 @@ def taught(plan: "Plan", positions: NDArray[np.int64], codes: NDArray[np.generic
     -------
     array, (sample, 1 + output)
     """
+    domain = plan.recipe.objective.options.get("domain", "")
+    if plan.problem.task == "self_supervised" and domain:
+        return domains(plan.samples, str(domain))[positions]
     if plan.teacher is None:
         return codes
     answers, seen = plan.teacher.outputs(plan.samples, positions)
@@ -103,6 +109,21 @@ def taught(plan: "Plan", positions: NDArray[np.int64], codes: NDArray[np.generic
     if plan.problem.task == "regression":
         answers = plan.problem.standardised(answers)[:, None]
     return np.column_stack([codes, np.where(seen[:, None], answers, np.nan)])
+
+
+def domains(samples: SampleSet, column: str) -> NDArray[np.float64]:
+    """The domain of each sample as a number from zero, below it where nobody knows: the column's values in order.
+
+    Raises
+    ------
+    InputError
+        For a column that does not exist or has more values than `MOST_DOMAINS`, or one.
+    """
+    values, known = known_values(samples, column)
+    names = np.unique(values[known])
+    if not 2 <= len(names) <= MOST_DOMAINS:
+        raise InputError(f"domain={column!r} has {len(names)} value(s): from 2 to {MOST_DOMAINS} can be confused, e.g. a column that names the survey.")
+    return np.where(known, np.searchsorted(names, values), -1).astype(np.float64)
 
 
 def check_teacher(plan: "Plan") -> None:

@@ -65,6 +65,11 @@ def unit_of(model: FusionModel, fused: Fused, projected: bool = True) -> Tensor:
     return made["embedding"] if "embedding" in made else F.normalize(fused.vector.float(), dim=-1)
 
 
+def stream_of(model: FusionModel) -> dict[str, str]:
+    """The stream whose tokens hold each modality: its own, or what it is stacked in."""
+    return {name: stream for stream, members in model.front.members.items() for name in members}
+
+
 def width_of(model: FusionModel) -> int:
     """Width of the model's tokens."""
     return int(next(iter(model.encoders.values())).width)  # type: ignore[arg-type]

@@ -12,10 +12,11 @@ from astrofuse_lab.errors import InputError
 from astrofuse_lab.models.build import FusionModel
 from astrofuse_lab.models.reversal import reverse
 from astrofuse_lab.models.tokens import Tokens
-from astrofuse_lab.training.learning import Inputs
+from astrofuse_lab.training.learning import Inputs, Learned
 from astrofuse_lab.training.self_supervised_base import SelfSupervised, unit_of, unit_vectors, vectors_of, width_of
 from astrofuse_lab.training.self_supervised_views import another_view
 
+MOST_DOMAINS = 16
 HOTTEST = 100.0
 """Largest inverse temperature: beyond it training becomes unstable (Radford et al. 2021, arXiv:2103.00020, section 2.5)."""
 
@@ -259,9 +260,10 @@ class VICReg(SelfSupervised):
 
 
 class Adversarial(InfoNCE):
-    """InfoNCE, while a judge tries to tell from a vector which modality it came from, and the encoders try to leave it guessing.
+    """InfoNCE, while a judge tries to tell from a vector where it came from, and the encoders try to leave it guessing.
 
-    Modality confusion by gradient reversal (Ganin et al. 2016, arXiv:1505.07818): what is left in the vectors is the object.
+    By gradient reversal (Ganin et al. 2016, arXiv:1505.07818): what is left in the vectors is the object, not the modality; or, where a
+    column is named, not the survey, the epoch or the simulation it was seen in.
 
     Parameters
     ----------
@@ -269,15 +271,22 @@ class Adversarial(InfoNCE):
         As in `InfoNCE`.
     strength : float
         Of the reversed gradient.
+    domain : str
+        Column whose values the judge is to tell, 16 at most; empty: the modality.
     """
 
     def __init__(
-        self, model: FusionModel, *, strength: float = 0.1, temperature: float = 0.07, among: str = "pairs", fused: bool = True
+        self, model: FusionModel, *, strength: float = 0.1, domain: str = "", temperature: float = 0.07, among: str = "pairs", fused: bool = True
     ) -> None:
         super().__init__(model, temperature=temperature, among=among, fused=fused)
         width = width_of(model)
-        self.strength = strength
-        self.judge = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, len(model.encoders)))
+        self.strength, self.domain = strength, domain
+        self.judge = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, MOST_DOMAINS if domain else len(model.encoders)))
+
+    def forward(self, values: Inputs, masks: Inputs, present: Inputs, target: Tensor) -> Learned:
+        """See `Learning.forward`; the target says each sample's domain, below zero where nobody knows it."""
+        self._domain = target.long()
+        return super().forward(values, masks, present, target)
 
     def per_sample(self, values: Inputs, masks: Inputs, present: Inputs) -> tuple[Tensor, Tensor]:
         """The contrast and the judge's own cross-entropy, which it makes small and the encoders large."""
@@ -285,6 +294,8 @@ class Adversarial(InfoNCE):
         loss, some = self.compared(tokens)
         vectors, there = vectors_of(tokens)
         for code, (name, one) in enumerate(vectors.items()):
+            truth = self._domain if self.domain else torch.full((len(one),), code, device=one.device)
             guess = self.judge(reverse(F.normalize(one, dim=-1), self.strength))
-            loss = loss + there[name] * F.cross_entropy(guess, torch.full((len(one),), code, device=one.device), reduction="none") / len(vectors)
+            wrong = F.cross_entropy(guess, truth.clamp(min=0), reduction="none")
+            loss = loss + (there[name] & (truth >= 0)) * wrong / len(vectors)
         return loss, some

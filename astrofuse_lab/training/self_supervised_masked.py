@@ -9,7 +9,7 @@ from astrofuse_lab.errors import InputError
 from astrofuse_lab.models.autoencoders import UnitDecoder, Units, draw_hidden, patch_of, units, without
 from astrofuse_lab.models.build import FusionModel
 from astrofuse_lab.training.learning import Inputs
-from astrofuse_lab.training.self_supervised_base import SelfSupervised, vectors_of, width_of
+from astrofuse_lab.training.self_supervised_base import SelfSupervised, stream_of, vectors_of, width_of
 from astrofuse_lab.training.self_supervised_views import another_view
 
 
@@ -43,7 +43,7 @@ class _GivenBack(SelfSupervised):
         if patch < 0:
             raise InputError(f"patch={patch}: a whole number, 0 chooses it.")
         width = width_of(model)
-        self.across = across
+        self.across, self.streams = across, stream_of(model)
         self.patches = {name: patch_of(layout, patch) for name, layout in model.layouts.items()}
         self.decoders = nn.ModuleDict({name: UnitDecoder(layout, width, patch) for name, layout in model.layouts.items()})
 
@@ -57,7 +57,7 @@ class _GivenBack(SelfSupervised):
         together = torch.cat([p[0] for p in parts], 1), torch.cat([p[1] for p in parts], 1)
         made = {}
         for name, one in values.items():
-            context = together if self.across or name not in tokens else tokens[name][:2]
+            context = together if self.across else tokens[self.streams[name]][:2]
             made[name] = self.decoders[name](*context, one)
         return made
 
@@ -123,6 +123,6 @@ class Denoising(_GivenBack):
         layouts = self.model.layouts
         seen, real = another_view(layouts, values, masks, self.noise, self.share, self.luck(next(iter(values.values())).device))
         vectors, there = vectors_of(self.model.encode(seen, real, present)[0])
-        made = {n: self.decoders[n](vectors[n][:, None], there[n][:, None], one) for n, one in values.items()}
+        made = {n: self.decoders[n](vectors[self.streams[n]][:, None], there[self.streams[n]][:, None], one) for n, one in values.items()}
         cut = {n: units(layouts[n], one, masks[n], self.patches[n]) for n, one in values.items()}
-        return errors(made, cut, {n: one.real & there[n][:, None, None] for n, one in cut.items()})
+        return errors(made, cut, {n: one.real & there[self.streams[n]][:, None, None] for n, one in cut.items()})

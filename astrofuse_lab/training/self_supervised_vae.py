@@ -8,7 +8,7 @@ from astrofuse_lab.models.autoencoders import UnitDecoder, Units, patch_of, unit
 from astrofuse_lab.models.build import FusionModel
 from astrofuse_lab.models.variational import WIDEST, drawn, elbo, importance_bound, log_normal
 from astrofuse_lab.training.learning import Inputs
-from astrofuse_lab.training.self_supervised_base import SelfSupervised, vectors_of, width_of
+from astrofuse_lab.training.self_supervised_base import SelfSupervised, stream_of, vectors_of, width_of
 
 
 class Variational(SelfSupervised):
@@ -43,7 +43,7 @@ class Variational(SelfSupervised):
             raise InputError(f"latent={latent}, samples={samples}: at least 1; beta={beta}, patch={patch}: at least 0.")
         if samples > 1 and beta != 1.0:
             raise InputError(f"beta={beta} with samples={samples}: the importance-weighted bound has no weight of its own for the divergence. Take beta=1.0.")
-        self.of, self.samples, self.beta = of, samples, beta
+        self.of, self.samples, self.beta, self.streams = of, samples, beta, stream_of(model)
         width = width_of(model)
         names = list(model.layouts)
         self.posterior = nn.ModuleDict({name: nn.Linear(width, 2 * latent) for name in (names if of == "each" else ["fused"])})
@@ -81,6 +81,6 @@ class Variational(SelfSupervised):
             bound, numbers = self.bound(list(cut), fused.vector, "fused", cut, values, has), torch.stack(list(count.values())).sum(0)
             return -bound / numbers.clamp(min=1), numbers > 0
         vectors, _ = vectors_of(tokens)
-        each = [torch.where(has[n], -self.bound([n], vectors[n], n, cut, values, has) / count[n].clamp(min=1), 0.0) for n in cut]
+        each = [torch.where(has[n], -self.bound([n], vectors[self.streams[n]], n, cut, values, has) / count[n].clamp(min=1), 0.0) for n in cut]
         some = torch.stack(list(has.values())).sum(0)
         return torch.stack(each).sum(0) / some.clamp(min=1), some > 0
