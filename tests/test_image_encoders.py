@@ -266,6 +266,18 @@ def test_channels_are_epochs_by_bands():
         ENCODERS["conv3d"](encoder.layout, 16, bands=3)
 
 
+def test_errors_beside_the_flux_belong_to_their_epochs():
+    bands = ("1g", "1r", "2g", "2r", "3g", "3r")
+    layout = InputLayout("image", (*bands, *(f"error:{b}" for b in bands)), (12, 9, 9))
+    torch.manual_seed(0)
+    encoder, seen = ENCODERS["conv3d"](layout, 16, bands=2), []
+    encoder.trunk[0].register_forward_pre_hook(lambda m, args: seen.append(args[0]))
+    values = torch.arange(12.0)[None, :, None, None].expand(1, -1, 9, 9)
+    encoder(values, values > 0)
+    # of each epoch: flux, errors, and both masks, in g and r
+    assert seen[0][0, :, :, 0, 0].T.tolist() == [[0, 1, 6, 7, 0, 1, 1, 1], [2, 3, 8, 9, 1, 1, 1, 1], [4, 5, 10, 11, 1, 1, 1, 1]]
+
+
 def test_a_missing_epoch_is_told_from_a_dark_one():
     encoder, values, mask = _sequence(4, 1)
     dark = values.clone()

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from astrofuse_lab.errors import InputError
@@ -10,13 +9,17 @@ from astrofuse_lab.models.image_blocks import group_norm, sizes
 from astrofuse_lab.models.image_cnn import ImageEncoder
 from astrofuse_lab.models.tokens import InputLayout
 
+BESIDE = ("error:", "psf:")
+"""How the names of channels begin that stand beside those of the flux."""
+
 
 class Conv3dEncoder(ImageEncoder):
     """Image sequences to tokens of sky cells, by convolutions of 3 x 3 x 3 over epoch, y and x (Tran et al. 2015, arXiv:1412.0767).
 
     The image's channels are epochs by bands, epoch by epoch: g1, r1, g2, r2, ... with ``bands=2``. Each stage halves the pixels
     along each axis and, but for the first, the epochs; what is left of the epochs stays apart until the projection, so
-    that their order counts. With ``bands`` the number of all channels it is a network of one epoch.
+    that their order counts. With ``bands`` the number of all channels it is a network of one epoch. Errors and PSF widths beside
+    the flux are further channels of their epoch.
 
     Parameters
     ----------
@@ -45,11 +48,13 @@ class Conv3dEncoder(ImageEncoder):
         crop: int = 0, dropout: float = 0.1,
     ) -> None:  # fmt: skip
         super().__init__(layout, width, crop)
-        if layout.shape[0] % bands:
-            raise InputError(f"bands={bands} does not divide the {layout.shape[0]} channels {', '.join(layout.channels)}; they are epochs by bands.")
-        self.bands, epochs = bands, layout.shape[0] // bands
+        flux = [name for name in layout.channels if not name.startswith(BESIDE)]
+        if not flux or len(flux) % bands:
+            raise InputError(f"bands={bands} does not divide the {len(flux)} channels {', '.join(flux)}; they are epochs by bands.")
+        epochs = len(flux) // bands
+        self.laid = (-1, epochs, bands)
         stages: list[nn.Module] = []
-        wide, inputs = sizes("channels", channels), 2 * bands
+        wide, inputs = sizes("channels", channels), self.inputs // epochs
         for stage, (outputs, count) in enumerate(zip(wide, sizes("layers", layers, len(wide)), strict=True)):
             ahead = 1 if stage == 0 else 2
             for i in range(count):
@@ -61,5 +66,6 @@ class Conv3dEncoder(ImageEncoder):
 
     def features(self, inputs: Tensor) -> Tensor:
         """Values and masks (batch, 2 * epoch * band, y, x) to features of each square, the remaining epochs beside each other as channels."""
-        values, real = (part.unflatten(1, (-1, self.bands)) for part in inputs.contiguous().chunk(2, 1))
-        return self.trunk(torch.cat([values, real], 2).transpose(1, 2)).flatten(1, 2)
+        # flux, its errors, ..., and the same of the masks: each epochs by bands
+        planes = inputs.contiguous().unflatten(1, self.laid)
+        return self.trunk(planes.transpose(2, 3).flatten(1, 2)).flatten(1, 2)
