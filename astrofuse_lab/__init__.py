@@ -40,6 +40,7 @@ _DOOR = {
     "SampleSetWriter": ("samples.building", "SampleSetWriter"),
     "Recipe": ("recipes.schema", "Recipe"),
     "Part": ("recipes.schema", "Part"),
+    "get_recipe": ("recipes.catalogue", "get_recipe"),
     "list_recipes": ("training.catalogues", "list_recipes"),
     "list_parts": ("training.catalogues", "list_parts"),
     "train": ("training.loop", "train"),

@@ -17,7 +17,7 @@ from astrofuse_lab.models.build import build
 from astrofuse_lab.models.distance import DistanceBias, coordinates_of
 from astrofuse_lab.models.encoder import place_of
 from astrofuse_lab.models.fusion_discriminant import between_classes, classes_of, correlate
-from astrofuse_lab.models.parts import FUSIONS, make_part
+from astrofuse_lab.models.parts import FUSIONS, make_part, options_of
 from astrofuse_lab.models.tokens import Fused, Prediction, Tokens
 from astrofuse_lab.recipes.catalogue import RECIPES, get_recipe
 from astrofuse_lab.recipes.schema import Part
@@ -394,7 +394,8 @@ def test_every_fusion_learns_what_no_modality_says_alone(name):
     hidden = 0.8 * (2.0 * target[:, None] - 1) + torch.randn(1280, 3)  # each modality says it with its own noise
     turn = torch.randn(3, WIDTH)
     tokens = {n: Tokens((hidden[:, i, None] * turn[i])[:, None], torch.ones(1280, 1, dtype=torch.bool), {}) for i, n in enumerate(NAMES)}
-    fusion, head = fusion_of(name, dropout=0.0).train(), nn.Sequential(nn.Linear(WIDTH, 16), nn.GELU(), nn.Linear(16, 2))
+    quiet = {"dropout": 0.0} if "dropout" in options_of(FUSIONS[name]) else {}
+    fusion, head = fusion_of(name, **quiet).train(), nn.Sequential(nn.Linear(WIDTH, 16), nn.GELU(), nn.Linear(16, 2))
     optimiser = torch.optim.AdamW([*fusion.parameters(), *head.parameters()], lr=1e-2)
     half = {n: one._replace(values=one.values[:256], mask=one.mask[:256]) for n, one in tokens.items()}
     for step in range(60):

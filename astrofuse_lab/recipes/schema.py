@@ -155,7 +155,8 @@ class Recipe:
     def change(self, **changes: Any) -> "Recipe":
         """A copy with some fields changed: ``recipe.change(fusion="gated")``, or with options ``fusion=Part.of("gated", dropout=0.2)``."""
         _check_fields(changes)
-        return replace(self, **{name: Part(value) if name in PARTS and isinstance(value, str) else value for name, value in changes.items()})
+        made: dict[str, Any] = {name: Part(value) if name in PARTS and isinstance(value, str) else value for name, value in changes.items()}
+        return replace(self, **made)
 
     def encoder_for(self, modality: str, kind: str) -> Part:
         """The encoder of a modality: by its own name, else by its kind."""

@@ -290,7 +290,7 @@ class Trainer:
         row = {
             "epoch": state["epoch"], "train_loss": state["loss"] / state["weight"], "validation_loss": loss, "metric": metric if math.isfinite(metric) else None,
             "learning_rate": float(self.optimiser.param_groups[0]["lr"]), "best": best, "seconds": state["seconds"],
-            **watched(self.averaged, self.feed, self.learning.truth(self.target), self.n_train, self.n_validation),
+            **(watched(self.averaged, self.feed, self.learning.truth(self.target), self.n_train, self.n_validation) if state["ended"] or state["epoch"] % max(1, epochs // 10) == 0 else {}),
         }  # fmt: skip
         state["loss"], state["weight"] = 0.0, 0.0
         state["history"].append(row)
@@ -318,7 +318,7 @@ class Trainer:
             snapshot=snapshot,
         )
         run.record = make_record(run, self.plan, self.state, self.fabric)
-        run.record["ignored"] = self.state["history"][-1].get("ignored", []) if self.state["history"] else []
+        run.record["ignored"] = next((row["ignored"] for row in reversed(self.state["history"]) if "ignored" in row), [])
         for text in run.record["ignored"]:
             self.say(text)
         run.record["cost"] = cost_of(run, self.plan, self.state, self.fabric.device)
