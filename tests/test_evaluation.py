@@ -203,3 +203,21 @@ def test_runs_side_by_side_and_parts(run, samples):
     ):
         with pytest.raises(InputError, match=match):
             call()
+
+
+def test_without_a_target_one_modality_finds_another(samples):
+    from astrofuse_lab.recipes.catalogue import get_recipe
+    from astrofuse_lab.training.metrics_retrieval import ranks
+
+    recipe = get_recipe("late_fusion").change(objective=af.Part("info_nce"), head=af.Part("projection"))
+    run = af.train(recipe, samples, None, ["spectrum", "table"], split=samples.split(test=0.4), **QUICK)
+    table = af.evaluate(run, samples, resamples=50)
+    assert set(zip(table["query"], table["found"], strict=True)) == {("spectrum", "table"), ("table", "spectrum")}
+    assert set(table["metric"]) == {"top", "top_percent", "median_rank", "reciprocal_rank"} and table.meta["task"] == "retrieval"
+    part = samples.select(run.split.test)
+    both = part.present("spectrum") & part.present("table")
+    vectors = run.embed(part)
+    _, rank = ranks(np.asarray(vectors["spectrum"])[both], np.asarray(vectors["table"])[both])
+    row = next(r for r in table if r["query"] == "spectrum" and r["metric"] == "median_rank")
+    assert row["n"] == both.sum() and row["value"] == np.median(rank)
+    assert "spectrum finds its table first in" in table.meta["verdict"]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.widgets.colours import class_colour
-from astrofuse_lab.widgets.plot_scores import BAD, banded
+from astrofuse_lab.widgets.plot_scores import BAD, Line, banded
 from astrofuse_lab.widgets.plot_theme import FAINT
 from astrofuse_lab.widgets.plotting import ACCENT, PLAIN, STYLE, backend, labelled, titled
 
@@ -106,7 +106,7 @@ def purity_completeness(table: "Table", label: str | None = None, *, width: int 
     p = one["predicted"][:, [i]]
     truth = np.where(one["truth"] == i, 0, -1)  # of one class only: the others are none
     whole, weights = np.ones((1, len(p))), np.concatenate(list(group_weights(one["groups"], RESAMPLES)))
-    lines = []
+    lines: list[Line] = []
     for name, measure, colour in (("purity", metrics_classes.purity_each, ACCENT), ("completeness", metrics_classes.completeness_each, BAD)):
         value = np.array([measure(truth, p, whole, t)[0, 0] for t in thresholds])
         low, high = np.array([interval(measure(truth, p, weights, t)[:, 0]) for t in thresholds]).T

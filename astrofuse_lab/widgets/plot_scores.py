@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 BAD, GREY = CLASS_COLOURS[1], "#9a9a9a"
+FEW = 20
+"""Points of a curve that are marked; of more, only the line is drawn."""
+Line = tuple[str, Array, Array, Array, Array, str]
+"""Name, x, value, low, high, colour."""
 
 
 def need(table: Any, columns: Sequence[str], what: str) -> None:
@@ -52,7 +56,7 @@ def intervals(
     ticks = [(int(p), n.replace("_", " ")) for p, n in zip(place, names, strict=True)]
     return hv.Overlay(layers).opts(
         title=title, width=width, height=90 + 28 * len(names), yticks=ticks, ylabel="", xlabel=label, show_legend=False,
-        xlim=(float(ends.min()) - 0.06 * reach, float(ends.max()) + 0.75 * reach), ylim=(-0.6, len(names) - 0.4), hooks=[PLAIN], **STYLE,
+        xlim=(float(ends.min()) - 0.06 * reach, float(ends.max()) + 1.0 * reach), ylim=(-0.6, len(names) - 0.4), hooks=[PLAIN], **STYLE,
     )  # fmt: skip
 
 
@@ -183,7 +187,8 @@ def label_curve(table: "Table", *, width: int = 520, height: int = 340) -> Any:
     singles = [m for m, rows in lines if str(rows["modalities"][0]) == m] if "modalities" in table.colnames else []
     colours = {m: ACCENT if m.startswith("fused") and i == 0 else MODALITY_COLOURS.get(m, FAINT if m == "chance" else class_colour(i) if m not in singles else GREY) for i, m in enumerate(models)}
     title = titled("score by number of labels", simulated=_simulated(table))
-    return banded([(m, *numbers(rows, "labels", "value", "low", "high"), colours[m]) for m, rows in lines], "labels to learn from", str(table["metric"][0]), title, width, height, log=True)
+    drawn = [_line(m, rows, "labels", colours[m]) for m, rows in lines]
+    return banded(drawn, "labels to learn from", str(table["metric"][0]), title, width, height, log=True)
 
 
 def early_times(table: "Table", *, width: int = 520, height: int = 340) -> Any:
@@ -201,11 +206,16 @@ def early_times(table: "Table", *, width: int = 520, height: int = 340) -> Any:
     found = getattr(table, "meta", {}).get("early", table)
     need(found, ("run", "day", "metric", "value", "low", "high"), "af.evaluate(early=...)")
     runs = list(dict.fromkeys(str(r) for r in found["run"]))
-    lines = [(r, *numbers(found[[str(n) == r for n in found["run"]]], "day", "value", "low", "high"), class_colour(i)) for i, r in enumerate(runs)]
+    lines = [_line(r, found[[str(n) == r for n in found["run"]]], "day", class_colour(i)) for i, r in enumerate(runs)]
     return banded(lines, "days since the first detection", str(found["metric"][0]), titled("how soon it knows", simulated=_simulated(table)), width, height)
 
 
-def banded(lines: Sequence[tuple[str, Array, Array, Array, Array, str]], across: str, metric: str, title: str, width: int, height: int, log: bool = False) -> Any:
+def _line(name: str, rows: "Table", across: str, colour: str) -> Line:
+    at, value, low, high = numbers(rows, across, "value", "low", "high")
+    return name, at, value, low, high, colour
+
+
+def banded(lines: Sequence[Line], across: str, metric: str, title: str, width: int, height: int, log: bool = False) -> Any:
     """Curves (name, x, value, low, high, colour) with bands."""
     hv = backend()
     x, y = hv.Dimension("x", label=across), hv.Dimension("y", label=metric.replace("_", " "))
@@ -217,6 +227,7 @@ def banded(lines: Sequence[tuple[str, Array, Array, Array, Array, str]], across:
         layers += [
             hv.Area((at, low, high), x, [y, "high"]).opts(color=colour, alpha=0.15, line_alpha=0),
             hv.Curve((at, value), x, y, label=name.replace("_", " ")).opts(color=colour, line_width=2),
-            hv.Scatter((at, value), x, y).opts(color=colour, size=6),
         ]
+        if len(at) <= FEW:
+            layers.append(hv.Scatter((at, value), x, y).opts(color=colour, size=6))
     return hv.Overlay(layers).opts(title=title, width=width, height=height, logx=log, legend_position="right", hooks=[PLAIN], **STYLE)
