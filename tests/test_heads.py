@@ -271,7 +271,7 @@ PLAIN = af.Recipe(
 )  # fmt: skip
 
 
-def trained(samples, target, head="auto", epochs=25, modalities=("table", "text"), **changes):
+def trained(samples, target, head="auto", epochs=15, modalities=("table", "text"), **changes):
     recipe = PLAIN.change(head=head if isinstance(head, af.Part) else af.Part(head), **changes)
     return af.train(recipe, samples, target, list(modalities), split=samples.split(test=0.3, seed=1), epochs=epochs, progress=False, device="cpu")
 
@@ -338,7 +338,7 @@ def test_decisions_train_heads_that_say_more(samples, name):
 
 def test_a_modality_is_made_from_the_others(samples):
     encoders = {**PLAIN.encoders, "image": af.Part.of("conv2d", depth=1, channels=8)}
-    run = trained(samples, None, af.Part.of("reconstruction", modality="table"), epochs=30, modalities=("table", "image"), encoders=encoders)
+    run = trained(samples, None, af.Part.of("reconstruction", modality="table"), epochs=20, modalities=("table", "image"), encoders=encoders)
     some = np.flatnonzero(samples.present("image"))
     batch = run.batch(samples, some)
     with torch.inference_mode():
