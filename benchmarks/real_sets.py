@@ -75,7 +75,7 @@ def crts(steps: int) -> Case:
     samples = samples.take(np.flatnonzero(samples.present("light_curve")))
     statistics = samples.represent("light_curve", "features", shortest=0.1, longest=500.0)
     arrays, channels = statistics.arrays("light_curve"), statistics.spec("light_curve").channels
-    period = np.where(arrays["mask"], arrays["values"], np.nan)[:, channels.index("period")]
+    period = 10 ** np.where(arrays["mask"], arrays["values"], np.nan)[:, channels.index("log_period")]
     samples = samples.with_data({"light_curve": samples.data_of("light_curve")}, columns={"period_found": (period, "d")})
     samples = seen_as(samples, {"dmdt": ("dmdt", {"norm": "l2"}), "folded": ("folded_global", {"bins": 64, "period": "period_found"}), "statistics": None})
     recipe = recipe_of(
