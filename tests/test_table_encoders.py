@@ -159,4 +159,4 @@ def test_weights_learn_how_sure_they_are():
     # the posterior of a linear model with noise 0.5 is normal with variance 1 / (sum x^2 / 0.25 + 1 / prior^2)
     exact = 1 / torch.sqrt(x.square().sum(0) / 0.25 + 1 / layer.prior**2)
     assert torch.allclose(torch.nn.functional.softplus(layer.weight_rho)[0], exact, rtol=0.25)
-    assert abs(float(layer.weight[0, 0]) - 2) < 0.1
+    assert abs(layer.weight[0, 0].item() - 2) < 0.1
