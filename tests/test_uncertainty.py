@@ -327,6 +327,25 @@ def test_what_is_held_is_what_the_run_says_of_its_validation_part(classifier, sa
     assert classifier.held.truth.tolist() == [classifier.classes.index(one) for one in validation.column("label").data]
 
 
+def test_a_run_may_be_calibrated_on_other_samples(samples, split, test_part, tmp_path):
+    run = trained(samples, split, epochs=2)
+    before = dict(run.record["calibration"])
+    assert run.calibrate(test_part) is run
+    assert run.record["calibration"]["n"] == len(test_part) == len(run.held.values) == len(run.held.distances)
+    assert run.record["calibration"] != before
+    predicted, _ = run.outputs(test_part)
+    assert np.allclose(shares_of("classification", run.held.values), predicted, atol=1e-6)
+    told = run.predict(test_part, coverage=0.8, ood=True)
+    inside = [one in text.split(" | ") for one, text in zip(test_part.column("label").data, told["conformal_set"], strict=True)]
+    assert np.mean(inside) >= 0.8, "of the samples it was calibrated on, exactly"
+    equal(af.Run.open(run.save(tmp_path / "run"), "cpu").predict(test_part, **ALL), run.predict(test_part, **ALL))
+    with pytest.raises(InputError, match=r"of these \d+ samples were trained on"):
+        run.calibrate(samples)
+    nameless = test_part.take(np.zeros(0, dtype=int))
+    with pytest.raises(InputError, match="none of these 0 samples"):
+        run.calibrate(nameless)
+
+
 # ---- ensembles ------------------------------------------------------------------------------------------------------
 
 

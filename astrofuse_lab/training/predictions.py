@@ -101,7 +101,7 @@ def columns_of(source: Source, spoken: Spoken, plain: Spoken, asked: Asked, apar
     return {**columns, **_shift(source, plain, asked, apart)}
 
 
-def held_of(source: Source, what: str) -> "Held":
+def what_is_held(source: Source, what: str) -> "Held":
     """What a source knows from held-out samples.
 
     Raises
@@ -111,8 +111,8 @@ def held_of(source: Source, what: str) -> "Held":
     """
     if source.held is None or not len(source.held.values):
         raise InputError(
-            f"{what}: nothing was held out to fit it on. The run was saved by an earlier version or had no validation part (train it again); or the members "
-            "of an ensemble were validated on different samples (af.train_ensemble gives all the same)."
+            f"{what}: nothing was held out to fit it on. The run was saved by an earlier version or had no validation part: run.calibrate(samples), with samples "
+            "that it was not trained on, or train it again. Or the members of an ensemble were validated on different samples: af.train_ensemble gives all the same."
         )
     return source.held
 
@@ -141,7 +141,7 @@ def _calibrated(source: Source, values: Array, how: bool | str) -> Array:
     if how is False:
         return shares_of(task, values)
     _check_calibrated(how)
-    numbers = held_of(source, f"calibrated={how!r}").numbers
+    numbers = what_is_held(source, f"calibrated={how!r}").numbers
     if how != "isotonic":
         return shares_of(task, values, float(numbers["temperature"]))
     return np.stack([apply_isotonic(task, one, numbers["isotonic"]) for one in shares_of(task, values)])
@@ -162,7 +162,7 @@ def _numbers(source: Source, spoken: Spoken, asked: Asked) -> Columns:
     data, model = split_variance(spoken.values, variance)
     if asked.calibrated is not False:
         _check_calibrated(asked.calibrated)
-        numbers = held_of(source, f"calibrated={asked.calibrated!r}").numbers
+        numbers = what_is_held(source, f"calibrated={asked.calibrated!r}").numbers
         if asked.calibrated == "isotonic" or "scale" not in numbers:
             raise InputError(
                 f"calibrated={asked.calibrated!r}: of numbers, the width of a predicted distribution can be scaled (calibrated=True, with the head 'quantiles' or "
@@ -184,7 +184,7 @@ def _numbers(source: Source, spoken: Spoken, asked: Asked) -> Columns:
 
 
 def _covering(source: Source, plain: Spoken, asked: Asked) -> Columns:
-    problem, held, coverage = source.problem, held_of(source, f"coverage={asked.coverage}"), float(asked.coverage or 0.0)
+    problem, held, coverage = source.problem, what_is_held(source, f"coverage={asked.coverage}"), float(asked.coverage or 0.0)
     if problem.task == "multi_label":
         raise InputError("coverage: sets are of exclusive classes, and this run predicts labels. calibrated=True makes their probabilities right as often as they say.")
     if problem.task == "classification":
@@ -209,7 +209,7 @@ def _covering(source: Source, plain: Spoken, asked: Asked) -> Columns:
 
 def _apart(run: "Run", spoken: Spoken) -> tuple[Array, Array]:
     """Distances of samples, and of held-out ones, to what a run was trained on."""
-    held = held_of(run, "ood=True")
+    held = what_is_held(run, "ood=True")
     if held.means is None or held.precision is None or held.distances is None:
         raise InputError("ood=True: where this run's training samples lie was not kept. Train it again.")
     return distances(spoken.vectors, held.means, held.precision), held.distances

@@ -300,6 +300,29 @@ class Run:
 
         return predict(self, samples, Asked(calibrated, coverage, conformal, ood), mc, seed)
 
+    def calibrate(self, samples: SampleSet) -> "Run":
+        """Fit calibration, and what conformal sets go by, on other samples than the validation part, which also chose the epoch.
+
+        Parameters
+        ----------
+        samples : SampleSet
+            With the target, drawn as those to be predicted will be; none that it was trained on. The test part is then no test of coverage.
+
+        Returns
+        -------
+        Run
+            Itself; `save` it to keep the calibration.
+
+        Raises
+        ------
+        InputError
+            For samples that it was trained on, or without the target.
+        """
+        from astrofuse_lab.training.uncertainty_held import calibrate
+
+        calibrate(self, samples)
+        return self
+
     def embed(self, samples: SampleSet) -> "Table":
         """Unit vectors, one row a sample, in order: what fusion makes of all modalities, and what each alone gives.
 

@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from astrofuse_lab.errors import InputError
 from astrofuse_lab.training.stacking import fit_decision
-from astrofuse_lab.training.uncertainty import Spoken, in_units, speak
+from astrofuse_lab.training.uncertainty import in_units, speak
 from astrofuse_lab.training.uncertainty_calibration import LABELS, fit_isotonic, fit_scale, fit_temperature
 from astrofuse_lab.training.uncertainty_shift import distances, fit_gaussians
 
 if TYPE_CHECKING:
+    from astrofuse_lab.samples.sample_set import SampleSet
     from astrofuse_lab.training.plan import Plan
     from astrofuse_lab.training.problem import Problem
     from astrofuse_lab.training.run import Run
@@ -117,25 +119,62 @@ def fit_held(run: "Run", plan: "Plan") -> tuple[Held | None, Array | None]:
     if not len(positions):
         return None, None
     by_folds = fit_decision(run, plan.samples, positions, truth[positions], plan.parts.groups[positions])
-    kept = spaced(np.arange(len(positions)), MOST_HELD)
-    spoken = speak(run, plan.samples, positions[kept], quantiles=True)
+    return held_of(run, plan.samples, positions, truth, by_folds, _gaussians(run, plan, truth)), by_folds
+
+
+def held_of(
+    run: "Run", samples: "SampleSet", positions: Array, truth: Array, by_folds: Array | None = None, gaussians: tuple[Array, Array] | None = None
+) -> Held:
+    """What a run says of samples that it was not trained on, and what that calibrates.
+
+    Parameters
+    ----------
+    run : Run
+    samples : SampleSet
+    positions : int array, (n,)
+        Those with a known truth; of more than `MOST_HELD`, evenly spaced ones are taken.
+    truth : array, (sample, ...)
+        Of all samples, as `Problem.encode` gives it.
+    by_folds : array, (n, output), optional
+        In the place of what the model says now.
+    gaussians : tuple of array, optional
+        Means and precision of the training part's vectors.
+    """
+    problem, kept = run.problem, spaced(np.arange(len(positions)), MOST_HELD)
+    spoken = speak(run, samples, positions[kept], quantiles=True)
     seen = spoken.seen
-    values = (spoken.values[0] if by_folds is None else in_units(plan.problem, by_folds)[kept])[seen]
+    values = (spoken.values[0] if by_folds is None else in_units(problem, by_folds)[kept])[seen]
     variance = None if spoken.variance is None else spoken.variance[0][seen]
     quantiles = None if spoken.quantiles is None else spoken.quantiles[seen]
-    answers = truth[positions[kept]][seen].astype(np.float64) if plan.problem.task != "self_supervised" else np.zeros(int(seen.sum()))
-    means, precision, apart = _shift(run, plan, truth, spoken)
-    numbers = fitted_numbers(plan.problem, values, answers, variance)
-    return Held(values, answers, variance, quantiles, means, precision, apart, numbers), by_folds
+    answers = truth[positions[kept]][seen].astype(np.float64)
+    numbers = fitted_numbers(problem, values, answers, variance)
+    if gaussians is None:
+        return Held(values, answers, variance, quantiles, numbers=numbers)
+    return Held(values, answers, variance, quantiles, *gaussians, distances(spoken.vectors[seen], *gaussians), numbers)
 
 
-def _shift(run: "Run", plan: "Plan", truth: Array, spoken: Spoken) -> tuple[Array | None, Array | None, Array | None]:
+def calibrate(run: "Run", samples: "SampleSet") -> None:
+    """See `Run.calibrate`."""
+    trained = set(run.split.train) & set(map(str, samples.object_ids))
+    if trained:
+        raise InputError(f"{len(trained)} of these {len(samples)} samples were trained on, e.g. {min(trained)}: a run is surer of them than of others. Give others.")
+    truth, known = run.problem.encode(samples)
+    positions = np.flatnonzero(known & np.any([samples.present(name) for name in run.modalities], axis=0))
+    if not len(positions):
+        raise InputError(f"none of these {len(samples)} samples has both a value of {run.target!r} and a modality of the run.")
+    before = run.held
+    known_place = (before.means, before.precision) if before is not None and before.means is not None and before.precision is not None else None
+    run.held = held_of(run, samples, positions, truth, None, known_place)
+    run.record["calibration"] = dict(run.held.numbers)
+
+
+def _gaussians(run: "Run", plan: "Plan", truth: Array) -> tuple[Array, Array] | None:
+    """Where the training part's vectors lie."""
     positions = spaced(plan.parts.train, MOST_SEEN)
     trained = speak(run, plan.samples, positions)
     vectors = trained.vectors[trained.seen]
     if len(vectors) < 2:
-        return None, None, None
+        return None
     classes = len(plan.problem.classes)
     codes = truth[positions][trained.seen].astype(np.int64) if classes else np.zeros(len(vectors), dtype=np.int64)
-    means, precision = fit_gaussians(vectors, codes, max(1, classes))
-    return means, precision, distances(spoken.vectors[spoken.seen], means, precision)
+    return fit_gaussians(vectors, codes, max(1, classes))
