@@ -67,6 +67,7 @@ def test_without_any_objective_it_is_masked_modelling(samples):
     assert go(samples, recipe(), None).recipe.objective.name == "masked"
 
 
+@pytest.mark.slow
 def test_a_contrast_finds_one_modality_by_another():
     samples = make_toy_samples(200, seed=2)
     given = recipe(af.Part.of("info_nce", temperature=0.3, learning_rate=5e-3, epochs=14, fused=False)).change(width=32, augment=())
@@ -181,6 +182,7 @@ go(make_toy_samples(60), out=sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_killed_in_either_stage_the_weights_are_the_same_to_the_bit(whole, tmp_path):
     out, luck, stages = tmp_path / "killed", random.Random(1), []
     for where in ("pretraining/checkpoints", "checkpoints"):
