@@ -160,3 +160,87 @@ def test_given_targets_are_shown_and_fetched():
         do(widget, "fetch")
         assert widget.wait(60) and sum(r["done"] for r in widget.counts) == 2
         assert "from_region" not in widget.code and "af.fetch(targets" in widget.code
+
+
+# ---- parts, the model drawn, runs beside each other --------------------------------------------------------------------
+
+
+def test_the_model_is_drawn_and_counted_before_it_is_trained(toy_samples):
+    with shown(af.TrainWidget(toy_samples, recipe="late_fusion", target="label", epochs=1, modalities=["image", "table"])) as widget:
+        drawn = widget.answer("model")
+        roles = [box["role"] for box in drawn["boxes"]]
+        assert roles == ["input", "input", "encoder", "encoder", "fusion", "head"]
+        keys = {box["key"] for box in drawn["boxes"]}
+        assert all(set(box["after"]) <= keys for box in drawn["boxes"])
+        assert [box["after"] for box in drawn["boxes"] if box["role"] == "fusion"] == [["encoder.image", "encoder.table"]]
+        assert sum(box["parameters"] for box in drawn["boxes"]) == drawn["total"]
+        do(widget, "train")
+        assert widget.wait(120) and not widget.error
+        assert drawn["total"] == widget.run.record["cost"]["parameters"]
+        assert sum(box["parameters"] for box in drawn["boxes"] if box["role"] == "encoder") == sum(p.numel() for p in widget.run.model.encoders.parameters())
+
+
+def test_parts_picked_are_trained_written_and_drawn(toy_samples, deliver):
+    with shown(af.TrainWidget(toy_samples, recipe="late_fusion", target="label", epochs=1, modalities=["table", "text"])) as widget:
+        encoders = {"table": {"name": "mlp", "options": {"dropout": 0.3}}}
+        deliver(widget.set_state, {"parts": {"fusion": {"name": "gated", "options": {}}, "encoders": encoders}})
+        assert {box["title"] for box in widget.answer("model 2")["boxes"]} >= {"gated", "mlp", "ngram_mlp"}
+        deliver(do, widget, "train")
+        assert widget.wait(120) and not widget.error, widget.error
+        assert widget.run.recipe.fusion.name == "gated" and widget.run.recipe.encoders["table"].options["dropout"] == 0.3
+        scope = {"af": af, "samples": toy_samples}
+        exec(widget.code, scope)
+        again, here = scope["run"].predict(toy_samples), widget.run.predict(toy_samples)
+        assert all(np.array_equal(again[name], here[name]) for name in here.colnames)
+        deliver(widget.set_state, {"parts": {"decision": {"name": "average", "options": {}}}})
+        assert [box["role"] for box in widget.answer("model 3")["boxes"]].count("head") == 2
+        deliver(widget.set_state, {"recipe": "gated_fusion"})
+        assert widget.parts == {} and widget.own["fusion"]["name"] == "gated" and "recipe.change" not in widget.code
+
+
+def test_a_part_that_cannot_be_says_why_where_the_model_would_be(toy_samples):
+    with shown(af.TrainWidget(toy_samples, recipe="late_fusion", target="label", epochs=1, modalities=["table"])) as widget:
+        for parts, words in (
+            ({"fusion": {"name": "gatd", "options": {}}}, "gated"), ({"fusion": {"name": "gated", "options": {"nonsense": 1}}}, "no option 'nonsense'"),
+            ({"encoders": {"table": {"name": "conv2d", "options": {}}}}, "conv2d"), ({"weights": {"name": "x"}}, "no part 'weights'"), ({"fusion": 3}, "is no part"),
+        ):  # fmt: skip
+            widget.parts = parts
+            with pytest.raises(InputError, match=words):
+                widget.answer("model")
+            do(widget, "train")
+            assert widget.wait(60) and words in widget.error
+
+
+def test_the_pickers_hold_every_part_with_its_options(toy_samples):
+    listed = af.list_parts()
+    with shown(af.TrainWidget(toy_samples, target="label")) as widget:
+        for role in ("encoder", "fusion", "decision", "head"):
+            assert {row["name"] for row in widget.catalogue if row["role"] == role} == set(listed["name"][listed["role"] == role])
+        table = next(row for row in widget.catalogue if row["name"] == "mlp")
+        assert table["kinds"] == ["table"] and "dropout" in table["options"]
+        assert set(widget.own["encoders"]) == {"image", "spectrum", "light_curve", "table", "text"}
+
+
+def test_runs_stand_beside_each_other_and_gauges_tell_of_memory(toy_samples):
+    with shown(af.TrainWidget(toy_samples, recipe="late_fusion", target="label", epochs=2, modalities=["table"])) as widget:
+        do(widget, "train")
+        assert widget.wait(120) and not widget.error
+        widget.seed = 1
+        do(widget, "train")
+        assert widget.wait(120) and not widget.error
+        assert [(one["number"], one["seed"], one["state"]) for one in widget.runs] == [(1, 0, "finished"), (2, 1, "finished")]
+        last = widget.runs[-1]
+        assert [row["epoch"] for row in last["curve"]] == [1, 2] and last["parameters"] == widget.run.parameters
+        told = next(m for m in widget.run.metrics if m["part"] == "validation")
+        assert last["figure"]["value"] == told["value"] and last["figure"]["metric"] == told["metric"]
+        assert widget.gauges["device"] == "cpu" and 0 < widget.gauges["memory"] < widget.gauges["memory_total"]
+
+
+def test_a_resumed_run_takes_the_place_of_the_stopped_one(toy_samples):
+    with shown(af.TrainWidget(toy_samples, recipe="late_fusion", target="label", epochs=40, modalities=["table"])) as widget:
+        do(widget, "train")
+        until(lambda: len(widget.history) >= 1)
+        widget.stop = True
+        assert widget.wait(60) and [one["state"] for one in widget.runs] == ["stopped"]
+        do(widget, "resume")
+        assert widget.wait(120) and [one["state"] for one in widget.runs] == ["finished"]

@@ -64,9 +64,11 @@ def find_batch_size(
     trainer.stepper.halve = False
     room = int(free_memory(fabric.device) * SHARE) if memory is None else int(memory)
     needs: dict[int, int] = {}
+    fixed = _fixed(trainer)
     size = 1
     while size <= min(largest, trainer.n_train):
-        if needs and _expected(needs, size) > room:
+        # twice the samples need twice what is theirs; a GPU may be tried, as it says so when memory runs out
+        if needs and fabric.device.type != "cuda" and fixed + 2 * (needs[size // 2] - fixed) > room:
             break
         need = _needed(trainer, size)
         if progress:
@@ -82,10 +84,9 @@ def find_batch_size(
     return max(needs)
 
 
-def _expected(needs: dict[int, int], size: int) -> int:
-    """What twice the last size will need, on the line through the last two; memory that does not grow with the batch counts once."""
-    last, before = size // 2, size // 4
-    return 2 * needs[last] if before not in needs else needs[last] + 2 * (needs[last] - needs[before])
+def _fixed(trainer: Trainer) -> int:
+    """Bytes whatever the batch: weights, their gradients, two moments of them, and their average."""
+    return 5 * sum(p.nbytes for p in trainer.learning.parameters())
 
 
 def _needed(trainer: Trainer, size: int) -> int | None:
@@ -119,5 +120,4 @@ def _needed(trainer: Trainer, size: int) -> int | None:
         return int(torch.cuda.max_memory_allocated(device))
     own = {p.untyped_storage().data_ptr() for p in trainer.learning.parameters()}
     given = sum(t.nbytes for part in batch for t in part.values())
-    weights = sum(p.nbytes for p in trainer.learning.parameters())  # themselves, their gradients, two moments, and the average
-    return BACKWARD * sum(size for at, size in kept.items() if at not in own) + given + 5 * weights
+    return BACKWARD * sum(size for at, size in kept.items() if at not in own) + given + _fixed(trainer)

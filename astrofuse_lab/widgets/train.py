@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import traitlets as t
 
 from astrofuse_lab.errors import InputError
+from astrofuse_lab.widgets import train_parts
 from astrofuse_lab.widgets.base import Base, Selection
 from astrofuse_lab.widgets.wire import plain
 
@@ -35,7 +36,7 @@ def _targets(samples: "SampleSet") -> list[str]:
 
 
 class TrainWidget(Base):
-    """Choose a recipe, a target and modalities; train, stop, resume.
+    """Choose a recipe, its parts, a target and modalities; train, stop, resume; see runs beside each other.
 
     Parameters
     ----------
@@ -53,6 +54,12 @@ class TrainWidget(Base):
     ----------
     run : Run or None
         The latest run, finished or stopped.
+    parts : dict
+        Parts picked in place of the recipe's: ``{"fusion": {"name": "gated", "options": {}}, "encoders": {"image": {...}}}``.
+    runs : list of dict
+        Each run of this widget: what it was, its curves and its figures, the latest last.
+    gauges : dict
+        Device, and bytes of its memory in use and in all, as of the last epoch.
     """
 
     view = "train"
@@ -63,6 +70,11 @@ class TrainWidget(Base):
     target = t.Unicode("").tag(sync=True)
     available: Any = t.List().tag(sync=True)
     modalities: Any = t.List().tag(sync=True)
+    parts: Any = t.Dict().tag(sync=True)
+    catalogue: Any = t.List().tag(sync=True)
+    own: Any = t.Dict().tag(sync=True)
+    runs: Any = t.List().tag(sync=True)
+    gauges: Any = t.Dict().tag(sync=True)
     epochs = t.Int(0, min=0, max=100_000).tag(sync=True)
     seed = t.Int(0, min=0).tag(sync=True)
     state = t.Enum(STATES, "idle").tag(sync=True)
@@ -90,27 +102,61 @@ class TrainWidget(Base):
         given = {
             "recipes": _recipe_rows(own), "recipe": (own or next(iter(RECIPES.values()))).name, "targets": goals if target in goals or target is None else [target, *goals],
             "target": target or (goals[0] if goals else ""), "available": kinds, "modalities": [k["name"] for k in kinds if k["count"]],
-            "title": f"{len(samples)} samples, {samples.card.title or samples.card.name}", "simulated": samples.simulated,
+            "catalogue": train_parts.catalogue(), "title": f"{len(samples)} samples, {samples.card.title or samples.card.name}", "simulated": samples.simulated,
         }  # fmt: skip
         super().__init__(samples.object_ids, selection, **{**given, **traits})
-        self.observe(self._write_code, ["recipe", "target", "modalities", "epochs", "seed"])
+        self.observe(self._recipe_chosen, "recipe")
+        self.observe(self._write_code, ["recipe", "target", "modalities", "epochs", "seed", "parts"])
+        self._show_own()
         self._write_code()
 
     # ---- settings ------------------------------------------------------------------------------------------------
 
+    def _recipe_chosen(self, _change: Any) -> None:
+        """Another recipe has its own parts."""
+        self._update(parts={})
+        self._show_own()
+
+    def _show_own(self) -> None:
+        """The parts of the recipe itself, by role, for the pickers."""
+        recipe = self._recipes.get(self.recipe)
+        if recipe is None:
+            return
+        encoders = {one["name"]: train_parts.told(recipe.encoder_for(one["name"], one["kind"])) for one in self.available if {one["name"], one["kind"]} & set(recipe.encoders)}
+        roles = {role: train_parts.told(getattr(recipe, role)) for role in train_parts.ROLES}
+        self._update(own={"encoders": encoders, **roles})
+
+    def answer(self, key: str) -> dict[str, Any]:
+        """``model``, and whatever follows it: the model as it is chosen now, drawn and counted."""
+        if not key.startswith("model"):
+            return super().answer(key)
+        return train_parts.drawn(self._chosen(), self.samples, self.target, list(self.modalities))
+
+    def _chosen(self) -> "Recipe":
+        """The recipe with the parts picked."""
+        from astrofuse_lab.recipes.catalogue import get_recipe
+
+        return train_parts.changed(self._recipes.get(self.recipe) or get_recipe(self.recipe), self.parts)
+
     def _settings(self) -> dict[str, Any]:
         """The arguments of ``af.train`` that the view shows."""
-        return {"recipe": self.recipe, "target": self.target, "modalities": list(self.modalities), "seed": self.seed, "epochs": self.epochs or None}
+        return {"recipe": self.recipe, "parts": dict(self.parts), "target": self.target, "modalities": list(self.modalities), "seed": self.seed, "epochs": self.epochs or None}
 
     def _write_code(self, _change: Any = None) -> None:
         now = self._settings()
         every = now["modalities"] == [k["name"] for k in self.available if k["count"]]
-        parts = [repr(now["recipe"]), "samples", f"target={now['target']!r}"]
+        try:
+            self._chosen()
+        except InputError:
+            return self._update(code="")  # no line of code does what cannot be; the place of the model says why
+        picked = train_parts.written(self.parts) if self.parts else ""
+        parts = ["recipe" if picked else repr(now["recipe"]), "samples", f"target={now['target']!r}"]
         parts += [] if every else [f"modalities={now['modalities']!r}"]
         parts += ["split=split"] if self.split is not None else []
         parts += [f"seed={now['seed']}"] + ([f"epochs={now['epochs']}"] if now["epochs"] else [])
         parts += [f"out={str(self.out)!r}"] if self.out is not None else []
-        self._update(code=f"run = af.train({', '.join(parts)})")
+        before = f"from astrofuse_lab.recipes.catalogue import get_recipe\n\nrecipe = get_recipe({now['recipe']!r})\nrecipe = recipe.change({picked})\n" if picked else ""
+        return self._update(code=f"{before}run = af.train({', '.join(parts)})")
 
     # ---- verbs ---------------------------------------------------------------------------------------------------
 
@@ -135,7 +181,8 @@ class TrainWidget(Base):
         from astrofuse_lab.training.loop import train
 
         assert self._asked is not None
-        asked = {**self._asked, "recipe": self._recipes[self._asked["recipe"]]}
+        asked = {name: value for name, value in self._asked.items() if name != "parts"}
+        asked["recipe"] = self._chosen()
         self._update(state="running", status="Reading samples and making the model")
         ticking = threading.Event()
         clock = threading.Thread(target=self._clock, args=(ticking, time.monotonic()), daemon=True)
@@ -160,7 +207,8 @@ class TrainWidget(Base):
     def _epoch(self, now: dict[str, Any]) -> None:
         row = {name: plain(value) for name, value in now.items()}
         earlier = [r for r in self.history if r["epoch"] < row["epoch"]]
-        self._update(history=[*earlier, row], progress=row["epoch"] / max(row["epochs"], 1))
+        gauges = {name: now[name] for name in ("device", "memory", "memory_total") if name in now}
+        self._update(history=[*earlier, row], gauges=gauges, progress=row["epoch"] / max(row["epochs"], 1))
 
     def _show_run(self, run: "Run") -> None:
         chance = 1 / len(run.classes) if run.classes else None
@@ -171,7 +219,22 @@ class TrainWidget(Base):
         history = [{name: plain(r[name]) for name in r.colnames} | {"epochs": self.history[-1]["epochs"] if self.history else len(run.history)} for r in run.history]
         words = f"{run.parameters:,} parameters, {len(run.history)} epochs, {run.seconds:.0f} s"
         status = "Stopped; Resume goes on from here" if run.state == "stopped" else ""
+        self._keep_run(run, history, rows)
         self._update(history=history, metrics=rows, metric=str(run.history.meta["metric"]), summary=words, state=run.state, status=status, progress=1.0 if run.state == "finished" else self.progress)
+
+    def _keep_run(self, run: "Run", history: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
+        """Put a run beside the others; one that was resumed takes the place of what it was."""
+        assert self._asked is not None
+        label = run.recipe.decision.name if run.recipe.decision else run.recipe.fusion.name
+        best = next((r for side in ("test", "validation") for r in rows if r["part"] == side), {"part": "", "metric": "", "value": None, "low": None, "high": None})
+        told = {
+            "settings": self._asked, "recipe": run.recipe.name, "fusion": label, "modalities": list(run.modalities), "seed": run.seed, "state": run.state,
+            "parameters": run.parameters, "seconds": run.seconds, "epochs": len(history), "metric": str(run.history.meta["metric"]),
+            "curve": [{name: row[name] for name in ("epoch", "train_loss", "validation_loss", "metric")} for row in history],
+            "figure": {name: best[name] for name in ("part", "metric", "value", "low", "high")},
+        }  # fmt: skip
+        earlier = [one for one in self.runs if not (one["state"] == "stopped" and one["settings"] == told["settings"])]
+        self._update(runs=[*({**one, "number": i + 1} for i, one in enumerate([*earlier, told]))])
 
     def __repr__(self) -> str:
         return f"TrainWidget({len(self._ids)} samples, {self.recipe}, {self.state})"

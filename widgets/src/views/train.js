@@ -5,7 +5,10 @@ import { button, choice, field, h, once, put, s, sized } from "../shared/dom.js"
 import { blank, frame } from "../shared/frame.js";
 import { KEYS } from "../shared/keys.js";
 import { act, tell } from "../shared/link.js";
+import { modelGraph } from "../shared/model_graph.js";
+import { partPicker } from "../shared/part_picker.js";
 import { linePath, plot, roomy } from "../shared/plot.js";
+import { gauges, runTable } from "../shared/run_table.js";
 
 const HEIGHT = 232;
 const NAMES = { balanced_accuracy: "balanced accuracy", macro_f1: "macro F1", roc_auc: "ROC AUC", log_loss: "log loss", calibration_error: "calibration error", rmse: "RMSE", mae: "mean absolute error", r2: "R²", nmad: "NMAD" };
@@ -146,7 +149,8 @@ function render({ model, el }) {
   const note = () => (view.note.textContent = model.get("title"));
   view.life.on("change:title", note);
   note();
-  put(view.main, h("div", { class: "af-train" }, h("div", { class: "af-side" }, settings(model, view.life), buttons(model, view.life)), h("div", { class: "af-work" }, start(model, view.life), curves(model, view.life), results(model, view.life))));
+  put(view.main, h("div", { class: "af-train" }, h("div", { class: "af-side" }, settings(model, view.life), partPicker(model, view.life, once), buttons(model, view.life), gauges(model, view.life, once)),
+    h("div", { class: "af-work" }, modelGraph(model, view.life, once), start(model, view.life), curves(model, view.life), results(model, view.life), runTable(model, view.life, once))));
   return view.end;
 }
 
