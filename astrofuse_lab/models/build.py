@@ -189,19 +189,19 @@ class FusionModel(nn.Module):
     @torch.no_grad()
     def fit(self, batches: Iterable[tuple[Mapping[str, Tensor], Mapping[str, Tensor], Mapping[str, Tensor], Tensor]]) -> None:
         """Let fusions work out what gradients do not: values, masks, present and target of training samples, batch by batch."""
+        pieces: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        targets = []
+        for values, masks, present, target in batches:
+            # one vector a stream: what can be fitted, and all that fits in memory
+            for name, one in self.encode(values, masks, present)[0].items():
+                pieces.setdefault(name, []).append((masked_mean(*one[:2])[:, None], one.mask.any(1, keepdim=True)))
+            targets.append(target)
+        whole = {name: Tokens(torch.cat([v for v, _ in own]), torch.cat([m for _, m in own]), {}) for name, own in pieces.items()}
         groups = self.decision.streams if self.decision is not None else {"all": self.streams}
         for name, members in groups.items():
             fusion: Any = self.fusions[name]
-            if not fusion.fits:
-                continue
-            pieces, targets = [], []
-            for values, masks, present, target in batches:
-                tokens, _ = self.encode(values, masks, present)
-                # one vector a modality: what can be fitted, and all that fits in memory
-                pieces.append({m: Tokens(masked_mean(*tokens[m][:2])[:, None], tokens[m].mask.any(1, keepdim=True), {}) for m in members if m in tokens})
-                targets.append(target)
-            whole = {m: Tokens(torch.cat([one[m].values for one in pieces]), torch.cat([one[m].mask for one in pieces]), {}) for m in pieces[0]}
-            fusion.fit(whole, torch.cat(targets))
+            if fusion.fits:
+                fusion.fit({m: whole[m] for m in members if m in whole}, torch.cat(targets))
 
 
 def _marked(prediction: Prediction, fused: Sequence[Fused]) -> Prediction:

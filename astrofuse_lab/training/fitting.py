@@ -36,5 +36,5 @@ def fit_model(model: "FusionModel", feed: "Feed", target: Tensor, count: int) ->
     training = model.training
     model.eval()
     batches = zip(feed.batches(indices), indices, strict=True)
-    model.fit([(batch.values, batch.masks, batch.present, target[index]) for batch, index in batches])
+    model.fit((batch.values, batch.masks, batch.present, target[index]) for batch, index in batches)
     model.train(training)
