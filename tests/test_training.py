@@ -13,8 +13,8 @@ import torch
 import astrofuse_lab as af
 from astrofuse_lab.errors import InputError, RunError, StorageError, TrainingError, UnknownNameError
 from astrofuse_lab.recipes.catalogue import RECIPES
-from astrofuse_lab.training.schedules import Schedule, make_schedule
 from astrofuse_lab.training.folds import folds
+from astrofuse_lab.training.schedules import Schedule, make_schedule
 from tests.conftest import make_toy_samples
 
 RECIPE = "late_fusion"

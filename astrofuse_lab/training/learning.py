@@ -104,7 +104,7 @@ class Supervised(Learning):
         self.objective = objective
         self.divisible = not objective.together
         if isinstance(objective.loss, Annealed):
-            self.register_buffer("shown", torch.zeros((), dtype=torch.float64))
+            self.register_buffer("shown", torch.zeros((), dtype=torch.int64))
 
     def forward(self, values: Inputs, masks: Inputs, present: Inputs, target: Tensor) -> Learned:
         """See `Learning.forward`."""
