@@ -336,6 +336,12 @@ def test_decisions_train_heads_that_say_more(samples, name):
     assert scores(run)["balanced_accuracy" if name == "hierarchical" else "r2"] > 0.3
 
 
+@pytest.mark.parametrize("name", ["anomaly_score", "reconstruction"])
+def test_what_no_decision_can_combine_is_refused(samples, name):
+    with pytest.raises(InputError, match=rf"head '{name}' says nothing that a decision could combine"):
+        trained(samples, None, name, epochs=1, decision=af.Part("average"))
+
+
 def test_a_modality_is_made_from_the_others(samples):
     encoders = {**PLAIN.encoders, "image": af.Part.of("conv2d", depth=1, channels=8)}
     run = trained(samples, None, af.Part.of("reconstruction", modality="table"), epochs=20, modalities=("table", "image"), encoders=encoders)
