@@ -22,16 +22,21 @@ KILLS = 20 if os.environ.get("ASTROFUSE_PROVE") else 3
 EPOCHS = 6
 
 
+PIECES, UNLABELLED = "late_fusion in pieces", "late_fusion without labels"
+"""Ways of training besides the plain one."""
+
+
 def recipe(name="late_fusion"):
     from astrofuse_lab.recipes.catalogue import get_recipe
 
     # a checkpoint after every batch of 16: the most moments at which a kill can hit one
     augment = [af.Part("turn"), af.Part("noise"), af.Part.of("epoch_dropout", share=0.2), af.Part.of("crop", pixels=1)]
-    return get_recipe(name).change(schedule=af.Part.of("end_to_end", batch_size=16, checkpoint_seconds=0.0), augment=augment)
+    more = {"accumulate": 3} if name == PIECES else {}
+    return get_recipe(name.split(" ")[0]).change(schedule=af.Part.of("end_to_end", batch_size=16, checkpoint_seconds=0.0, **more), augment=augment)
 
 
 def go(samples, out=None, name="late_fusion", **more):
-    return af.train(recipe(name), samples, "label", epochs=EPOCHS, out=out, progress=False, device="cpu", **more)
+    return af.train(recipe(name), samples, None if name == UNLABELLED else "label", epochs=EPOCHS, out=out, progress=False, device="cpu", **more)
 
 
 def same(a, b):
@@ -69,6 +74,15 @@ def test_stopped_in_memory_and_gone_on(samples, whole, looks):
     resumed = go(samples, resume=stopped)
     assert resumed.state == "finished" and len(resumed.history) == len(whole.history)
     assert same(resumed, whole)
+
+
+@pytest.mark.parametrize("name", [PIECES, UNLABELLED])
+def test_other_ways_of_training_go_on_to_the_bit_too(samples, tmp_path, name):
+    expected = go(samples, name=name, modalities=["table", "light_curve"])
+    stopped = go(samples, tmp_path / "run", name=name, modalities=["table", "light_curve"], stop=StopAfter(6))
+    assert stopped.state == "stopped" and len(stopped.history) < len(expected.history)
+    resumed = go(samples, tmp_path / "run", name=name, modalities=["table", "light_curve"])
+    assert resumed.state == "finished" and same(resumed, expected)
 
 
 def test_stopped_in_a_folder_and_gone_on_twice(samples, whole, tmp_path):
@@ -146,7 +160,7 @@ def child(out, name):
     return subprocess.Popen([sys.executable, "-c", CHILD, str(out), root, name], stdout=subprocess.DEVNULL)
 
 
-@pytest.mark.parametrize("name", ["late_fusion", *(["joint_attention", "decision_average"] if KILLS > 3 else [])])
+@pytest.mark.parametrize("name", ["late_fusion", *(["joint_attention", "decision_average", PIECES, UNLABELLED] if KILLS > 3 else [])])
 def test_killed_at_random_moments_the_weights_are_the_same_to_the_bit(tmp_path, name):
     process = child(tmp_path / "whole", name)
     assert process.wait(300) == 0
