@@ -47,7 +47,7 @@ def test_pairs_are_run_in_turns_and_the_first_is_not_counted(bench):
 
 
 def test_there_is_one_for_each_claim():
-    assert {"align", "import_time", "practice_sky", "ztf_alerts"} <= set(NAMES)
+    assert {"align", "fuse", "import_time", "practice_sky", "train", "ztf_alerts"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", PARTS)
