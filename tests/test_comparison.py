@@ -175,6 +175,24 @@ def test_several_targets_and_labels(samples):
         af.compare("late_fusion", samples, None, ["table"])
 
 
+def test_several_labels_where_some_are_unknown(samples):
+    import pyarrow as pa
+
+    from astrofuse_lab.samples.sample_set import SampleSet
+
+    names = ("object_id", "host", "mag_g", "colour", "is_star")
+    columns = {n: pa.array(samples.column(n).data, mask=np.ma.getmaskarray(samples.column(n))) for n in names}
+    columns["bright"] = pa.array(samples.column("mag_g").data < 19, mask=np.arange(90) % 5 == 0)
+    roles = {"host": "group", "mag_g": "input", "colour": "input", "is_star": "target", "bright": "target"}
+    marked = SampleSet(pa.table(columns), {"text": samples.data_of("text")}, roles)
+    table = af.compare("late_fusion", marked, ["is_star", "bright"], ["table", "text"], seeds=1, linear=True, subsets=True, **QUICK)
+    assert set(table["metric"]) == {"macro_f1"} and len(table.meta["subsets"]) == 3
+    truth, said = table.meta["truth"], table.meta["predictions"]["trees"][0]
+    assert 0 < np.isnan(truth[:, 1]).sum() < len(truth) and not np.isnan(truth[:, 0]).any()
+    row = table[table["model"].tolist().index("trees")]
+    assert row["value"] == pytest.approx(M.value(M.METRICS["multi_label"]["macro_f1"], truth, said)) and row["value"] > 0.7
+
+
 def test_label_curve_draws_each_part_inside_the_next(samples):
     split = samples.split(test=0.3)
     table = af.label_curve("late_fusion", samples, "label", ["table", "text"], shares=(0.25, 1.0), seeds=1, split=split, **QUICK)

@@ -114,6 +114,6 @@ def _verdict(told: dict[int, dict[str, Any]]) -> str:
         worst = {labels: min((rows[n] for n in names), key=lambda row: float(row["difference"])) for labels, rows in told.items()}
         better = [labels for labels, row in worst.items() if row["difference_low"] > 0]
         worse = [labels for labels, row in worst.items() if row["difference_high"] < 0]
-        part = f"better than {what} with {', '.join(map(str, better))} labels" if better else f"with no number of labels better than {what}"
+        part = f"better than {what} with {', '.join(map(str, better))} labels" if better else f"never better than {what}"
         said.append(part + (f", worse with {', '.join(map(str, worse))}" if worse else ""))
     return f"Fused is {'; '.join(said)} (of {', '.join(map(str, told))} labels tried)."
