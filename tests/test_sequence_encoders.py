@@ -362,7 +362,7 @@ def test_an_encoder_learns_what_can_be_learned(name, kind):
     target = torch.from_numpy(np.unique(SAMPLES.column("label").data, return_inverse=True)[1])[present]
     encoder, head = _made(name, kind).train(), nn.Linear(16, 3)
     optimiser = torch.optim.AdamW([*encoder.parameters(), *head.parameters()], lr=1e-2)
-    for _ in range(60):
+    for _ in range(40):
         tokens = encoder(WHOLE.values[kind][present], WHOLE.masks[kind][present])
         real = tokens.mask[..., None]
         said = head((tokens.values * real).sum(1) / real.sum(1))

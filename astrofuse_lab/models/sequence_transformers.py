@@ -48,7 +48,7 @@ class SpectrumTransformer(SequenceEncoder):
         bias = None
         if self.distance is not None:
             assert isinstance(self.embed, Patches)
-            bias = self.distance.of("patches", place_of(("pixel",), self.embed.box), tokens.shape[1], tokens.device)
+            bias = self.distance.of("patches", place_of(self.embed.axes, self.embed.box), tokens.shape[1], tokens.device)
         for layer in self.layers:
             tokens = layer(tokens, mask, maps, bias=bias)
         return tokens
