@@ -289,7 +289,9 @@ def test_latents_stand_for_the_whole_input_or_are_masked(kind):
     encoder = _made("perceiver", kind, latents=3)
     mask = WHOLE.masks[kind][:8].clone()
     mask[0] = False
-    tokens = encoder(WHOLE.values[kind][:8], mask)
+    maps = []
+    tokens = encoder(WHOLE.values[kind][:8], mask, maps)
+    assert all((one[0] == 0).all() and (one[mask.flatten(1).any(1)].sum(-1) > 0.99).all() for one in maps)
     assert tokens.values.shape == (8, 3, 16)
     assert torch.equal(tokens.mask, mask.flatten(1).any(1)[:, None].expand(-1, 3))
     sides = WHOLE.values[kind].shape[1:2] if kind == "light_curve" else LAYOUTS[kind].shape[-len(tokens.place["axes"]) :]
