@@ -298,9 +298,6 @@ def test_latents_stand_for_the_whole_input_or_are_masked(kind):
     assert tokens.place["box"].tolist() == [[end for side in sides for end in (0, side)]] * 3
 
 
-# ---- convolutions -------------------------------------------------------------------------------------------------
-
-
 def test_a_conformer_layer_equals_its_published_form():
     """Gulati et al. 2020, equation 1, with torch's own attention and one-dimensional convolution."""
     layer = ConformerLayer(16, 4, 7, 2, 0.0).eval()
