@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import make_toy_samples
-from model_cases import LAYOUTS, WHOLE, part_of, run
+from model_cases import LAYOUTS
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from torch import nn
 
@@ -12,9 +12,8 @@ from astrofuse_lab import explain
 from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.models.adapt import Calibrate, FiLM, MatchResolution, Shrink, blurred, channels_of, without
 from astrofuse_lab.models.build import build, layouts_of
-from astrofuse_lab.models.parts import ADAPTERS, ENCODERS, make_part, options_of
+from astrofuse_lab.models.parts import ADAPTERS, make_part, options_of
 from astrofuse_lab.models.tokens import InputLayout
-from astrofuse_lab.models.transformer import TimeTransformerEncoder
 from astrofuse_lab.recipes.catalogue import RECIPES
 from astrofuse_lab.recipes.schema import Part
 from astrofuse_lab.samples.preparation import Preparation
@@ -357,78 +356,3 @@ def test_knowing_the_psf_helps_where_seeing_differs(adapter):
     layouts = {"image": InputLayout("image", ("g", "psf:g"), (2, 20, 20))}
     on, off = learned((adapter,), values, layouts, target), learned((), *bare(values, layouts), target)
     assert on < 0.5 * off, (on, off)
-
-
-def test_distance_in_time_helps_where_neighbours_count():
-    """What a noisy star's flux truly is at each epoch: the epochs near in time say it."""
-    torch.manual_seed(1)
-    count, epochs = 1500, 32
-    days = torch.rand(count, epochs).mul(1500).sort(1).values
-    rates, phase = 2 * np.pi / (300 + 400 * torch.rand(count, 1, 3)), 6.3 * torch.rand(count, 1, 3)
-    truth = (rates * days[..., None] + phase).sin().sum(-1)
-    zero = torch.zeros_like(days)
-    values = torch.stack([days, truth + 1.5 * torch.randn(count, epochs), zero, zero, zero + 1], 2)
-    mask, left = torch.ones(count, epochs, dtype=torch.bool), {}
-    for distance in (True, False):
-        torch.manual_seed(0)
-        encoder = TimeTransformerEncoder(InputLayout("light_curve", ("g",), (5,)), 16, history=0, dropout=0.0, distance=distance)
-        head = nn.Linear(16, 1)
-        optimiser = torch.optim.AdamW([*encoder.parameters(), *head.parameters()], lr=1e-2)
-        for _ in range(80):
-            rows = torch.randint(1000, (64,))
-            loss = (head(encoder(values[rows], mask[rows]).values)[..., 0] - truth[rows]).square().mean()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-        with torch.no_grad():
-            left[distance] = float((head(encoder(values[1000:], mask[1000:]).values)[..., 0] - truth[1000:]).square().mean() / truth[1000:].var())
-    assert left[True] < 0.85 * left[False], left
-
-
-@pytest.mark.parametrize("where", ["sky", "wavelength"])
-def test_distance_on_the_sky_and_in_wavelength_helps_where_neighbours_count(where):
-    """What a noisy patch truly shows: the patches near to it say it."""
-    rng = np.random.default_rng(1)
-    count, size = 500, (32, 32) if where == "sky" else (192,)
-    truth = gaussian_filter(rng.normal(size=(count, *size)), (0, *[3.0 if where == "sky" else 12.0] * len(size)), mode="wrap")
-    truth = torch.tensor(truth / truth.std(), dtype=torch.float32)
-    values = truth + 4.0 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(1))
-    layout = InputLayout("image", ("g",), (1, *size)) if where == "sky" else InputLayout("spectrum", (), size)
-    level = (truth.unfold(1, 4, 4).unfold(2, 4, 4).mean((-1, -2)) if where == "sky" else truth.unfold(1, 4, 4).mean(-1)).flatten(1)
-    values = values[:, None] if where == "sky" else values
-    mask, left = torch.ones_like(values, dtype=torch.bool), {}
-    for distance in (True, False):
-        torch.manual_seed(0)
-        encoder = ENCODERS["vit" if where == "sky" else "spectrum_transformer"](layout, 16, patch=4, layers=1, dropout=0.0, distance=distance)
-        head = nn.Linear(16, 1)
-        optimiser = torch.optim.AdamW([*encoder.parameters(), *head.parameters()], lr=1e-2)
-        for _ in range(120):
-            rows = torch.randint(200, (32,))
-            loss = (head(encoder(values[rows], mask[rows]).values)[..., 0] - level[rows]).square().mean()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-        with torch.no_grad():
-            left[distance] = float((head(encoder(values[200:], mask[200:]).values)[..., 0] - level[200:]).square().mean() / level[200:].var())
-    assert left[True] < 0.85 * left[False], left
-
-
-def test_distance_of_zero_slope_is_the_encoder_without():
-    torch.manual_seed(0)
-    on, off = (TimeTransformerEncoder(LAYOUTS["light_curve"], 16, distance=value).eval() for value in (True, False))
-    off.load_state_dict({k: v for k, v in on.state_dict().items() if "distance" not in k})
-    with torch.no_grad():
-        for one in on.distance.slope.values():
-            one.fill_(-50.0)
-    values, mask, maps = WHOLE.values["light_curve"][:4], WHOLE.masks["light_curve"][:4], []
-    torch.testing.assert_close(on(values, mask, maps).values, off(values, mask).values, atol=1e-5, rtol=1e-4)
-    assert torch.equal(on(values, mask).place["coordinates"]["time"], values[..., 0].masked_fill(~mask, 0.0))
-    with torch.no_grad():
-        for one in on.distance.slope.values():
-            one.fill_(5.0)
-    steep = []
-    on(values, mask, steep)
-    apart = (values[:, :, None, 0] - values[:, None, :, 0]).abs() > 30
-    assert (steep[0][apart[:, None].expand_as(steep[0])] < 1e-6).all()
-    model = build(RECIPES["joint_attention"].change(width=16), LAYOUTS, 3, "classification").eval()
-    assert run(model, part_of(WHOLE, model, range(2))).values.isfinite().all()

@@ -7,18 +7,16 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
-from model_cases import LAYOUTS, WHOLE, all_encoders, learn, made, part_of, recipe_of, run
+from model_cases import LAYOUTS, WHOLE, made, part_of, recipe_of
 from torch import nn
 
 from astrofuse_lab import explain
 from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.models.attention import CrossAttention, SelfAttention
 from astrofuse_lab.models.build import build
-from astrofuse_lab.models.distance import DistanceBias, coordinates_of
-from astrofuse_lab.models.encoder import place_of
 from astrofuse_lab.models.fusion_discriminant import between_classes, classes_of, correlate
 from astrofuse_lab.models.parts import FUSIONS, make_part, options_of
-from astrofuse_lab.models.tokens import Fused, Prediction, Tokens
+from astrofuse_lab.models.tokens import Tokens
 from astrofuse_lab.recipes.catalogue import RECIPES, get_recipe
 from astrofuse_lab.recipes.schema import Part
 from astrofuse_lab.training.learning import Supervised
@@ -343,47 +341,6 @@ def test_explanations_of_every_attending_fusion(name):
         assert np.isfinite(found.on_input("spectrum")).all()
 
 
-# ---- distance ------------------------------------------------------------------------------------------------------
-
-
-def test_bias_is_minus_slope_times_distance():
-    bias = DistanceBias(("image", "curve", "table"), 2)
-    days = torch.tensor([[0.0, 30.0, 90.0], [0.0, 1.0, 2.0]])
-    tokens = {
-        "image": Tokens(torch.zeros(2, 2, WIDTH), torch.ones(2, 2, dtype=torch.bool), place_of(("y", "x"), torch.tensor([[0, 8, 0, 8], [24, 32, 32, 40]]))),
-        "curve": Tokens(torch.zeros(2, 3, WIDTH), torch.ones(2, 3, dtype=torch.bool), {"axes": ("epoch",), "coordinates": {"time": days}}),
-        "table": Tokens(torch.zeros(2, 2, WIDTH), torch.ones(2, 2, dtype=torch.bool), place_of(("column",), torch.tensor([[0, 1], [1, 2]]))),
-    }
-    got = bias(tokens, 1).detach()
-    assert got.shape == (2, 2, 8, 8)
-    slope = 2.0 ** -np.array([4, 8])  # of two heads, as in the paper: 2 ** (-8 h / heads)
-    np.testing.assert_allclose(got[0, :, 1, 2], -slope * 10, rtol=1e-5)  # (24, 32) pixels are 40, ten units of 4
-    np.testing.assert_allclose(got[0, :, 3, 5], -slope * 3, rtol=1e-5)
-    np.testing.assert_allclose(got[1, :, 3, 5], -slope * 2 / 30, rtol=1e-5)
-    assert not got[:, :, :, 6:].any()
-    assert not got[:, :, 1:3, 3:].any()
-    assert coordinates_of({}) is None
-
-
-def test_distance_reaches_joint_attention_and_its_maps():
-    model = made(recipe_of(all_encoders(), "joint_attention", distance=True), "classification")
-    plain = made(recipe_of(all_encoders(), "joint_attention"), "classification")
-    plain.load_state_dict({k: v for k, v in model.state_dict().items() if ".distance." not in k})
-    batch = part_of(WHOLE, model, range(3))
-    with torch.no_grad():
-        for one in model.fusions["all"].distance.slope.values():
-            one.fill_(-50.0)
-    torch.testing.assert_close(run(model, batch).values, run(plain, batch).values, atol=1e-5, rtol=1e-4)  # slopes of zero: the model without
-    with torch.no_grad():
-        model.fusions["all"].distance.slope["image"].fill_(5.0)
-    fused = run(model, batch, attention=True).fused
-    where = model.token_slices(fused)["image"]
-    own = fused.attention["fusion.0"][:, :, where, where]
-    assert (own.diagonal(dim1=-2, dim2=-1) >= 0.99 * own.sum(-1)).all(), "with a steep slope a token sees none of its modality but itself"
-    learn(model.train(), batch).values.square().sum().backward()
-    assert model.fusions["all"].distance.slope["image"].grad is not None
-
-
 # ---- learning, names -----------------------------------------------------------------------------------------------
 
 
@@ -416,7 +373,7 @@ def test_the_operator_is_one_argument():
     assert get_recipe("late_fusion").change(fusion="gated", head="auto").fusion == Part("gated")
     with pytest.raises(UnknownNameError, match="no fusion 'addition'"):
         build(recipe.change(fusion="addition"), LAYOUTS, 3, "classification")
-    with pytest.raises(InputError, match="top=5.*to the 4 experts"):
+    with pytest.raises(InputError, match=r"top=5.*to the 4 experts"):
         fusion_of("mixture_of_experts", top=5)
 
 
@@ -438,9 +395,3 @@ def test_what_modules_ask_for_is_added_to_the_loss():
     share = model.fusions["all"].route(model.fusions["all"].router(model.fusions["all"].pooled(model.encode(batch.values, batch.masks)[0])[0].flatten(1)))
     total = share.sum(0)
     torch.testing.assert_close(asked - plain, (3.0 * total.var(correction=0) / total.mean() ** 2).expand(24), atol=1e-5, rtol=1e-3)
-
-
-def test_a_prediction_needs_no_attention_to_be_asked():
-    fused = fusion_of("bottleneck")(some_tokens())
-    assert isinstance(fused, Fused)
-    assert Prediction(fused.vector, fused).fused.attention == {}
