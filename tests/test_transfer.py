@@ -61,6 +61,8 @@ def test_a_run_without_a_target_trains_saves_and_embeds(samples, tmp_path, name)
     assert np.allclose(np.linalg.norm(np.asarray(table["fused"]), axis=1), 1, atol=1e-5)
     assert np.array_equal(np.ma.getmaskarray(table["text"])[:, 0], ~samples.present("text"))
     assert table["fused"].shape[1] == table["text"].shape[1]
+    lengths = np.linalg.norm(np.asarray(table["text"]), axis=1)
+    assert np.allclose(lengths, samples.present("text"), atol=1e-5)
 
 
 def test_without_any_objective_it_is_masked_modelling(samples):
@@ -364,3 +366,20 @@ def test_the_hub_is_asked_by_its_own_client_or_the_command_is_told(samples, trai
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(InputError, match=r"pip install huggingface_hub.*hf download lab/table"):
         go(samples, with_weights("hub:lab/table"))
+
+
+def test_the_page_on_stages_runs_as_it_is_written(samples, tmp_path, monkeypatch):
+    import re
+
+    page = (Path(__file__).parents[1] / "docs" / "stages.md").read_text()
+    code = "\n".join(re.findall(r"```py\n(.*?)```", page, re.DOTALL)).replace("epochs=30", "epochs=1").replace("labels=0.1", "labels=0.4")
+    first, last = code.split("encoder = af.Part")[0], "encoder = af.Part" + code.split("encoder = af.Part")[1]
+    monkeypatch.chdir(tmp_path)
+    both = samples.with_data({name: samples.data_of(name) for name in ("image", "spectrum")})
+    plain = recipe().change(schedule=af.Part.of("end_to_end", epochs=1))
+    names = {"af": af, "recipe": plain, "samples": both, "split": both.split(test=0.2, seed=1), "practice_samples": both, "real_samples": both}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the same samples stand for both skies
+        exec(compile(first, "stages.md", "exec"), names)
+        exec(compile(last, "stages.md", "exec"), names)
+    assert names["recipe"].encoders["image"].options["frozen"] is True

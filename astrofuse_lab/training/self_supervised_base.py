@@ -45,7 +45,7 @@ def vectors_of(tokens: Mapping[str, Tokens]) -> tuple[dict[str, Tensor], dict[st
 
 
 def unit_vectors(model: FusionModel, tokens: Mapping[str, Tokens], projected: bool = True) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """One unit vector a modality, (batch, dimension), and who has it.
+    """One unit vector a modality, (batch, dimension), zero where it is missing, and who has it.
 
     Parameters
     ----------
@@ -56,7 +56,8 @@ def unit_vectors(model: FusionModel, tokens: Mapping[str, Tokens], projected: bo
     """
     vectors, there = vectors_of(tokens)
     own = {name: layer for head in model.heads.values() for name, layer in getattr(head, "own", {}).items()} if projected else {}
-    return {name: F.normalize((own[name](one).float() if name in own else one), dim=-1) for name, one in vectors.items()}, there
+    made = {name: F.normalize((own[name](one).float() if name in own else one), dim=-1) for name, one in vectors.items()}
+    return {name: one * there[name][:, None] for name, one in made.items()}, there
 
 
 def unit_of(model: FusionModel, fused: Fused, projected: bool = True) -> Tensor:
