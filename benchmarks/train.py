@@ -37,9 +37,10 @@ STEP_GOAL, DATA_GOAL, ATTENTION_GOAL = 0.95, 20.0, 0.97
 LOSS_TOLERANCE, OUTPUT_TOLERANCE = 1e-5, 1e-5
 
 
-def make_trainer(samples: Any, device: str, precision: str = "32") -> Trainer:
-    """Ours, made as `af.train` makes it."""
-    recipe = get_recipe(RECIPE).change(width=WIDTH, schedule=af.Part.of("end_to_end", batch_size=BATCH, checkpoint_seconds=1e9))
+def make_trainer(samples: Any, device: str, precision: str = "32", augment: bool = False) -> Trainer:
+    """Ours, made as `af.train` makes it; with the recipe's augmentations where what is timed is data."""
+    base = get_recipe(RECIPE)
+    recipe = base.change(width=WIDTH, augment=base.augment if augment else (), schedule=af.Part.of("end_to_end", batch_size=BATCH, checkpoint_seconds=1e9))
     trainer = Trainer(make_plan(recipe, samples, "label", None, samples.split(test=0.1, seed=0), 0, 1000), make_fabric(device, precision))
     trainer._kept_at = time.monotonic()
     return trainer
@@ -167,7 +168,7 @@ def step_line(samples: Any, pairs: int, device: str = "cpu", precision: str = "3
 
 def data_line(samples: Any, pairs: int, where: str) -> Line:
     """The wait for data beside the step it is for."""
-    trainer = make_trainer(samples, "cpu")
+    trainer = make_trainer(samples, "cpu", augment=True)
     if where == "disk":
         trainer.feed.kept = None
     ours = Ours(trainer)
