@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from astrofuse_lab.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,8 +13,6 @@ if TYPE_CHECKING:
     from astrofuse_lab.training.problem import Problem
 
 ROLES = ("fusion", "decision", "head")
-SOME = 48
-"""Samples by which layouts are known: scalings do not change a model's shape."""
 
 
 def catalogue() -> list[dict[str, Any]]:
@@ -102,21 +98,10 @@ def drawn(recipe: "Recipe", samples: "SampleSet", target: str, modalities: Seque
     InputError
         For a recipe that cannot be built of these modalities, as ``af.train`` would say it.
     """
-    import torch
+    from astrofuse_lab.training.preview import preview
 
-    from astrofuse_lab.models.build import build, layouts_of
-    from astrofuse_lab.samples.preparation import Preparation
-    from astrofuse_lab.training.problem import pose
-
-    if not modalities:
-        raise InputError("no modality is chosen. Tick at least one.")
-    there = np.all([samples.present(name) for name in modalities], axis=0)
-    each = [np.flatnonzero(samples.present(name))[:SOME] for name in modalities]
-    some = samples.take(np.unique(np.concatenate([np.flatnonzero(there)[:SOME], *each])))
-    problem = pose(samples, target, modalities, recipe.head.name)
-    with torch.random.fork_rng(devices=[]):
-        model = build(recipe, layouts_of(Preparation.fit(some, modalities, recipe.inputs).to_json()), problem.outputs, problem.task, problem.classes)
-    return {"boxes": _boxes(model, recipe, samples, problem), "total": sum(p.numel() for p in model.parameters())}
+    model, problem = preview(recipe, samples, target, modalities)
+    return {"boxes": _boxes(model, recipe, samples, problem), "total": _count(model)}
 
 
 def _count(module: Any) -> int:
