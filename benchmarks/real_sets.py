@@ -98,7 +98,10 @@ def supernovae(steps: int) -> Case:
     samples = af.align(
         samples, spectrum=af.LogGrid(3500, 8000, 2e-3), light_curve=af.TimeGrid(bands=BANDS), steps={"spectrum": [rest, "divide_continuum"], "light_curve": [rest]}, progress=False,
     )  # fmt: skip
-    recipe = recipe_of("supernovae", "Spectrum, light curve and table, one network each, probabilities averaged", steps, inputs={"light_curve": Part.of("asinh", epochs=80)}, fusion=Part("concatenation"), decision=Part("average"))
+    recipe = recipe_of(
+        "supernovae", "Spectrum, light curve and table, one network each, probabilities multiplied", steps, inputs={"light_curve": Part.of("asinh", epochs=80)},
+        encoders={**ENCODERS, "spectrum": Part("spectrum_transformer"), "light_curve": Part("recurrent")}, fusion=Part("concatenation"), decision=Part("product"),
+    )  # fmt: skip
     return samples, samples.split(test=0.3, seed=0), recipe, ("spectrum", "light_curve", "table"), "main_class"
 
 
