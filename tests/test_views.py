@@ -180,14 +180,14 @@ def test_training_is_watched_stopped_and_resumed(stage, samples):
     host = stage.show(widget)
     host.pump(0.2)
     assert "Nothing trained yet" in host.text()
+    host.until(lambda: host.page.locator("svg.af-graph").count() == 1)
     stage.shot(host, "train-empty")
     host.page.get_by_label("Recipe", exact=True).select_option("gated_fusion")
     host.page.get_by_label("text", exact=False).first.uncheck()
     host.settle()
     assert widget.recipe == "gated_fusion" and "text" not in widget.modalities and "gated_fusion" in widget.code
     host.page.get_by_role("button", name="Train", exact=True).click()
-    host.until(lambda: len(widget.history) >= 3)
-    assert host.page.locator("svg[aria-label='loss by epoch']").count() == 1
+    host.until(lambda: len(widget.history) >= 3 and host.page.locator("svg[aria-label='loss by epoch']").count() == 1)
     stage.shot(host, "train-running")
     host.page.get_by_role("button", name="Stop").click()
     host.until(lambda: widget.state == "stopped")
