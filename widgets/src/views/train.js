@@ -11,8 +11,8 @@ import { linePath, plot, roomy } from "../shared/plot.js";
 import { gauges, runTable } from "../shared/run_table.js";
 
 const HEIGHT = 232;
-const NAMES = { balanced_accuracy: "balanced accuracy", macro_f1: "macro F1", roc_auc: "ROC AUC", log_loss: "log loss", calibration_error: "calibration error", rmse: "RMSE", mae: "mean absolute error", r2: "R²", nmad: "NMAD" };
-const LOWER = ["log_loss", "calibration_error", "rmse", "mae", "nmad"]; // better when lower: a bar would mislead
+const NAMES = { balanced_accuracy: "balanced accuracy", macro_f1: "macro F1", roc_auc: "ROC AUC", pr_auc: "PR AUC", tss: "true skill statistic", hss: "Heidke skill score", brier: "Brier score", log_loss: "log loss", calibration_error: "calibration error", rmse: "RMSE", mae: "mean absolute error", r2: "R²", nmad: "NMAD" };
+const LOWER = ["log_loss", "calibration_error", "brier", "rmse", "mae", "nmad"]; // better when lower: a bar would mislead
 const words = (metric) => NAMES[metric] || metric.replaceAll("_", " ");
 
 function settings(model, life) {
