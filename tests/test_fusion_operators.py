@@ -244,6 +244,16 @@ def test_fitting_again_turns_back_to_where_it_was():
     torch.testing.assert_close(fusion.together(tokens), before, atol=2e-2, rtol=2e-2)
 
 
+def test_projections_are_worked_out_so_often_and_then_held():
+    sets, codes = _classes()
+    tokens = {n: Tokens(torch.tensor(v, dtype=torch.float32)[:, None], torch.ones(len(v), 1, dtype=torch.bool), {}) for n, v in zip(NAMES, sets, strict=True)}
+    fusion, seen = fusion_of("discriminant", epochs=2), []
+    for _ in range(4):
+        fusion.fit({n: one._replace(values=one.values + torch.randn_like(one.values)) for n, one in tokens.items()}, torch.tensor(codes))
+        seen.append(fusion.maps.clone())
+    assert not torch.equal(seen[0], seen[1]) and torch.equal(seen[1], seen[2]) and torch.equal(seen[2], seen[3])
+
+
 def test_targets_become_classes():
     assert classes_of(torch.tensor([3, 1, 3])).tolist() == [1, 0, 1]
     assert classes_of(torch.linspace(0, 1, 10)).bincount().tolist() == [2, 2, 2, 2, 2]

@@ -426,7 +426,7 @@ def _given(role, kind):
 OTHERS = {"heads": 2, "depth": 2, "layers": 3, "tokens": 1, "hidden": 32, "channels": 8, "periods": 8, "history": 0, "profile": 0, "shortest": 5.0, "crop": 9}
 OTHERS |= {"components": 5, "levels": [0.1, 0.5, 0.9], "decoder": "recurrent", "dimension": 24, "modality": "table", "kind": "reconstruction"}
 OTHERS |= {"causal": False, "distance": True, "bottlenecks": 2, "rank": 2, "experts": 6, "top": 3, "balance": 0.5, "noise": 0.0, "pull": 0.5, "query": "text", "onto": "text"}
-POSED = ("order", "tree")
+POSED = ("order", "tree", "epochs")
 """Options of heads that name classes, which this test has none of."""
 
 OTHERS |= {"cell": "gru", "bidirectional": False, "patch": 5, "state": 4, "expansion": 3, "kernel": 9, "timescale": 0.0}
@@ -473,7 +473,7 @@ def _decided(name, options):
 @pytest.mark.parametrize(("role", "name", "option"), [(r, n, o) for r, table in PARTS.items() if r not in ("stack", "adapter") for n, part in table.items() for o in options_of(part)])
 def test_every_option_does_something(role, name, option):
     if option in POSED:
-        pytest.skip("an option of the problem: tests/test_problem.py")
+        pytest.skip("an option of the problem or of fitting: tests/test_problem.py, tests/test_fusion_operators.py")
     default = options_of(PARTS[role][name])[option]
     given = OTHERS_OF_DECISIONS if role == "decision" else OTHERS_OF_LISTS.get(name, {})
     other = 0.6 if option.endswith("dropout") else "coordinate" if option == "attention" else given[option] if option in given else OTHERS[option]

@@ -82,13 +82,16 @@ class Discriminant(Pooled):
     """Discriminant correlation analysis of the modalities' vectors: their projections are summed, then mapped by a layer.
 
     Haghighat, Abdel-Mottaleb & Alhalabi 2016 (doi:10.1109/TIFS.2016.2569061); used by You et al. 2024 (RAA 24, 035022) for pulsars. The projections
-    are worked out from training samples before each epoch (`fit`) and held during it; at most one direction less than there are classes is left,
-    numbers are taken as classes by their fifths. Until the first `fit` vectors are summed as they are. A missing modality stands at its mean.
+    are worked out from training samples before each of the first `epochs` (`fit`) and then held: what comes after learns to read them, which it
+    cannot while they turn. At most one direction less than there are classes is left, numbers are taken as classes by their fifths. Until the
+    first `fit` vectors are summed as they are. A missing modality stands at its mean.
 
     Parameters
     ----------
     modalities, width
         As in `Fusion`.
+    epochs : int
+        Before how many epochs the projections are worked out anew.
     dropout : float
     modality_dropout : float
         As in `Fusion`.
@@ -99,11 +102,12 @@ class Discriminant(Pooled):
     maps: Tensor
     fitted: Tensor
 
-    def __init__(self, modalities: tuple[str, ...], width: int, *, dropout: float = 0.1, modality_dropout: float = 0.0) -> None:
+    def __init__(self, modalities: tuple[str, ...], width: int, *, epochs: int = 3, dropout: float = 0.1, modality_dropout: float = 0.0) -> None:
         super().__init__(modalities, width, modality_dropout, missing=False)
+        self.epochs = epochs
         self.register_buffer("centre", torch.zeros(len(modalities), width))
         self.register_buffer("maps", torch.eye(width).repeat(len(modalities), 1, 1))
-        self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("fitted", torch.zeros((), dtype=torch.int64))
         self.mix = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * width, width), nn.LayerNorm(width))
 
     def fuse(self, tokens: Mapping[str, Tokens], attention: bool) -> Fused:
@@ -117,7 +121,9 @@ class Discriminant(Pooled):
 
     @torch.no_grad()
     def fit(self, tokens: Mapping[str, Tokens], target: Tensor) -> None:
-        """Work out the projections from training samples' tokens and targets."""
+        """Work out the projections from training samples' tokens and targets, unless that has been done often enough."""
+        if self.fitted >= self.epochs:
+            return
         vectors, present = self.pooled(tokens)
         centre, maps = discriminant_maps(vectors.double(), present, classes_of(target))
         if maps.shape[2] == 0 or not maps.isfinite().all():
@@ -129,4 +135,4 @@ class Discriminant(Pooled):
         self.centre.copy_(centre)
         self.maps.zero_()
         self.maps[:, :, : maps.shape[2]] = maps.to(self.maps.dtype)
-        self.fitted.fill_(True)
+        self.fitted += 1
