@@ -9,13 +9,14 @@ same test part, which favours it.
 """
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from reporting import ROOT, Line, machine, save_results
+from reporting import RESULTS, ROOT, Line, commit, machine, save_results
 
 import astrofuse_lab as af
 from astrofuse_lab.models.parts import DECISIONS, FUSIONS
@@ -30,6 +31,7 @@ OBJECTS, SEEDS, STEPS, RESAMPLES = 600, 3, 300, 1000
 METRIC = metrics.balanced_accuracy
 DROPOUT = 0.2
 PAGE = ROOT / "docs/fusion-levels.md"
+COMMIT = commit()
 
 
 class Tried(NamedTuple):
@@ -100,7 +102,7 @@ def rows_of(all_tried: list[Tried], truth: np.ndarray, groups: np.ndarray) -> li
         rows.append({
             "level": one.level, "operator": one.name, "value": mean(one.whole), "low": low, "high": high, "best_single": best.name,
             "difference": mean(one.whole) - of_best, "difference_low": worse, "difference_high": better, "one_missing": float(np.mean(list(left.values()))) if left else None,
-            "without": left, "parameters": one.parameters, "seconds": one.seconds, "ms_per_sample": one.milliseconds,
+            "commit": COMMIT, "without": left, "parameters": one.parameters, "seconds": one.seconds, "ms_per_sample": one.milliseconds,
         })  # fmt: skip
     return rows
 
@@ -143,11 +145,13 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a few operators, one seed, fewer objects; nothing is written")
     parser.add_argument("--json", action="store_true", help="JSON lines alone")
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--operators", nargs="+", default=[], help="only these, beside the single modalities; their rows replace those of the last results")
     args = parser.parse_args()
     seeds = 1 if args.quick else args.seeds
     samples = af.load_samples("practice", n=240 if args.quick else OBJECTS, progress=False)
     split = samples.split(test=0.3, seed=0)
-    chosen = [one for one in operators() if not args.quick or one[0] == "single" or one[1] in ("concatenation", "gated", "joint_attention", "average")]
+    wanted = args.operators or (["concatenation", "gated", "joint_attention", "average"] if args.quick else [one[1] for one in operators()])
+    chosen = [one for one in operators() if one[0] == "single" or one[1] in wanted]
     made = []
     for one in chosen:
         made.append(tried(*one, samples, split, seeds))
@@ -157,6 +161,9 @@ def main() -> int:
     rows = rows_of(made, _truth(samples, split), group_codes(samples)[test])
     for line in lines(rows):
         line.print()
+    if args.operators and not args.quick:
+        new = {(row["level"], row["operator"]): row for row in rows}
+        rows = [new.get((row["level"], row["operator"]), row) for row in json.loads((RESULTS / "fusion_levels.json").read_text())["rows"]]
     if not args.quick:
         save_results("fusion_levels", {"rows": rows, "seeds": seeds, "test_objects": len(test), "modalities": list(MODALITIES)})
         PAGE.write_text(page(rows, seeds, len(test)))
