@@ -30,6 +30,10 @@ PARTS = {
     "fetching": [sys.executable, "benchmarks/fetching.py"],
     "aligning": [sys.executable, "benchmarks/align.py"],
     "crts-trees": [sys.executable, "benchmarks/crts_trees.py"],
+    "training": [sys.executable, "benchmarks/train.py"],
+    "fusing": [sys.executable, "benchmarks/fuse.py"],
+    "fusion-levels": [sys.executable, "benchmarks/fusion_levels.py"],
+    "real-sets": [sys.executable, "benchmarks/real_sets.py"],
     "ztf-alerts": [sys.executable, "benchmarks/ztf_alerts.py"],
     "binder": [sys.executable, ".ci/check-binder.py", "--json", "benchmarks/results/binder-memory.json"],
 }
