@@ -33,7 +33,7 @@ def one_thread():
 # an encoder meets a fusion in its tokens only, and a fusion a head in one vector: each member passes the whole contract beside
 # the plainest others, and every combination of encoder, fusion and head is run once below
 READS = [(name, kind) for name, encoder in ENCODERS.items() for kind in encoder.kinds]
-SYSTEMS = [(f"{e}-{kind}-{f}", recipe_of({kind: e}, f, "classification"), "classification") for (e, kind), f in itertools.product(READS, ("concatenation", "joint_attention"))]
+SYSTEMS = [(f"{e}-{kind}-{f}", recipe_of({kind: e}, f, "classification"), "classification") for (e, kind), f in itertools.product(READS, ("joint_attention",))]
 SYSTEMS += [(f"all-{f}", recipe_of(all_encoders(), f), "classification") for f in FUSIONS]
 SYSTEMS += [(f"all-{h}-{t}", recipe_of(all_encoders(), "concatenation", h), t) for h, head in HEADS.items() for t in head.tasks]
 SYSTEMS += [(f"all-{d}-{t}", recipe_of(all_encoders(), "concatenation", "auto", d), t) for d, t in itertools.product(DECISIONS, ("classification", "regression")) if t in DECISIONS[d].tasks]
