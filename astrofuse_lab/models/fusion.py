@@ -32,11 +32,10 @@ class Fusion(nn.Module):
     attends : bool
         True where it has attention.
     fits : bool
-        True where it has a `fit`, called before each epoch with tokens of training samples and their targets.
+        True while its `fit` is to be called before the next epoch, with tokens of training samples and their targets.
     """
 
     attends: ClassVar[bool] = False
-    fits: ClassVar[bool] = False
 
     def __init__(self, modalities: tuple[str, ...], width: int, modality_dropout: float = 0.0) -> None:
         super().__init__()
@@ -45,6 +44,11 @@ class Fusion(nn.Module):
         self.modalities = modalities
         self.width = width
         self.modality_dropout = modality_dropout
+
+    @property
+    def fits(self) -> bool:
+        """True while `fit` has something to work out before the next epoch."""
+        return False
 
     def forward(self, tokens: Mapping[str, Tokens], attention: bool = False) -> Fused:
         """Tokens of any subset of the modalities to one vector a sample."""

@@ -97,7 +97,6 @@ class Discriminant(Pooled):
         As in `Fusion`.
     """
 
-    fits = True
     centre: Tensor
     maps: Tensor
     fitted: Tensor
@@ -109,6 +108,11 @@ class Discriminant(Pooled):
         self.register_buffer("maps", torch.eye(width).repeat(len(modalities), 1, 1))
         self.register_buffer("fitted", torch.zeros((), dtype=torch.int64))
         self.mix = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * width, width), nn.LayerNorm(width))
+
+    @property
+    def fits(self) -> bool:
+        """True until the projections have been worked out often enough: training then spares itself the look at its samples."""
+        return int(self.fitted) < self.epochs
 
     def fuse(self, tokens: Mapping[str, Tokens], attention: bool) -> Fused:
         """The sum of the projections, mixed."""
@@ -122,7 +126,7 @@ class Discriminant(Pooled):
     @torch.no_grad()
     def fit(self, tokens: Mapping[str, Tokens], target: Tensor) -> None:
         """Work out the projections from training samples' tokens and targets, unless that has been done often enough."""
-        if self.fitted >= self.epochs:
+        if not self.fits:
             return
         vectors, present = self.pooled(tokens)
         centre, maps = discriminant_maps(vectors.double(), present, classes_of(target))

@@ -50,10 +50,15 @@ class Generated(Fusion):
             raise InputError(f"generated weight={weight}: at least 0.")
         self.weight = weight
         self.inner = FUSIONS[fusion](modalities, width)
-        self.attends, self.fits = self.inner.attends, self.inner.fits  # type: ignore[misc]
+        self.attends = self.inner.attends  # type: ignore[misc]
         others = len(modalities) - 1
         self.generate = nn.ModuleDict({name: GENERATORS[generator](others * (width + 1), width, hidden) for name in modalities if others})
         self._lost: Tensor | None = None
+
+    @property
+    def fits(self) -> bool:
+        """As the fusion that follows."""
+        return self.inner.fits
 
     def fit(self, tokens: Mapping[str, Tokens], target: Tensor) -> None:
         """As the fusion that follows."""
