@@ -133,8 +133,8 @@ export function keyboard(root, help, opener, keys) {
 
 /** Build the frame into `el`.
  * @param {any} model @param {HTMLElement} el
- * @param {{title: string, keys?: [string, string][], on?: Record<string, (event: any) => any>, themed?: () => void}} options */
-export function frame(model, el, { title, keys = [], on = {}, themed = () => {} }) {
+ * @param {{title: string, keys?: [string, string][], on?: Record<string, (event: any) => any>, themed?: () => void, looks?: string}} options `looks`: rules of the view's own, after those that all views share */
+export function frame(model, el, { title, keys = [], on = {}, themed = () => {}, looks = "" }) {
   const life = lifetime(model);
   const badge = h("span", { class: "af-badge", title: "These data are simulated" }, "practice sky");
   const drawer = codeDrawer(model, life);
@@ -144,7 +144,7 @@ export function frame(model, el, { title, keys = [], on = {}, themed = () => {} 
   const note = h("span", { class: "af-note" });
   const head = h("header", { class: "af-head" }, h("h2", {}, title), note, badge, h("span", { class: "af-space" }), statusLine(model, life), codeButton, helpButton);
   const main = h("div", { class: "af-main" });
-  const root = h("section", { class: "af", role: "region", "aria-label": `AstroFuse: ${title}`, tabindex: "0" }, h("style", {}, styles), head, drawer, help, errorLine(model, life), main);
+  const root = h("section", { class: "af", role: "region", "aria-label": `AstroFuse: ${title}`, tabindex: "0" }, h("style", {}, styles + looks), head, drawer, help, errorLine(model, life), main);
   const showBadge = () => (badge.hidden = !model.get("simulated"));
   life.on("change:simulated", showBadge);
   showBadge();
