@@ -6,13 +6,11 @@ Concatenation is what an operator costs more than; PyTorch's `nn.TransformerEnco
 what attention is measured by. Run in turns, forward and backward, while training, without dropout.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
-from reporting import Line, interleaved, save_results
+from reporting import Line, interleaved, report
 from torch import Tensor, nn
 
 from astrofuse_lab.models.attention import SelfAttention, TransformerLayer
@@ -150,25 +148,5 @@ def lines(quick: bool) -> Iterator[Line]:
     yield from attention_lines(pairs)
 
 
-def main() -> int:
-    """0 if every line is equal to its peer and reaches its goal."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few repeats")
-    parser.add_argument("--json", action="store_true", help="JSON lines alone")
-    args = parser.parse_args()
-    kept: list[dict[str, Any]] = []
-    passed = True
-    for line in lines(args.quick):
-        if args.json:
-            line.print()
-        else:
-            print(f"{line.work}\n  beside {line.peer}: {line.seconds:.4g} s, {line.peer_seconds:.4g} s, {line.ratio:.3g}x; {'equal' if line.equal else 'NOT EQUAL'} ({line.error:.2g})", flush=True)
-        passed &= line.equal and (line.goal is None or line.ratio >= line.goal)
-        kept.append(line.to_json())
-    if not args.quick:
-        save_results("fuse", {"threads": torch.get_num_threads(), "torch": torch.__version__, "lines": kept})
-    return 0 if passed else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report("fuse", __doc__, lines))

@@ -1,5 +1,6 @@
 """How every benchmark reports: one JSON object a line beside a peer timed in the same run, and dated tables in ``results/``."""
 
+import argparse
 import json
 import math
 import os
@@ -7,7 +8,7 @@ import platform
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,3 +107,31 @@ def save_results(name: str, data: Mapping[str, Any]) -> Path:
     partial.write_text(json.dumps(content, indent=1, allow_nan=False, default=_plain) + "\n")
     os.replace(partial, path)
     return path
+
+
+def report(name: str, about: str | None, lines: Callable[[bool], Iterator[Line]]) -> int:
+    """The command of a benchmark that is a stream of lines: ``--quick`` and ``--json``; a full run is kept in ``results/<name>.json``.
+
+    Returns
+    -------
+    int
+        0 if every line is equal to its peer and reaches its goal.
+    """
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="few repeats")
+    parser.add_argument("--json", action="store_true", help="JSON lines alone")
+    args = parser.parse_args()
+    kept, passed = [], True
+    for line in lines(args.quick):
+        if args.json:
+            line.print()
+        else:
+            equal = "equal" if line.equal else "NOT EQUAL"
+            print(f"{line.work}\n  beside {line.peer}: {line.seconds:.4g} s, {line.peer_seconds:.4g} s, {line.ratio:.3g}x; {equal} ({line.error:.2g})", flush=True)
+        passed &= line.equal and (line.goal is None or line.ratio >= line.goal)
+        kept.append(line.to_json())
+    if not args.quick:
+        import torch
+
+        save_results(name, {"threads": torch.get_num_threads(), "torch": torch.__version__, "lines": kept})
+    return 0 if passed else 1

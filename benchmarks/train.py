@@ -6,7 +6,6 @@ The bare loop has the same model, batches, loss, AdamW, clipping and averaged we
 no events. Both are run in turns. Samples are of the practice sky, whose content does not matter here.
 """
 
-import argparse
 import copy
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from reporting import Line, interleaved, save_results
+from reporting import Line, interleaved, report
 from torch import Tensor, nn
 
 import astrofuse_lab as af
@@ -288,24 +287,5 @@ def lines(quick: bool) -> Iterator[Line]:
         print("no GPU here: samples a second and model FLOP utilisation are not measured", file=sys.stderr, flush=True)
 
 
-def main() -> int:
-    """0 if every line is equal to its peer and reaches its goal."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few repeats")
-    parser.add_argument("--json", action="store_true", help="JSON lines alone")
-    args = parser.parse_args()
-    kept, passed = [], True
-    for line in lines(args.quick):
-        if args.json:
-            line.print()
-        else:
-            print(f"{line.work}\n  beside {line.peer}: {line.seconds:.4g} s, {line.peer_seconds:.4g} s, {line.ratio:.3g}x; {'equal' if line.equal else 'NOT EQUAL'} ({line.error:.2g})", flush=True)
-        passed &= line.equal and (line.goal is None or line.ratio >= line.goal)
-        kept.append(line.to_json())
-    if not args.quick:
-        save_results("train", {"threads": torch.get_num_threads(), "torch": torch.__version__, "lines": kept})
-    return 0 if passed else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report("train", __doc__, lines))

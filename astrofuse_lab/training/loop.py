@@ -18,7 +18,7 @@ from astrofuse_lab.training.plan import Plan, check_fingerprint, make_plan
 from astrofuse_lab.training.progress import FILE as PROGRESS
 from astrofuse_lab.training.progress import Progress, ProgressLine
 from astrofuse_lab.training.run import Run
-from astrofuse_lab.training.run_folder import CARD, CHECKPOINTS, FILES, _read_json, open_run, write_files
+from astrofuse_lab.training.run_folder import CALIBRATION, CARD, CHECKPOINTS, FILES, _read_json, open_run, write_files
 from astrofuse_lab.training.schedules import SCHEDULES, make_schedule
 from astrofuse_lab.training.stages import Stage, clear_stages, self_supervised_recipe, stages_of, subset_split, told_of
 from astrofuse_lab.training.trainer import Trainer
@@ -268,7 +268,7 @@ def _told(folder: Path) -> tuple[dict[str, Any], str]:
 
 def _clear(folder: Path) -> None:
     with storage_errors(folder):
-        for name in ("run.json", "training.json", PROGRESS, CARD, *FILES):
+        for name in ("run.json", "training.json", PROGRESS, CARD, CALIBRATION, *FILES):
             (folder / name).unlink(missing_ok=True)
         remove_checkpoints(folder / CHECKPOINTS)
         clear_stages(folder)
