@@ -15,7 +15,7 @@ from test_views import stage as stage
 
 import astrofuse_lab as af
 from astrofuse_lab.errors import ArchiveError
-from astrofuse_lab.widgets.wire import compass, sample_payload
+from astrofuse_lab.widgets.wire import compass, sample_payload, sky_grid
 
 EVIL = "<img src=x onerror=window.hit=1>"
 
@@ -269,3 +269,20 @@ def test_the_compass_follows_the_wcs():
             step = np.array([x[k + 1] - x[0], y[k + 1] - y[0]])
             np.testing.assert_allclose(got[k], step / np.hypot(*step), atol=1e-3)
     assert compass({}) is None and compass({"CTYPE1": "GLON-TAN", "CDELT1": 1.0}) is None
+
+
+@pytest.mark.parametrize("place", [(150.0, 20.0), (0.001, -30.0), (77.0, 89.9995)])
+def test_a_pointer_between_the_places_of_the_sky_grid_is_where_the_wcs_has_it(place):
+    from astropy.wcs import WCS
+    from scipy.interpolate import RegularGridInterpolator
+
+    from astrofuse_lab.alignment.grids import PixelGrid
+
+    header = PixelGrid(64, 0.5, 30.0).wcs(*place)
+    grid = sky_grid(header, (64, 48))
+    between = RegularGridInterpolator((np.linspace(-0.5, 63.5, len(grid)), np.linspace(-0.5, 47.5, len(grid))), grid)
+    x, y = np.random.default_rng(0).uniform(0, 47, (2, 40))
+    ra, dec = np.radians(WCS(header).wcs_pix2world(x, y, 0))
+    wanted = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], -1)
+    assert np.degrees(np.linalg.norm(between(np.stack([y, x], 1)) - wanted, axis=1)).max() * 3600 < 1e-4 * 0.5  # a ten-thousandth of a pixel
+    assert sky_grid({}, (4, 4)) is None and sky_grid({"CTYPE1": "HPLN-TAN"}, (4, 4)) is None

@@ -67,9 +67,28 @@ def compass(wcs: Mapping[str, Any]) -> list[float] | None:
     return out if np.isfinite(out).all() and any(out) else None
 
 
+def sky_grid(wcs: Mapping[str, Any], shape: tuple[int, int], places: int = 5) -> NDArray[np.float64] | None:
+    """Directions on the sky, (place, place, 3), of a grid from edge to edge of an image of `shape` (y, x), y first; None without an equatorial WCS.
+
+    They are unit vectors, so that a view can put a pointer between them, also across the pole and at 0h; for images of up to a degree
+    the error of that is far below a pixel.
+    """
+    if not str(wcs.get("CTYPE1", "")).startswith("RA--"):
+        return None
+    from astropy.io.fits import Header
+    from astropy.wcs import WCS
+
+    y, x = np.meshgrid(*(np.linspace(-0.5, n - 0.5, places) for n in shape), indexing="ij")
+    ra, dec = np.radians(WCS(Header({key: value for key, value in wcs.items() if value is not None})).wcs_pix2world(x, y, 0))
+    out = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], -1)
+    return out if np.isfinite(out).all() else None
+
+
 def _image(one: Image) -> dict[str, Any]:
     mask = np.asarray(one.mask, dtype=bool)
+    sky = sky_grid(one.wcs, one.flux.shape[-2:])
     return {
+        "sky": None if sky is None else array(sky, "float64"),
         "levels": [_levels(plane, good) for plane, good in zip(one.flux, mask, strict=True)],
         "flux": array(np.where(mask, one.flux, 0)), "mask": array(mask, "uint8"), "bands": list(one.bands), "scale": float(one.scale), "unit": one.unit,
         "psf_fwhm": [plain(v) for v in one.psf_fwhm or ()], "compass": compass(one.wcs),

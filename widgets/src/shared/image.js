@@ -1,7 +1,9 @@
 // An image on the sky: asinh stretch, one band or three of them as colours, masked pixels hatched, scale bar and compass, an overlay.
-import { css, diverging, viridis } from "./colours.js";
-import { choice, h, put, s } from "./dom.js";
+import { diverging, viridis } from "./colours.js";
 import { number, unitText } from "./columns.js";
+import { choice, h, put, s } from "./dom.js";
+import { certain, doubtful, saying } from "./overlay.js";
+import { HOVER, readout } from "./plot.js";
 
 const PIXELS = 288;
 
@@ -73,7 +75,7 @@ function veil(overlay, nx, ny, alpha) {
       const v = overlay.values[y * nx + x] / (overlay.scale || 1);
       const at = ((ny - 1 - y) * nx + x) * 4;
       out.data.set(overlay.signed ? diverging(v) : viridis(v), at);
-      out.data[at + 3] = 255 * alpha * Math.min(1, Math.sqrt(Math.abs(v)) * (overlay.signed ? 1.1 : 0.8)) || 0;
+      out.data[at + 3] = 255 * alpha * certain(overlay, y * nx + x) * Math.min(1, Math.sqrt(Math.abs(v)) * (overlay.signed ? 1.1 : 0.8)) || 0;
     }
   return out;
 }
@@ -101,6 +103,51 @@ function maskPath(image, ui, nx, ny) {
   return { d, count };
 }
 
+/** Pixels where members of an ensemble do not agree, as a path of diagonals the other way. */
+function doubtPath(overlay, nx, ny) {
+  let d = "";
+  for (let i = 0; overlay?.spread && i < nx * ny; i++) if (doubtful(overlay, i)) d += `M${i % nx} ${ny - 1 - Math.floor(i / nx)}l1 1`;
+  return d;
+}
+
+const RADIANS = Math.PI / 180;
+const two = (v) => String(v).padStart(2, "0");
+
+/** Degrees as hours, minutes and seconds, or as degrees, minutes and seconds. */
+function sexagesimal(degrees, of, figures) {
+  const unit = 3600 * 10 ** figures;
+  const all = Math.round((Math.abs(degrees) / of) * unit);
+  const seconds = (all % (unit / 60)) / 10 ** figures;
+  return `${two(Math.floor(all / unit))}${of > 1 ? "ʰ" : "°"}${two(Math.floor((all % unit) / (unit / 60)))}${of > 1 ? "ᵐ" : "′"}${seconds.toFixed(figures).padStart(figures + 3, "0")}${of > 1 ? "ˢ" : "″"}`;
+}
+
+/** Right ascension and declination of a place in pixels (edge to edge), between the places of a grid that Python gives. */
+export function skyText(image, x, y) {
+  if (!image.sky) return "";
+  const n = image.sky.shape[0];
+  const [, ny, nx] = image.flux.shape;
+  const [u, v] = [(x / nx) * (n - 1), (y / ny) * (n - 1)];
+  const [i, j] = [Math.min(n - 2, Math.max(0, Math.floor(u))), Math.min(n - 2, Math.max(0, Math.floor(v)))];
+  const point = [0, 1, 2].map((c) => {
+    const at = (a, b) => image.sky[((j + b) * n + i + a) * 3 + c];
+    const [p, q] = [u - i, v - j];
+    return at(0, 0) * (1 - p) * (1 - q) + at(1, 0) * p * (1 - q) + at(0, 1) * (1 - p) * q + at(1, 1) * p * q;
+  });
+  const ra = (Math.atan2(point[1], point[0]) / RADIANS + 360) % 360;
+  const dec = Math.atan2(point[2], Math.hypot(point[0], point[1])) / RADIANS;
+  return `RA ${sexagesimal(ra, 15, 2)} Dec ${dec < 0 ? "−" : "+"}${sexagesimal(dec, 1, 1)}`;
+}
+
+/** What lies at one pixel. */
+function pixelText(image, overlay, x, y) {
+  const [bands, ny, nx] = image.flux.shape;
+  const [column, row] = [Math.floor(x), Math.floor(y)];
+  if (!(column >= 0 && column < nx && row >= 0 && row < ny)) return "";
+  const i = row * nx + column;
+  const values = Array.from({ length: bands }, (_, b) => `${image.bands[b]} ${image.mask[b * ny * nx + i] ? number(image.flux[b * ny * nx + i], 3) : "masked"}`);
+  return [skyText(image, x, y) || `pixel ${column}, ${row}`, `${values.join(", ")} ${unitText(image.unit)}`, overlay ? saying(overlay, i) : ""].filter(Boolean).join(" · ");
+}
+
 /** A round length that takes about a quarter of the image, in arcsec. */
 function barLength(width) {
   const rough = width / 4;
@@ -115,7 +162,7 @@ function arrow(x, y, [dx, dy], u, name) {
   return [s("path", { d: `M${x} ${y}L${ex} ${ey}${barb(1)}${barb(-1)}` }), s("text", { x: x + 17 * u * dx, y: y - 17 * u * dy + 1.8 * u, "font-size": 5.2 * u, "text-anchor": "middle" }, name)];
 }
 
-function furniture(image, ui, nx, ny, mask) {
+function furniture(image, ui, nx, ny, mask, doubt) {
   const u = nx / 100; // so that the marks have one size on the screen, whatever the pixels
   const marks = s("g", { class: "af-sky-marks", "stroke-width": 0.9 * u });
   if (image.scale > 0) {
@@ -129,24 +176,31 @@ function furniture(image, ui, nx, ny, mask) {
     const [x, y] = [nx - reach(a, c), ny - reach(-b, -d)];
     marks.append(...arrow(x, y, [a, b], u, "N"), ...arrow(x, y, [c, d], u, "E"));
   }
-  return s("svg", { viewBox: `0 0 ${nx} ${ny}`, class: "af-over", "aria-hidden": "true" }, ui.mask && s("path", { d: mask.d, class: "af-mask-marks", "stroke-width": 0.25 }), marks);
+  return s("svg", { viewBox: `0 0 ${nx} ${ny}`, class: "af-over", "aria-hidden": "true" }, ui.mask && s("path", { d: mask.d, class: "af-mask-marks", "stroke-width": 0.25 }), doubt && s("path", { d: doubt, stroke: "#fff", opacity: 0.6, "stroke-width": 0.12 }), s("rect", { class: "af-read", width: 0, height: 0, fill: "none", stroke: "#fff", "stroke-width": 0.9 * u }), marks);
 }
 
 /** @param {any} image @param {any} context */
 export function imageBody(image, { ui, overlay, body, tools }) {
   const [, ny, nx] = image.flux.shape;
-  const words = `image, ${image.bands.join(", ")}, ${nx} by ${ny} pixels of ${number(image.scale)} arcsec`;
+  const words = `image, ${image.bands.join(", ")}, ${nx} by ${ny} pixels of ${number(image.scale)} arcsec; ${HOVER}`;
   const canvas = h("canvas", { width: PIXELS * 2, height: Math.round((PIXELS * 2 * ny) / nx), role: "img", "aria-label": words });
-  const over = h("div", { class: "af-stack" }, canvas);
+  const over = h("div", { class: "af-stack", role: "group", "aria-label": words }, canvas);
   const caption = h("p", { class: "af-caption" });
   const mixer = h("div", { class: "af-under" });
+  const out = h("p", { class: "af-caption af-out" });
+  const place = (x, y) => [(x / (over.clientWidth || 1)) * nx, (1 - y / (over.clientHeight || 1)) * ny];
+  readout(over, (x, y) => pixelText(image, overlay, ...place(x, y)), out, (x, y) => {
+    const [column, row] = place(x, y).map(Math.floor);
+    const inside = column >= 0 && column < nx && row >= 0 && row < ny;
+    for (const [name, v] of Object.entries(inside ? { x: column, y: ny - 1 - row, width: 1, height: 1 } : { width: 0, height: 0 })) over.querySelector(".af-read")?.setAttribute(name, v);
+  });
   const draw = () => {
     const pen = canvas.getContext("2d");
     pen.imageSmoothingEnabled = false;
     pen.drawImage(canvasOf(pixels(image, ui, overlay && ui.overlay > 0)), 0, 0, canvas.width, canvas.height);
     if (overlay && ui.overlay > 0) pen.drawImage(canvasOf(veil(overlay, nx, ny, ui.overlay)), 0, 0, canvas.width, canvas.height);
     const mask = maskPath(image, ui, nx, ny);
-    put(over, canvas, furniture(image, ui, nx, ny, mask));
+    put(over, canvas, furniture(image, ui, nx, ny, mask, overlay && ui.overlay > 0 ? doubtPath(overlay, nx, ny) : ""));
     put(mixer, ui.composite === "rgb" && image.bands.length > 1 ? ["red", "green", "blue"].map((name, c) => h("label", { class: "af-check" }, name, bandChoice(name, c))) : null);
     const size = image.scale > 0 ? `${number(nx * image.scale)}″ × ${number(ny * image.scale)}″` : `${nx} × ${ny} pixels`;
     const masked = mask.count ? `, ${mask.count} pixels masked (${number((100 * mask.count) / (nx * ny), 2)} %)` : "";
@@ -162,8 +216,6 @@ export function imageBody(image, { ui, overlay, body, tools }) {
   if (image.bands.length > 1) tools.append(choice("Bands shown", [["rgb", "composite"], ...image.bands.map((b) => [b, b])], ui.composite, set("composite")));
   const slide = (name, text) => h("label", { class: "af-slide" }, h("span", {}, text), h("input", { type: "range", min: 0, max: 1, step: 0.01, value: ui[name], "aria-label": `${text} of the image`, oninput: (e) => set(name)(Number(e.target.value)) }));
   if (image.mask.some((v) => !v)) tools.append(h("label", { class: "af-check" }, h("input", { type: "checkbox", "data-mask": "", checked: ui.mask, onchange: (e) => set("mask")(e.target.checked) }), "mask"));
-  body.append(over, h("div", { class: "af-under" }, slide("stretch", "stretch"), overlay ? slide("overlay", "overlay") : null), mixer, caption);
+  body.append(over, h("div", { class: "af-under" }, slide("stretch", "stretch"), overlay ? slide("overlay", "overlay") : null), mixer, caption, out);
   draw();
 }
-
-export const overlayColour = (overlay, v) => css((overlay.signed ? diverging : viridis)(v / (overlay.scale || 1)));

@@ -3,8 +3,8 @@ import { extent } from "./arrays.js";
 import { bandColour } from "./colours.js";
 import { number, unitText } from "./columns.js";
 import { button, choice, h, put, s, sized } from "./dom.js";
-import { overlayColour } from "./image.js";
-import { plot, roomy } from "./plot.js";
+import { certain, doubtful, overlayColour, saying } from "./overlay.js";
+import { HOVER, plot, readout, roomy } from "./plot.js";
 
 const HEIGHT = 240;
 const SHAPES = [
@@ -33,29 +33,48 @@ function points(one, ui) {
 /** Folded curves are drawn twice, so that no phase is cut. */
 const doubled = (list, ui) => (ui.period > 0 ? [...list, ...list.map((p) => ({ ...p, x: p.x + 1 }))] : list);
 
-function mark(one, p, point, overlay) {
+/** One epoch in words: band, time, phase where it is folded, value, and what an overlay says of it. */
+function wordsOf(one, point, ui, overlay) {
+  const phase = ui.period > 0 ? ` (phase ${(point.x % 1).toFixed(3)})` : "";
+  const value = `${point.limit ? "upper limit (3σ) " : ""}${number(point.y, 4)}${point.e ? ` ± ${number(point.e, 2)}` : ""} ${unitText(one.unit)}${point.masked ? ", masked" : ""}`;
+  return `${one.bands[point.band]}, MJD ${number(one.time[point.i], 9)}${phase} · ${value}${overlay ? ` · ${saying(overlay, point.i)}` : ""}`;
+}
+
+function mark(one, p, point, overlay, ui) {
   const [x, y] = [p.X(point.x), p.Y(point.y)];
   const own = bandColour(one.bands[point.band], point.band);
   const value = overlay?.values[point.i];
   const colour = overlay ? overlayColour(overlay, Number.isFinite(value) ? value : 0) : own;
   const shape = point.limit ? LIMIT(x, y) : SHAPES[point.band % SHAPES.length](x, y);
-  const words = `${one.bands[point.band]}, MJD ${number(one.time[point.i], 9)}: ${point.limit ? "upper limit (3σ) " : ""}${number(point.y, 4)}${point.e ? ` ± ${number(point.e, 2)}` : ""} ${unitText(one.unit)}${point.masked ? ", masked" : ""}${overlay ? `, ${overlay.unit} ${number(value, 3)}` : ""}`;
+  const words = wordsOf(one, point, ui, overlay);
   const bar = point.e > 0 ? s("path", { d: `M${x} ${p.Y(point.y - point.e)}V${p.Y(point.y + point.e)}`, stroke: overlay ? "var(--af-muted)" : own, class: "error-bar" }) : null;
-  const dot = s("path", { d: shape, fill: point.limit || point.masked ? "none" : colour, stroke: overlay ? own : colour, class: overlay ? "dot thin" : "dot" }, s("title", {}, words));
+  const dot = s("path", { d: shape, fill: point.limit || point.masked ? "none" : colour, stroke: overlay ? own : colour, class: overlay ? "dot thin" : "dot", "fill-opacity": overlay ? Math.max(0.2, certain(overlay, point.i)) : null, "stroke-dasharray": overlay && doubtful(overlay, point.i) ? "2 1.5" : null }, s("title", {}, words));
   return s("g", { class: point.masked ? "is-masked" : "" }, bar, dot);
 }
 
-function draw(one, { ui, overlay, width }) {
+function draw(one, { ui, overlay, width, out }) {
   const list = doubled(points(one, ui), ui);
   const ys = list.flatMap((q) => (q.masked ? [] : [q.y - q.e, q.y + q.e]));
   const folded = ui.period > 0;
   const xs = folded ? [0, 2] : roomy(extent(one.time), 0.03);
   const p = plot({
-    width, height: HEIGHT, label: `light curve, ${one.time.length} epochs in ${one.bands.join(", ")}`, flip: isMagnitude(one.unit),
+    width, height: HEIGHT, label: `light curve, ${one.time.length} epochs in ${one.bands.join(", ")}; ${HOVER}`, flip: isMagnitude(one.unit),
     x: { domain: xs, label: folded ? `phase at a period of ${number(ui.period, 8)} d` : `MJD (${one.clock || "UTC"})`, format: (v) => number(v, 8) },
     y: { domain: roomy(extent(ys), 0.08), label: isMagnitude(one.unit) ? "magnitude" : `flux (${unitText(one.unit)})` },
   });
-  p.layer.append(...(list.length > MANY && !overlay ? crowd(one, p, list) : list.map((point) => mark(one, p, point, overlay))));
+  p.layer.append(...(list.length > MANY && !overlay ? crowd(one, p, list) : list.map((point) => mark(one, p, point, overlay, ui))));
+  const ring = s("circle", { r: 7, cx: -99, cy: -99, stroke: "var(--af-text)", fill: "none" });
+  p.layer.append(ring);
+  const closest = (x, y) => list.reduce((best, q) => {
+    const far = (p.X(q.x) - x) ** 2 + 0.15 * (p.Y(q.y) - y) ** 2; // across before up and down
+    return far < best.far ? { far, q } : best;
+  }, { far: Infinity, q: /** @type {any} */ (null) }).q;
+  const within = (x) => x >= p.box.left && x <= p.box.left + p.box.width;
+  readout(p.svg, (x, y) => (within(x) && list.length ? wordsOf(one, closest(x, y), ui, overlay) : ""), out, (x, y) => {
+    const q = within(x) && list.length ? closest(x, y) : null;
+    ring.setAttribute("cx", q ? p.X(q.x) : -99);
+    ring.setAttribute("cy", q ? p.Y(q.y) : -99);
+  });
   return p.svg;
 }
 
@@ -132,9 +151,10 @@ export function lightCurveBody(one, { ui: kept, columns, overlay, body, tools, l
   const holder = h("div", { class: "af-holder" });
   const limits = one.limit.some((v) => v > 0);
   let width = 0;
-  const again = () => width && put(holder, draw(one, { ui, overlay, width }));
+  const out = h("p", { class: "af-caption af-out" });
+  const again = () => width && put(holder, draw(one, { ui, overlay, width, out }));
   tools.append(...legend(one, ui, again).filter(Boolean), ...folding(kept, columns, again));
   const hidden = one.mask.reduce((sum, v) => sum + (v ? 0 : 1), 0);
-  body.append(holder, h("p", { class: "af-caption" }, `${one.shown ? `${one.shown}; ` : ""}${one.time.length} epochs${hidden ? `, ${hidden} masked (open, faint)` : ""}${limits ? "; open triangles: 3σ upper limits" : ""}`));
+  body.append(holder, h("p", { class: "af-caption" }, `${one.shown ? `${one.shown}; ` : ""}${one.time.length} epochs${hidden ? `, ${hidden} masked (open, faint)` : ""}${limits ? "; open triangles: 3σ upper limits" : ""}`), out);
   life.push(sized(holder, (w) => { width = w; again(); }));
 }

@@ -100,11 +100,47 @@ export function runs(n, test) {
   return out;
 }
 
-/** Say the values under the pointer beside the plot. @param {any} svg @param {(x: number, y: number) => string} words @param {HTMLElement} out */
-export function readout(svg, words, out) {
-  svg.addEventListener("pointermove", (e) => {
-    const edge = svg.getBoundingClientRect();
-    out.textContent = words(e.clientX - edge.left, e.clientY - edge.top);
+const STEP = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+export const HOVER = "shift and arrow keys read values";
+
+/** Say the values under the pointer beside the plot; with the keyboard, shift and an arrow move the place that is read.
+ * @param {any} node @param {(x: number, y: number) => string} words of a place in pixels from the node's corner @param {HTMLElement} out @param {(x: number, y: number) => void} [mark] */
+export function readout(node, words, out, mark = () => {}) {
+  let at = /** @type {number[] | null} */ (null);
+  const say = (x, y) => {
+    out.textContent = words(x, y);
+    mark(x, y);
+  };
+  node.addEventListener("pointermove", (e) => {
+    const edge = node.getBoundingClientRect();
+    out.removeAttribute("aria-live");
+    say(e.clientX - edge.left, e.clientY - edge.top);
   });
-  svg.addEventListener("pointerleave", () => (out.textContent = ""));
+  const leave = () => {
+    at = null;
+    out.textContent = "";
+    mark(NaN, NaN);
+  };
+  node.addEventListener("pointerleave", leave);
+  node.addEventListener("blur", leave);
+  node.setAttribute("tabindex", "0");
+  node.addEventListener("keydown", (e) => {
+    const step = STEP[e.key];
+    if (!e.shiftKey || !step) return;
+    e.preventDefault();
+    e.stopPropagation(); // without shift the arrows page
+    const edge = node.getBoundingClientRect();
+    const stride = Math.max(2, edge.width / 90);
+    at = at ? [at[0] + step[0] * stride, at[1] + step[1] * stride] : [edge.width / 2, edge.height / 2];
+    at = [Math.min(edge.width - 1, Math.max(0, at[0])), Math.min(edge.height - 1, Math.max(0, at[1]))];
+    out.setAttribute("aria-live", "polite");
+    say(at[0], at[1]);
+  });
+}
+
+/** A line through a plot at the place that is read. */
+export function crosshair(p) {
+  const line = s("path", { d: "", stroke: "var(--af-text)", "stroke-width": 1, opacity: 0.55, fill: "none" });
+  p.layer.append(line);
+  return (x) => line.setAttribute("d", x >= p.box.left && x <= p.box.left + p.box.width ? `M${x} ${p.box.top}v${p.box.height}` : "");
 }

@@ -3,8 +3,8 @@ import { robust } from "./arrays.js";
 import { bandColour } from "./colours.js";
 import { number, unitText } from "./columns.js";
 import { h, put, s, sized } from "./dom.js";
-import { overlayColour } from "./image.js";
-import { linePath, plot, readout, roomy, runs } from "./plot.js";
+import { certain, overlayColour, saying } from "./overlay.js";
+import { HOVER, crosshair, linePath, plot, readout, roomy, runs } from "./plot.js";
 
 const HEIGHT = 220;
 
@@ -13,7 +13,7 @@ function bars(one, p, overlay) {
   const base = p.box.top + p.box.height;
   return [...overlay.values].map((value, i) => {
     const size = Math.sqrt(Math.min(1, Math.abs(value) / (overlay.scale || 1))) * 40;
-    return size > 0.4 ? s("path", { d: `M${p.X(one.axis[i])} ${base}v${-size}`, stroke: overlayColour(overlay, value), "stroke-width": Math.max(1, p.box.width / one.axis.length) }) : null;
+    return size > 0.4 ? s("path", { d: `M${p.X(one.axis[i])} ${base}v${-size}`, stroke: overlayColour(overlay, value), opacity: Math.max(0.25, certain(overlay, i)), "stroke-width": Math.max(1, p.box.width / one.axis.length) }) : null;
   }).filter(Boolean);
 }
 
@@ -22,7 +22,7 @@ function draw(one, { overlay, width, out }) {
   const rows = one.channels.map((name, c) => ({ name, values: one.values.subarray(c * n, (c + 1) * n), ok: (i) => one.mask[c * n + i] > 0 }));
   const range = /** @type {[number, number]} */ ([one.axis[0], one.axis[n - 1]]);
   const p = plot({
-    width, height: HEIGHT, label: `series of ${one.channels.join(", ")}, ${one.axis_name} ${number(range[0])} to ${number(range[1])}`,
+    width, height: HEIGHT, label: `series of ${one.channels.join(", ")}, ${one.axis_name} ${number(range[0])} to ${number(range[1])}; ${HOVER}`,
     x: { domain: range, label: one.axis_unit ? `${one.axis_name} (${one.axis_unit})` : one.axis_name },
     y: { domain: roomy(robust(one.values, (i) => one.mask[i] > 0, 0.002), 0.1), label: unitText(one.unit) || "value" },
   });
@@ -33,9 +33,9 @@ function draw(one, { overlay, width, out }) {
   readout(p.svg, (x) => {
     const i = Math.round(((x - p.box.left) / p.box.width) * (n - 1));
     if (!(i >= 0 && i < n)) return "";
-    const more = overlay ? `, ${overlay.unit} ${number(overlay.values[i], 3)}` : "";
+    const more = overlay ? ` · ${saying(overlay, i)}` : "";
     return `${one.axis_name} ${number(one.axis[i], 4)}: ${rows.map((row) => `${row.name} ${row.ok(i) ? number(row.values[i], 4) : "masked"}`).join(", ")}${more}`;
-  }, out);
+  }, out, crosshair(p));
   return p.svg;
 }
 

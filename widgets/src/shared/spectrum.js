@@ -2,8 +2,8 @@
 import { robust } from "./arrays.js";
 import { number, unitText } from "./columns.js";
 import { h, put, s, sized } from "./dom.js";
-import { overlayColour } from "./image.js";
-import { linePath, plot, readout, roomy, runs } from "./plot.js";
+import { certain, doubtful, overlayColour, saying } from "./overlay.js";
+import { HOVER, crosshair, linePath, plot, readout, roomy, runs } from "./plot.js";
 
 const HEIGHT = 268;
 const STEPS = 15;
@@ -55,57 +55,82 @@ function coloured(one, p, overlay, ok) {
     const step = Math.round(Math.sign(v) * Math.sqrt(Math.min(1, Math.abs(v))) * STEPS);
     const x = p.X(one.wavelength[i]).toFixed(1);
     const size = Math.sqrt(Math.min(1, Math.abs(v))) * 30;
-    const piece = groups.get(step) || { line: "", bars: "" };
+    const faded = Math.round(4 * certain(overlay, i)) / 4;
+    const key = `${step} ${faded}`;
+    const piece = groups.get(key) || { step, faded, line: "", bars: "" };
     piece.line += `M${x} ${p.Y(one.flux[i]).toFixed(1)}L${p.X(one.wavelength[i + 1]).toFixed(1)} ${p.Y(one.flux[i + 1]).toFixed(1)}`;
     if (size > 0.4) piece.bars += `M${x} ${base}v${-size.toFixed(1)}`;
-    groups.set(step, piece);
+    groups.set(key, piece);
   }
   const wide = Math.max(1, p.box.width / one.flux.length);
-  return [...groups].sort((a, b) => Math.abs(a[0]) - Math.abs(b[0])).map(([step, piece]) => {
+  return [...groups.values()].sort((a, b) => Math.abs(a.step) - Math.abs(b.step)).map(({ step, faded, line, bars }) => {
     const stroke = overlayColour({ ...overlay, scale: 1 }, Math.sign(step) * (step / STEPS) ** 2);
-    return s("g", { stroke, fill: "none" }, s("path", { d: piece.line, "stroke-width": 1.6 }), s("path", { d: piece.bars, "stroke-width": wide, opacity: 0.75 }));
+    return s("g", { stroke, fill: "none" }, s("path", { d: line, "stroke-width": 1.6 }), s("path", { d: bars, "stroke-width": wide, opacity: 0.75 * Math.max(0.25, faded) }));
   });
+}
+
+/** Where members of an ensemble do not agree, hatched above the bars. */
+function doubts(one, p, overlay) {
+  const base = p.box.top + p.box.height;
+  return runs(one.flux.length, (i) => one.mask[i] > 0 && doubtful(overlay, i)).map(([a, b]) => s("rect", { x: p.X(one.wavelength[a]), y: base - 34, width: Math.max(2, p.X(one.wavelength[Math.min(b + 1, one.flux.length - 1)]) - p.X(one.wavelength[a])), height: 34, fill: p.hatch, class: "masked" }, s("title", {}, "the members of the ensemble do not agree here")));
+}
+
+/** The pixel nearest to a wavelength. */
+function nearest(wavelength, at) {
+  let [low, high] = [0, wavelength.length - 1];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (wavelength[middle] <= at) low = middle;
+    else high = middle;
+  }
+  return at - wavelength[low] < wavelength[high] - at ? low : high;
+}
+
+/** The line within a few pixels of the pointer, by name. */
+function lineAt(one, p, ui, z, x) {
+  const near = ui.lines && z !== null ? one.lines.find(([, rest]) => Math.abs(p.X(rest * (1 + z)) - x) < 4) : null;
+  return near ? `, ${near[0]} ${number(near[1])} Å` : "";
 }
 
 function draw(one, { ui, overlay, width, id, out }) {
   const n = one.flux.length;
   const ok = (i) => one.mask[i] > 0 && Number.isFinite(one.flux[i]);
-  const z = ui.redshift[id] ?? 0;
+  const z = ui.redshift[id]; // null: nobody knows it, so there is no rest frame to draw
   const range = /** @type {[number, number]} */ ([one.wavelength[0], one.wavelength[n - 1]]);
   const p = plot({
-    width, height: HEIGHT, label: `spectrum, ${number(range[0])} to ${number(range[1])} ångström`,
+    width, height: HEIGHT, label: `spectrum, ${number(range[0])} to ${number(range[1])} ångström${z === null ? "" : `, rest frame at z = ${number(z, 4)}`}; ${HOVER}`,
     x: { domain: range, label: "vacuum wavelength, observed (Å)" }, y: { domain: roomy(robust(one.flux, ok), 0.14), label: unitText(one.unit) },
-    top: { domain: range.map((w) => w / (1 + z)), label: `rest frame at z = ${number(z, 4)} (Å)` },
+    top: z === null ? undefined : { domain: range.map((w) => w / (1 + z)), label: `rest frame at z = ${number(z, 4)} (Å)` },
   });
   p.layer.append(...(ui.mask ? masked(one, p) : []), band(one, p, ok));
-  if (overlay) p.layer.append(...coloured(one, p, overlay, ok));
+  if (overlay) p.layer.append(...coloured(one, p, overlay, ok), ...doubts(one, p, overlay));
   else p.layer.append(s("path", { d: linePath(one.wavelength, one.flux, p.X, p.Y, ok), class: "series" }));
-  if (ui.lines) p.layer.append(...markers(one, p, z, range).filter(Boolean));
+  if (ui.lines && z !== null) p.layer.append(...markers(one, p, z, range).filter(Boolean));
   readout(p.svg, (x) => {
     const share = (x - p.box.left) / p.box.width;
     if (share < 0 || share > 1) return "";
     const at = range[0] + share * (range[1] - range[0]);
-    let i = 0;
-    while (i < n - 1 && one.wavelength[i] < at) i++;
-    const more = overlay ? `, ${overlay.unit} ${number(overlay.values[i], 3)}` : "";
-    return `${number(one.wavelength[i])} Å (rest ${number(one.wavelength[i] / (1 + z))} Å): ${one.mask[i] ? `${number(one.flux[i], 4)} ± ${number(one.error[i], 2)}` : "masked"}${more}`;
-  }, out);
+    const i = nearest(one.wavelength, at);
+    const value = one.mask[i] ? `${number(one.flux[i], 4)}${Number.isFinite(one.error[i]) ? ` ± ${number(one.error[i], 2)}` : ""} ${unitText(one.unit)}` : "masked";
+    const rest = z === null ? "" : ` (rest ${number(one.wavelength[i] / (1 + z))} Å${lineAt(one, p, ui, z, x)})`;
+    return `${number(one.wavelength[i])} Å${rest} · ${value}${overlay ? ` · ${saying(overlay, i)}` : ""}`;
+  }, out, crosshair(p));
   return p.svg;
 }
 
 /** @param {any} one @param {any} context */
 export function spectrumBody(one, { ui, overlay, columns, body, tools, life, id }) {
   const known = redshiftOf(columns);
-  if (!(id in ui.redshift)) ui.redshift[id] = Math.max(0, known ?? 0);
+  if (!(id in ui.redshift)) ui.redshift[id] = known === undefined ? null : Math.max(0, known);
   const holder = h("div", { class: "af-holder" });
   const out = h("p", { class: "af-caption" });
   let width = 0;
   const again = () => width && put(holder, draw(one, { ui, overlay, width, id, out }));
-  const box = h("input", { type: "number", min: 0, max: 7, step: 0.001, class: "af-small", value: number(ui.redshift[id], 4), "aria-label": "Redshift of the line markers" });
-  const slide = h("input", { type: "range", min: 0, max: 3, step: 0.001, value: ui.redshift[id], "aria-label": "Redshift of the line markers, slider" });
+  const box = h("input", { type: "number", min: 0, max: 7, step: 0.001, class: "af-small", value: number(ui.redshift[id], 4), placeholder: "unknown", "aria-label": "Redshift of the line markers" });
+  const slide = h("input", { type: "range", min: 0, max: 3, step: 0.001, value: ui.redshift[id] ?? 0, "aria-label": "Redshift of the line markers, slider" });
   const set = (value, other) => {
-    ui.redshift[id] = Math.max(0, Number(value) || 0);
-    other.value = number(ui.redshift[id], 4);
+    ui.redshift[id] = value === "" ? null : Math.max(0, Number(value) || 0);
+    other.value = number(ui.redshift[id], 4) || (other === slide ? "0" : "");
     again();
   };
   box.addEventListener("input", () => set(box.value, slide));
@@ -113,6 +138,7 @@ export function spectrumBody(one, { ui, overlay, columns, body, tools, life, id 
   const lines = h("input", { type: "checkbox", checked: ui.lines, onchange: (e) => { ui.lines = e.target.checked; again(); } });
   tools.append(h("label", { class: "af-check" }, lines, "lines at z"), slide, box);
   if (one.mask.some((v) => !v)) tools.append(h("label", { class: "af-check" }, h("input", { type: "checkbox", "data-mask": "", checked: ui.mask, onchange: (e) => { ui.mask = e.target.checked; again(); } }), "mask"));
+  if (known === undefined) tools.append(h("span", { class: "af-caption", title: "Type a redshift to place the lines and the rest frame" }, "redshift unknown"));
   if (one.shown) body.append(h("p", { class: "af-caption" }, one.shown));
   body.append(holder, out);
   life.push(sized(holder, (w) => { width = w; again(); }));

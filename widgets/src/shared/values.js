@@ -2,6 +2,7 @@
 import { css, diverging, viridis } from "./colours.js";
 import { number } from "./columns.js";
 import { h } from "./dom.js";
+import { certain, doubtful, saying } from "./overlay.js";
 
 const shown = (value) => (value === null ? "missing" : typeof value === "number" ? number(value, 6) : typeof value === "boolean" ? (value ? "yes" : "no") : String(value));
 
@@ -10,8 +11,8 @@ function bar(overlay, i) {
   const size = Math.sqrt(Math.min(1, Math.abs(v) || 0)) * (overlay.signed ? 50 : 100);
   const left = overlay.signed ? (v < 0 ? 50 - size : 50) : 0;
   const colour = css(overlay.signed ? diverging(v < 0 ? -1 : 1) : viridis(v));
-  return h("td", { class: "af-bar-cell", title: `${overlay.unit} ${number(overlay.values[i], 3)}` },
-    h("span", { class: `af-bar${overlay.signed ? " signed" : ""}` }, h("i", { style: { left: `${left}%`, width: `${size}%`, background: colour } })), h("span", { class: "af-num" }, number(overlay.values[i], 2)));
+  return h("td", { class: "af-bar-cell", title: saying(overlay, i) },
+    h("span", { class: `af-bar${overlay.signed ? " signed" : ""}` }, h("i", { style: { left: `${left}%`, width: `${size}%`, background: colour, opacity: Math.max(0.25, certain(overlay, i)) } })), h("span", { class: "af-num" }, number(overlay.values[i], 2), overlay.spread ? h("span", { class: "af-unit" }, ` ± ${number(overlay.spread[i], 1)}`) : null));
 }
 
 /** @param {any} one @param {any} context */
@@ -21,10 +22,10 @@ export function tableBody(one, { overlay, body }) {
   body.append(h("div", { class: "af-scroll" }, h("table", { class: "af-values" }, h("tbody", {}, rows))));
 }
 
-function word(text, value, overlay) {
-  const v = value / (overlay.scale || 1);
-  const strength = Math.min(1, Math.sqrt(Math.abs(v)));
-  return h("mark", { style: { background: css(overlay.signed ? diverging(v < 0 ? -1 : 1) : viridis(v), 0.75 * strength), color: strength > 0.55 ? "#111" : "inherit" }, title: `${overlay.unit} ${number(value, 3)}` }, text);
+function word(text, i, overlay) {
+  const v = overlay.values[i] / (overlay.scale || 1);
+  const strength = Math.min(1, Math.sqrt(Math.abs(v))) * certain(overlay, i) || 0;
+  return h("mark", { style: { background: css(overlay.signed ? diverging(v < 0 ? -1 : 1) : viridis(v), 0.75 * strength), color: strength > 0.55 ? "#111" : "inherit", "text-decoration": doubtful(overlay, i) ? "underline wavy 1px" : "none" }, "data-says": `${text}: ${saying(overlay, i)}`, title: saying(overlay, i) }, text);
 }
 
 /** @param {any} one @param {any} context */
@@ -33,11 +34,12 @@ export function textBody(one, { overlay, body }) {
   const parts = [];
   let at = 0;
   one.words.slice(0, overlay.values.length).forEach(([begin, end], i) => {
-    parts.push(one.text.slice(at, begin), word(one.text.slice(begin, end), overlay.values[i], overlay));
+    parts.push(one.text.slice(at, begin), word(one.text.slice(begin, end), i, overlay));
     at = end;
   });
   const unread = one.text.slice(at);
-  return body.append(h("p", { class: "af-prose" }, parts, one.words.length > overlay.values.length ? h("span", { class: "af-none", title: "not read by the model" }, unread) : unread));
+  const out = h("p", { class: "af-caption af-out" });
+  return body.append(h("p", { class: "af-prose", onpointerover: (e) => (out.textContent = e.target.dataset?.says || ""), onpointerleave: () => (out.textContent = "") }, parts, one.words.length > overlay.values.length ? h("span", { class: "af-none", title: "not read by the model" }, unread) : unread), out);
 }
 
 /** Columns that are no input, such as the class: what is known of the object. */
