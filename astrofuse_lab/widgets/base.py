@@ -52,9 +52,11 @@ import anywidget
 import numpy as np
 import traitlets as t
 from ipywidgets.widgets.widget import _remove_buffers
-from numpy.typing import NDArray
 
 from astrofuse_lab.errors import AstroFuseError, InputError
+from astrofuse_lab.widgets.selection import Selection, from_bits, to_bits
+
+__all__ = ["STATIC", "Base", "Selection", "Worker", "from_bits", "in_words", "to_bits", "view_source"]
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
 
@@ -72,41 +74,6 @@ def view_source(view: str) -> str:
     if not path.is_file():
         raise InputError(f"the view {view!r} is not built: {path} is missing. Run `make front-end` in the project's folder, or install a released wheel.")
     return path.read_text(encoding="utf-8")
-
-
-def to_bits(mask: NDArray[np.bool_]) -> bytes:
-    """A bool array as bytes, eight positions each, least significant bit first."""
-    return np.packbits(np.asarray(mask, dtype=bool), bitorder="little").tobytes()
-
-
-def from_bits(bits: bytes, n: int) -> NDArray[np.bool_]:
-    """The inverse of `to_bits` for `n` positions; bytes that are missing count as zero."""
-    out = np.zeros(n, dtype=bool)
-    got = np.unpackbits(np.frombuffer(bytes(bits), dtype=np.uint8), bitorder="little")[:n]
-    out[: len(got)] = got
-    return out
-
-
-class Selection(t.HasTraits):
-    """Which samples are selected, by id; widgets given the same one are linked.
-
-    Attributes
-    ----------
-    ids : tuple of str
-        In the order of the samples of the widget that selected them.
-    focus : str
-        The sample looked at; empty for none.
-    """
-
-    ids = t.Tuple(())
-    focus = t.Unicode("")
-
-    @t.validate("ids")
-    def _as_text(self, proposal: Any) -> tuple[str, ...]:
-        return tuple(str(i) for i in proposal["value"])
-
-    def __repr__(self) -> str:
-        return f"Selection({len(self.ids)} ids{f', focus {self.focus!r}' if self.focus else ''})"
 
 
 class Worker:
@@ -293,16 +260,25 @@ class Base(anywidget.AnyWidget):
     # ---- selection -----------------------------------------------------------------------------------------------
 
     def _set_ids(self, ids: Iterable[str]) -> None:
-        self._ids = np.asarray(list(ids), dtype=str)
-        self._place = {str(object_id): i for i, object_id in enumerate(self._ids)}
+        self._ids = ids.astype(str, copy=False) if isinstance(ids, np.ndarray) else np.asarray(list(ids), dtype=str)
+        self._places: dict[str, int] | None = None
+
+    @property
+    def _place(self) -> dict[str, int]:
+        """Id -> position; made when first needed: that of a million ids takes half a second and 150 MB."""
+        if self._places is None:
+            self._places = {object_id: i for i, object_id in enumerate(self._ids.tolist())}
+        return self._places
 
     def _take(self, name: str) -> None:
         """Take over what the shared selection says of one trait."""
         if name == "focus":
-            value: Any = self._place.get(self.selection.focus, -1)
+            value: Any = self._place.get(self.selection.focus, -1) if self.selection.focus else -1
         else:
-            mask = np.zeros(len(self._ids), dtype=bool)
-            mask[[self._place[i] for i in self.selection.ids if i in self._place]] = True
+            known = self.selection.chosen.over(self._ids)
+            mask = np.zeros(len(self._ids), dtype=bool) if known is None else known
+            if known is None:
+                mask[[self._place[i] for i in self.selection.ids if i in self._place]] = True
             value = to_bits(mask) if mask.any() else b""
         with self._lock:
             self._echo[name] = value
@@ -326,7 +302,7 @@ class Base(anywidget.AnyWidget):
             if name == "focus":
                 self.selection.focus = str(self._ids[value]) if 0 <= value < len(self._ids) else ""
             else:
-                self.selection.ids = tuple(self._ids[from_bits(value, len(self._ids))].tolist())
+                self.selection.choose(self._ids, from_bits(value, len(self._ids)))
         finally:
             self._reporting = None
 
