@@ -7,6 +7,7 @@
     <modality>.<field>.npy        arrays as in `sample_set.FIELDS`; memory-mapped when opened
     <modality>.present.npy        which objects have it
     annotations.json              labels and notes of a person's, where there are any; not sealed
+    labels.jsonl                  the book of several annotators' labels (`LabelBook`), where there is one; not sealed
 """
 
 import hashlib
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError, SampleSetError
 from astrofuse_lab.samples.annotations import FILE as ANNOTATIONS
+from astrofuse_lab.samples.annotations_book import copy_books
 from astrofuse_lab.samples.arrays import FIELDS, SHARED, ModalityData
 from astrofuse_lab.samples.columns import ColumnFile
 from astrofuse_lab.samples.sample_set import SampleSet
@@ -53,6 +55,7 @@ def write(samples: SampleSet, path: str | Path, overwrite: bool = False) -> Path
             write_json(folder / ANNOTATIONS, samples.annotations.to_json(samples.object_ids.tolist()))
         specs = {name: one.spec for name, one in samples._data.items()}
         write_manifest(folder, len(samples), specs, samples._table_spec, samples.roles, samples.units, samples.card)
+        copy_books(samples, folder)
     return path.resolve()
 
 
