@@ -9,13 +9,20 @@ _DOOR = {
     "Attribution": ("attribution", "Attribution"),
     "attention": ("attention_maps", "attention"),
     "Attention": ("attention_maps", "Attention"),
-    "embed": ("embedding", "embed"),
+    "embed": ("embedding_made", "embed"),
     "Embedding": ("embedding", "Embedding"),
+    "embed_epochs": ("embedding_epochs", "embed_epochs"),
+    "layers": ("spaces", "layers"),
     "contributions": ("coalitions", "contributions"),
     "Contributions": ("coalitions", "Contributions"),
+    "respond": ("responses", "respond"),
+    "Response": ("responses", "Response"),
+    "swap": ("interventions", "swap"),
+    "edit": ("interventions", "edit"),
+    "Interventions": ("interventions", "Interventions"),
 }
 
-__all__ = ["Attention", "Attribution", "Contributions", "Embedding", "attention", "attribute", "contributions", "embed"]
+__all__ = ["Attention", "Attribution", "Contributions", "Embedding", "Interventions", "Response", "attention", "attribute", "contributions", "edit", "embed", "respond", "swap"]
 
 
 def __getattr__(name: str) -> Any:
