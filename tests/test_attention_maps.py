@@ -5,7 +5,7 @@ import torch
 
 from astrofuse_lab import explain
 from astrofuse_lab.errors import InputError, UnknownNameError
-from astrofuse_lab.explain import attention_maps
+from astrofuse_lab.explain import attention_layers, attention_places
 
 MODALITIES = cases.MODALITIES
 
@@ -69,7 +69,7 @@ def test_between_equals_loops_over_tokens(found):
 def test_rollout_is_equation_one_of_abnar_and_zuidema():
     generator = torch.Generator().manual_seed(0)
     layers = [torch.rand(2, 3, 5, 5, generator=generator).softmax(-1) for _ in range(3)]
-    got = attention_maps._rollout(layers).numpy()
+    got = attention_layers.rollout(layers).numpy()
     for sample in range(2):
         expected = np.eye(5)
         for layer in layers:
@@ -100,9 +100,9 @@ def test_laid_over_the_input(found):
 
 def test_weights_are_spread_over_boxes_by_hand():
     place = {"axes": ("y", "x"), "box": np.array([[0, 1, 0, 2], [1, 3, 1, 3]])}
-    over = attention_maps._lay(np.array([[1.0, 0.5]], dtype=np.float32), place, (3, 3))
+    over = attention_places.lay(np.array([[1.0, 0.5]], dtype=np.float32), place, (3, 3))
     np.testing.assert_allclose(over[0], [[0.5, 0.5, 0], [0, 0.125, 0.125], [0, 0.125, 0.125]])
-    np.testing.assert_allclose(attention_maps._lay(np.array([[0.6]], dtype=np.float32), {}, (3,))[0], [0.2, 0.2, 0.2], rtol=1e-6)
+    np.testing.assert_allclose(attention_places.lay(np.array([[0.6]], dtype=np.float32), {}, (3,))[0], [0.2, 0.2, 0.2], rtol=1e-6)
 
 
 def test_one_sample_and_one_modality():

@@ -5,6 +5,7 @@ where a key is real. A query that sees no real key gets zeros, never NaN.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +66,33 @@ def attention_weights(query: Tensor, key: Tensor, mask: Tensor | None = None, bi
     return torch.where(real, scores, torch.finfo(scores.dtype).min).softmax(-1) * real
 
 
+def attend_and_tell(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, bias: Tensor | None = None, maps: list[Tensor] | None = None
+) -> Tensor:
+    """`attend`, with the weights appended to `maps` where it is given.
+
+    While gradients are on, the weights asked for are themselves applied, without the fused kernel: a backward pass then leaves in the ``grad`` of
+    each map how the result changes with each weight.
+    """
+    if maps is None:
+        return attend(query, key, value, mask, bias)
+    weights = attention_weights(query, key, mask, bias)
+    maps.append(weights)
+    return applied(weights, value) if weights.requires_grad else attend(query, key, value, mask, bias)
+
+
+def applied(weights: Tensor, value: Tensor) -> Tensor:
+    """Weights (batch, head, query, key) times values, keeping the gradient of the weights."""
+    weights.retain_grad()
+    return weights.to(value.dtype) @ value
+
+
+def tell_gradient(raw: Tensor, laid: Tensor, lay: Callable[[Tensor], Tensor]) -> None:
+    """When a backward pass reaches the weights `raw`, lay their gradient out as `laid` was, and keep it as its ``grad``."""
+    if raw.requires_grad:
+        raw.register_hook(lambda gradient: setattr(laid, "grad", lay(gradient)))
+
+
 def check_heads(width: int, heads: int) -> None:
     """InputError unless the heads divide the width."""
     if heads < 1 or width % heads:
@@ -111,9 +139,8 @@ class SelfAttention(nn.Module):
             mask = mask[:, :first]
         if bias is not None:
             bias = bias[:, :, :first]
-        if maps is not None:
-            maps.append(attention_weights(query, key, mask, bias))
-        return self.out(attend(query, key, value, mask, bias).transpose(1, 2).reshape(batch, query.shape[2], width))
+        seen = attend_and_tell(query, key, value, mask, bias, maps)
+        return self.out(seen.transpose(1, 2).reshape(batch, query.shape[2], width))
 
 
 class FeatureDropout(nn.Module):
@@ -189,6 +216,5 @@ class CrossAttention(nn.Module):
         batch, count, width = tokens.shape
         query = self.query(tokens).view(batch, count, self.heads, -1).transpose(1, 2)
         key, value = self.project(others).view(batch, others.shape[1], 2, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        if maps is not None:
-            maps.append(attention_weights(query, key, mask))
-        return self.out(attend(query, key, value, mask).transpose(1, 2).reshape(batch, count, width))
+        seen = attend_and_tell(query, key, value, mask, maps=maps)
+        return self.out(seen.transpose(1, 2).reshape(batch, count, width))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from astrofuse_lab.errors import InputError
-from astrofuse_lab.models.attention import CrossAttention, FeatureDropout, TransformerLayer
+from astrofuse_lab.models.attention import CrossAttention, FeatureDropout, TransformerLayer, tell_gradient
 from astrofuse_lab.models.distance import DistanceBias
 from astrofuse_lab.models.fusion import Fusion
 from astrofuse_lab.models.tokens import Fused, Tokens
@@ -39,9 +39,14 @@ class Frame:
         if not raw:
             return
         rows, columns = (torch.tensor([place for name in names for place in self.at[name]], device=raw[-1].device) for names in (queries, keys))
-        laid = raw[-1].new_zeros(*raw[-1].shape[:2], self.size, self.size)
-        laid[:, :, rows[:, None], columns[None]] = raw[-1]
-        self.maps.append(laid)
+
+        def lay(weights: Tensor) -> Tensor:
+            laid = weights.new_zeros(*weights.shape[:2], self.size, self.size)
+            laid[:, :, rows[:, None], columns[None]] = weights
+            return laid
+
+        self.maps.append(lay(raw[-1].detach()))
+        tell_gradient(raw[-1], self.maps[-1], lay)
 
     def named(self) -> dict[str, Tensor]:
         """The maps as `Fused.attention` holds them."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from astrofuse_lab.errors import InputError
-from astrofuse_lab.models.attention import TransformerLayer
+from astrofuse_lab.models.attention import TransformerLayer, tell_gradient
 from astrofuse_lab.models.distance import DistanceBias
 from astrofuse_lab.models.encoder import place_of
 from astrofuse_lab.models.image_blocks import sizes
@@ -152,7 +152,8 @@ class WindowLayer(nn.Module):
         own: list[Tensor] | None = None if maps is None else []
         tokens = self.layer(self._cut(moved), mask, own, bias=self.bias[:, self.near][None])
         if maps is not None and own is not None:
-            maps.append(self._whole(own[0], len(grid)))
+            maps.append(self._whole(own[0].detach(), len(grid)))
+            tell_gradient(own[0], maps[-1], lambda gradient: self._whole(gradient, len(grid)))
         tokens = tokens.view(len(grid), high // self.window, broad // self.window, self.window, self.window, -1).transpose(2, 3).reshape(moved.shape)
         return tokens.roll(self.shift, (1, 2))[:, : self.rows, : self.columns]
 

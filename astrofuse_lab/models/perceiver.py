@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from astrofuse_lab.models.attention import CrossAttention, FeatureDropout, TransformerLayer
-from astrofuse_lab.models.encoder import place_of
+from astrofuse_lab.models.encoder import one_each, place_of
 from astrofuse_lab.models.sequence_tokens import Patches, SequenceEncoder
 from astrofuse_lab.models.tokens import InputLayout, Tokens
 
@@ -71,7 +71,11 @@ class PerceiverEncoder(SequenceEncoder):
         for layer in self.layers:
             latents = layer(latents, inputs, seen, maps)
         real = seen.any(1, keepdim=True).expand(-1, len(self.latents))
-        return Tokens(self.norm(latents), real, self.place(days))
+        place = self.place(days)
+        if maps is not None:
+            looked_at = self.embed.box if isinstance(self.embed, Patches) else one_each("epoch", inputs.shape[1])["box"]
+            place["keys"] = [looked_at, place["box"]] * len(self.layers)
+        return Tokens(self.norm(latents), real, place)
 
     def place(self, days: Tensor | None) -> dict[str, Any]:
         """The whole input, for each latent."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from astrofuse_lab.errors import InputError
-from astrofuse_lab.models.attention import SelfAttention, TransformerLayer, attend, attention_weights
+from astrofuse_lab.models.attention import SelfAttention, TransformerLayer, applied, attend, attention_weights
 from astrofuse_lab.models.encoder import one_each, place_of
 from astrofuse_lab.models.sequence_tokens import Cells, Patches, SequenceEncoder, in_order
 from astrofuse_lab.models.tokens import InputLayout, Tokens
@@ -50,6 +50,8 @@ class ProbSparseAttention(SelfAttention):
             uniform = share.float().expand(-1, self.heads, count, -1)
             weights = torch.where(computed[..., None], attention_weights(chosen, key, mask), share.float())
             maps.append(uniform.scatter(2, rows[..., None].expand_as(weights), weights))
+            if maps[-1].requires_grad:
+                mixed = applied(maps[-1], value)
         return self.out(mixed.transpose(1, 2).reshape(batch, count, width))
 
     def most(self, count: int) -> int:
@@ -147,17 +149,21 @@ class InformerEncoder(SequenceEncoder):
     def forward(self, values: Tensor, mask: Tensor, maps: list[Tensor] | None = None) -> Tokens:
         """Values and mask by kind to tokens in order of time or axis."""
         tokens, seen, days, order = self.read(values, mask)
+        box = self.embed.box if isinstance(self.embed, Patches) else one_each("epoch", mask.shape[1])["box"]
+        keys = []
         for i, layer in enumerate(self.layers):
             tokens = layer(tokens, seen, maps)
+            keys.append(box)
             if i < len(self.distil):
-                tokens, seen = self.distil[i](tokens, seen)
+                tokens, seen, box = *self.distil[i](tokens, seen), _halved(box)
+        told = {} if maps is None else {"keys": keys, **({} if order is None else {"order": order})}
         if order is not None and not len(self.distil):
             back = order.argsort(1)
             tokens, seen = in_order(tokens, back), in_order(seen, back)
             days = None if days is None else in_order(days, back)
         if self.cells is not None:
             tokens, seen = self.cells(tokens, seen)
-        return Tokens(self.norm(tokens), seen, self.place(days))
+        return Tokens(self.norm(tokens), seen, {**self.place(days), **told})
 
     def place(self, days: Tensor | None) -> dict[str, Any]:
         """Where the tokens that are given lie; of halved epochs, the time is that of the first."""

@@ -187,9 +187,12 @@ class SequenceEncoder(Encoder):
             back = order.argsort(1)
             tokens, seen = in_order(tokens, back), in_order(seen, back)
             days = None if days is None else in_order(days, back)
+        told = {}
         if self.cells is not None:
             tokens, seen = self.cells(tokens, seen)
-        return Tokens(self.norm(tokens), seen, self.place(days))
+            if maps and isinstance(self.embed, Patches):
+                told = {"keys": [self.embed.box] * len(maps)}  # attention was between the finer ones
+        return Tokens(self.norm(tokens), seen, {**self.place(days), **told})
 
     def read(self, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         """Embedded tokens and their mask, days of epochs, and the order they were put in; the last two only where there are such."""

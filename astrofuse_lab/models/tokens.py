@@ -37,7 +37,9 @@ class Tokens(NamedTuple):
     place : mapping
         Where each token lies in its input. ``{"axes": ("y", "x"), "box": Tensor (token, 2 * axes)}`` with begin and end
         along each axis, in input pixels, epochs, columns or words; ``{}`` for a token that stands for the whole input.
-        Optional: ``"coordinates"``, e.g. ``{"time": Tensor (batch, token)}`` in days, where distances between tokens have a meaning.
+        Optional: ``"coordinates"``, e.g. ``{"time": Tensor (batch, token)}`` in days, where distances between tokens have a meaning; and of an
+        encoder whose own maps were asked for, where these lie between others than its tokens: ``"keys"``, a box (key, 2 * axes) a map, and
+        ``"order"`` (batch, epoch), by which these boxes count the epochs.
     """
 
     values: Tensor
