@@ -256,12 +256,12 @@ def test_chunks_progress_and_stop(some):
     run = cases.trained("late_fusion")
     whole = explain.attribute(run, some, steps=4)
     told = []
-    small = explain.attribute(run, some, steps=4, rows=16, on_progress=told.append)  # two samples at a time
+    small = explain.attribute(run, some, steps=4, rows=8, on_progress=told.append)  # two samples at a time
     assert [t["done"] for t in told] == [2, 4, 6]
     np.testing.assert_allclose(small.values["image"], whole.values["image"], atol=1e-6)
     stop = threading.Event()
     stop.set()
-    part = explain.attribute(run, some, steps=4, rows=16, stop=stop)
+    part = explain.attribute(run, some, steps=4, rows=8, stop=stop)
     assert list(part.object_ids) == list(some.object_ids[:2])
     assert all(len(value) == 2 for value in (*part.values.values(), *part.masks.values(), part.score, part.target))
 

@@ -1,136 +1,30 @@
 """Which pixels, wavelengths, epochs, columns and words a prediction rests on."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from astrofuse_lab.errors import InputError, UnknownNameError
-from astrofuse_lab.explain.adapter import (
-    PLACE_AXES,
-    FlatForward,
-    Pace,
-    Score,
-    answers,
-    at_once,
-    chosen_modalities,
-    device_of,
-    explaining,
-    score_of,
-    some_samples,
-    target_index,
-)  # fmt: skip
-from astrofuse_lab.explain.baselines import choose, make
-from astrofuse_lab.explain.methods import METHODS, Method, Question
+from astrofuse_lab.explain.adapter import chosen_modalities, score_of, some_samples
+from astrofuse_lab.explain.attribution_result import CONVERGED, Attribution
+from astrofuse_lab.explain.attribution_work import TOLERANCE, Plan, Told, Work, levels_of
+from astrofuse_lab.explain.baselines import choose
+from astrofuse_lab.explain.methods import METHODS
+from astrofuse_lab.explain.methods_hiding import WINDOWS
+from astrofuse_lab.explain.methods_question import Settings
 
 if TYPE_CHECKING:
-    from astropy.table import Table
-
-    from astrofuse_lab.samples.preparation import Batch
     from astrofuse_lab.samples.sample_set import SampleSet
     from astrofuse_lab.training.run import Run
 
-CONVERGED = 0.05
-"""Integrated gradients are trusted where the delta is at most this share of what there was to attribute."""
-
-
-@dataclass(frozen=True)
-class Attribution:
-    """How much each input value moved the score of the target.
-
-    Attributes
-    ----------
-    values : dict of modality to float32 array
-        Each the shape of its model input, (n, ...); zero where masked.
-    masks : dict of modality to bool array
-        True where the input was real, as `samples.preparation` gives it.
-    convergence_delta : float32 array, (n,), or None
-        Sum of all attributions less `difference`; None for methods that do not promise to sum to it.
-    difference : float32 array, (n,)
-        Score of the sample less score of its baseline: what integrated gradients divide among the inputs.
-    score : float32 array, (n,)
-        The sample's own score.
-    object_ids : str array, (n,)
-    target : tuple
-        Class, label or target column explained, per sample.
-    method, score_name : str
-    baselines : dict of modality to str
-    kinds : dict of modality to str
-    """
-
-    values: dict[str, NDArray[np.float32]]
-    masks: dict[str, NDArray[np.bool_]]
-    convergence_delta: NDArray[np.float32] | None
-    difference: NDArray[np.float32]
-    score: NDArray[np.float32]
-    object_ids: NDArray[np.str_]
-    target: tuple[Any, ...]
-    method: str
-    score_name: str
-    baselines: dict[str, str] = field(default_factory=dict)
-    kinds: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """The modalities explained."""
-        return tuple(self.values)
-
-    @property
-    def relative_delta(self) -> NDArray[np.float32] | None:
-        """`convergence_delta` as a share of the absolute `difference`, (n,); zero where there was nothing to attribute."""
-        if self.convergence_delta is None:
-            return None
-        return (np.abs(self.convergence_delta) / np.maximum(np.abs(self.difference), 1e-6)).astype(np.float32)
-
-    def _over_places(self, arrays: Mapping[str, NDArray[Any]], modality: str, how: Callable[..., Any]) -> NDArray[Any]:
-        if modality not in arrays:
-            raise UnknownNameError("attributed modality", modality, arrays)
-        array = arrays[modality]
-        other = tuple(axis for axis in range(1, array.ndim) if axis not in PLACE_AXES[self.kinds[modality]])
-        return np.asarray(how(array, axis=other)) if other else array
-
-    def per_place(self, modality: str) -> NDArray[np.float32]:
-        """Summed over bands, channels or buckets: image (n, y, x), spectrum (n, pixel), light curve (n, epoch), series (n, sample), table (n, column), text (n, word).
-
-        Epochs are those the model was given: the latest ones, where an object has more than the run's limit.
-        """
-        return self._over_places(self.values, modality, np.sum)
-
-    def place_mask(self, modality: str) -> NDArray[np.bool_]:
-        """True where a place has any real value; the shape of `per_place`."""
-        return self._over_places(self.masks, modality, np.any)
-
-    def total(self, modality: str) -> NDArray[np.float32]:
-        """The modality's whole attribution, (n,)."""
-        return self.per_place(modality).reshape(len(self.object_ids), -1).sum(1)
-
-    def table(self) -> "Table":
-        """One row a sample: object_id, target, score, difference, the total of each modality, and how well it converged."""
-        from astropy.table import Table
-
-        table = Table({"object_id": self.object_ids, "target": [str(t) for t in self.target], "score": self.score, "difference": self.difference})
-        for modality in self.values:
-            table[modality] = self.total(modality)
-        if self.convergence_delta is not None:
-            table["convergence_delta"] = self.convergence_delta
-            table["relative_delta"] = self.relative_delta
-        table.meta.update(method=self.method, score=self.score_name, baselines=dict(self.baselines))
-        return table
-
-    def __repr__(self) -> str:
-        relative = self.relative_delta
-        poor = "" if relative is None else f", {int((relative > CONVERGED).sum())} with a delta above {CONVERGED:.0%}"
-        return f"Attribution({self.method} of {self.score_name}, {len(self.object_ids)} samples: {', '.join(self.values)}{poor})"
+__all__ = ["CONVERGED", "Attribution", "attribute"]
 
 
 def attribute(
     run: "Run", samples: "SampleSet", method: str = "integrated_gradients", *, modalities: Sequence[str] | None = None, target: Any = None,
-    baseline: str | Mapping[str, str] | None = None, steps: int = 32, score: str | None = None, rows: int = 128,
+    baseline: str | Mapping[str, str] | None = None, steps: int | str = "auto", score: str | None = None, rows: int | str = "auto",
+    tolerance: float = TOLERANCE, draws: int = 0, repeats: int = 4, windows: Mapping[str, int] | str | None = None, seed: int = 0,
+    references: "SampleSet | None" = None, on_coarse: Callable[[Attribution], None] | None = None,
     on_progress: Callable[[dict[str, int]], None] | None = None, stop: threading.Event | None = None,
 ) -> Attribution:  # fmt: skip
     """Attribute the score of a class to every input value.
@@ -140,23 +34,40 @@ def attribute(
     run : Run
     samples : SampleSet
         The inputs and the attributions of all of them are held in memory.
-    method : {"integrated_gradients", "saliency", "occlusion"}
+    method : str
+        One of `methods.METHODS`, which says of each what it tells and what not.
     modalities : sequence of str, optional
         Modalities to explain; the others are held at the sample's own values. None: all of the run.
     target : class, optional
         A class, label or target column by name, or its index. None: each sample's predicted class or most probable label.
     baseline : str or mapping of modality to str, optional
         See `astrofuse_lab.explain.baselines`; None: the first of each kind.
-    steps : int
-        Points along the path of integrated gradients.
+    steps : int or "auto"
+        Points along the path of integrated gradients. ``"auto"``: 8, and more for the samples whose attributions do not sum to the difference within
+        `tolerance`.
     score : {"log_odds", "logit", "probability"}, optional
         Classification: what of the class is explained; ``log_odds`` unless given.
-    rows : int
-        Samples times steps that the model is given at once: bounds the memory.
+    rows : int or "auto"
+        Samples times steps that the model is given at once: bounds the memory. ``"auto"``: by the size of the inputs and the memory that is free.
+        Half as many whenever memory runs out.
+    tolerance : float
+        Share of the difference that the attributions may miss, for ``steps="auto"``.
+    draws : int
+        Random draws a sample, for gradient SHAP, LIME and KernelSHAP; 0: as many as the method needs.
+    repeats : int
+        LIME and KernelSHAP: how often they begin anew; the mean is given, and its standard error.
+    windows : mapping of kind to int, or "modality", optional
+        Windows along each axis that are hidden: ``{"image": 16, "spectrum": 96}``. Feature ablation: ``"modality"`` hides modalities whole.
+    seed : int
+        Of all draws.
+    references : SampleSet, optional
+        Samples, e.g. of the training part, that gradient SHAP draws as baselines for images, spectra, series and tables.
+    on_coarse : callable, optional
+        Called once with a coarse Attribution of all samples, if a finer one follows: integrated gradients on 8 points, some of the draws, larger windows.
     on_progress : callable, optional
         Called with ``{"done": ..., "total": ...}`` after each chunk.
     stop : threading.Event, optional
-        Set it to end after the chunk at hand; the result holds the samples done by then.
+        Set it to end after the chunk at hand; the result holds the samples done by then, as finely as they were.
 
     Returns
     -------
@@ -167,79 +78,54 @@ def attribute(
     UnknownNameError
         For a method, modality, class, baseline or score that does not exist.
     InputError
-        For an empty set or a number of steps below one.
+        For an empty set, a number below one, or a method that this run's model does not allow.
     """
+    some_samples(samples)
+    numbers = check_numbers(method, steps, rows, tolerance, draws, repeats, windows)
+    kinds = {name: run.preparation.scalings[name].made for name in chosen_modalities(run, modalities)}
+    plan = make_plan(run, method, kinds, baseline, score, target, numbers._replace(seed=int(seed)), steps, tolerance, rows, on_coarse is not None, references)
+    return Work(run, samples, plan, Told(on_progress, on_coarse, stop)).go()
+
+
+def check_numbers(
+    method: str, steps: int | str, rows: int | str, tolerance: float, draws: int, repeats: int, windows: Mapping[str, int] | str | None
+) -> Settings:
+    """The numbers of a call as `Settings`; InputError for one that cannot be."""
     if method not in METHODS:
         raise UnknownNameError("attribution method", method, METHODS)
-    if int(steps) < 1 or int(rows) < 1:
-        raise InputError(f"steps={steps}, rows={rows}: both are at least 1.")
-    if METHODS[method].gradients and not getattr(run.model, "differentiable", True):
+    for name, value in (("steps", steps), ("rows", rows)):
+        if value != "auto" and (isinstance(value, str) or int(value) < 1):
+            raise InputError(f"{name}={value!r}: at least 1, or 'auto'.")
+    if int(draws) < 0 or int(repeats) < 1 or not 0 < float(tolerance) < 1:
+        raise InputError(f"draws={draws}, repeats={repeats}, tolerance={tolerance}: draws are 0 or more, repeats 1 or more, the tolerance a share such as 0.01.")
+    sizes = {} if windows is None or isinstance(windows, str) else {str(kind): int(count) for kind, count in windows.items()}
+    if (isinstance(windows, str) and windows != "modality") or any(count < 1 for count in sizes.values()):
+        raise InputError(f"windows={windows!r}: a number of windows by kind, e.g. {{'image': 16}}, or 'modality'.")
+    if windows == "modality" and method != "feature_ablation":
+        raise InputError("windows='modality' hides modalities whole, which method='feature_ablation' does; af.explain.contributions does it in all combinations.")
+    return Settings(32 if steps == "auto" else int(steps), int(draws), int(repeats), sizes, windows == "modality")
+
+
+def make_plan(
+    run: "Run", method: str, kinds: dict[str, str], baseline: str | Mapping[str, str] | None, score: str | None, target: Any, settings: Settings,
+    steps: int | str, tolerance: float, rows: int | str, coarse: bool, references: "SampleSet | None",
+) -> Plan:  # fmt: skip
+    """What is to be done, after all that can be checked before any work."""
+    chosen = METHODS[method]
+    if chosen.gradients and not getattr(run.model, "differentiable", True):
         without = ", ".join(repr(name) for name, one in METHODS.items() if not one.gradients)
         raise InputError(
             f"method={method!r} follows gradients, and the decision {run.recipe.decision.name if run.recipe.decision else ''!r} of this run has none: "
             f"it counts votes, or asks a learner made of steps. Use a method that hides inputs and looks what is lost: {without}; or, for whole modalities, af.explain.contributions."
         )
-    some_samples(samples)
-    kinds = {name: run.preparation.scalings[name].made for name in chosen_modalities(run, modalities)}
-    plan = Plan(METHODS[method], kinds, choose(kinds, baseline), *score_of(run, score), target, int(steps), at_once(rows))
-    batch = run.batch(samples)
-    # a chunk of samples goes through the model eight steps at a time
-    parts = _parts(run, batch, plan, Pace(max(1, int(rows) // 8), on_progress, stop))
-    values, delta, difference, own, goals = (_together(piece) for piece in zip(*parts, strict=True))
-    count = len(own)
-    classes = tuple(answers(run)[i] for i in goals)
-    masks = {name: batch.masks[name][:count].numpy() for name in kinds}
-    ids = np.asarray(samples.object_ids)[:count]
-    return Attribution(values, masks, delta if plan.method.complete else None, difference, own, ids, classes, method, plan.score_name, plan.baselines, kinds)
-
-
-class Plan(NamedTuple):
-    """What `attribute` was asked for, checked."""
-
-    method: Method
-    kinds: dict[str, str]
-    baselines: dict[str, str]
-    score_name: str
-    score: Score
-    target: Any
-    steps: int
-    rows: int
-
-
-def _parts(run: "Run", batch: "Batch", plan: Plan, pace: Pace) -> list[tuple[dict[str, Tensor], Tensor, Tensor, Tensor, Tensor]]:
-    """What `_chunk` gives for each chunk of samples."""
-    parts = []
-    forward = FlatForward(run.model, tuple(plan.kinds), run.modalities, plan.score)
-    with explaining(run.model) as model, torch.inference_mode(False), torch.enable_grad():
-        for index in pace.chunks(len(batch)):
-            part = batch.take(index).to(device_of(model))
-            with torch.no_grad():
-                goal = target_index(run, plan.target, model(part.values, part.masks, part.present).values)
-            parts.append(_chunk(plan, forward, part, goal, run.preparation.scalings))
-    return parts
-
-
-def _chunk(
-    plan: Plan, forward: FlatForward, part: "Batch", goal: Tensor, scalings: Mapping[str, Any]
-) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor, Tensor]:
-    """Attributions, delta, difference, score and class index of one chunk."""
-    start = make(plan.baselines, part.values, part.masks, scalings)
-    inputs, baselines, rest = forward.inputs(part.values), forward.inputs(start), forward.rest(part, goal)
-    found = plan.method.function(Question(forward, inputs, baselines, rest, tuple(plan.kinds.values()), plan.steps, max(plan.rows, len(goal))))
-    with torch.no_grad():
-        own = forward(*inputs, *rest)
-        difference = own - forward(*baselines, *rest)
-    values = {}
-    for name, attributed in zip(forward.explained, found, strict=True):
-        mask = part.masks[name]
-        values[name] = attributed.detach().to(torch.float32) * mask.view(*mask.shape, *[1] * (attributed.ndim - mask.ndim))
-    total = torch.stack([value.flatten(1).sum(1) for value in values.values()]).sum(0)
-    return values, total - difference, difference, own, goal
-
-
-def _together(pieces: Iterable[Any]) -> Any:
-    """Chunks as one array, or one dictionary of arrays."""
-    pieces = list(pieces)
-    if isinstance(pieces[0], dict):
-        return {name: _together(piece[name] for piece in pieces) for name in pieces[0]}
-    return torch.cat([piece.detach().cpu() for piece in pieces]).numpy()
+    baselines = choose(kinds, baseline)
+    drawn = None
+    if references is not None:
+        if method != "gradient_shap":
+            raise InputError(f"references= are many baselines, which method='gradient_shap' averages over; {method!r} has one. Leave references out.")
+        some_samples(references)
+        drawn = run.batch(references)
+        baselines |= {name: "samples" for name, kind in kinds.items() if kind in ("image", "spectrum", "series", "table")}
+    levels = levels_of(method, steps, settings, coarse, {**WINDOWS, **settings.windows})
+    refined = float(tolerance) if method == "integrated_gradients" and steps == "auto" else 0.0
+    return Plan(chosen, method, kinds, baselines, *score_of(run, score), target, levels, refined, rows, drawn)

@@ -1,91 +1,71 @@
 """The ways to attribute, each by captum; an explicit table."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+from astrofuse_lab.explain.methods_gradients import DRAWS, gradient_shap, integrated_gradients, saliency
+from astrofuse_lab.explain.methods_hiding import feature_ablation, occlusion
+from astrofuse_lab.explain.methods_question import Found, Question, Settings
 
-from astrofuse_lab.explain.adapter import PLACE_AXES, FlatForward
-
-WINDOWS = {"image": 8, "spectrum": 48, "series": 24}
-"""Occlusion windows along each axis; epochs, columns and words are hidden one by one."""
-
-
-class Question(NamedTuple):
-    """What a method is given for one chunk of samples."""
-
-    forward: FlatForward
-    inputs: tuple[Tensor, ...]
-    baselines: tuple[Tensor, ...]
-    rest: tuple[Tensor, ...]
-    kinds: tuple[str, ...]
-    steps: int
-    rows: int
-
-
-def _integrated_gradients(question: Question) -> tuple[Tensor, ...]:
-    """Sundararajan et al. 2017, arXiv:1703.01365, on Gauss-Legendre nodes."""
-    from captum.attr import IntegratedGradients
-
-    return IntegratedGradients(question.forward).attribute(
-        question.inputs, question.baselines, additional_forward_args=question.rest,
-        n_steps=question.steps, internal_batch_size=question.rows,
-    )  # fmt: skip
-
-
-def _saliency(question: Question) -> tuple[Tensor, ...]:
-    """Absolute gradient at the sample (Simonyan et al. 2013, arXiv:1312.6034)."""
-    from captum.attr import Saliency
-
-    inputs = tuple(value.detach().clone().requires_grad_() for value in question.inputs)
-    return tuple(g.detach() for g in Saliency(question.forward).attribute(inputs, additional_forward_args=question.rest))
-
-
-def _occlusion(question: Question) -> tuple[Tensor, ...]:
-    """Score lost when a window, epoch, column or word takes its baseline (Zeiler & Fergus 2013, arXiv:1311.2901).
-
-    The loss is shared equally among the values that the window changed, so that sums over windows are losses.
-    """
-    from captum.attr import FeatureAblation
-
-    groups, first = [], 0
-    for value, kind in zip(question.inputs, question.kinds, strict=True):
-        groups.append(_windows(value.shape, kind).to(value.device) + first)  # ids of one modality never meet another's
-        first = int(groups[-1].max()) + 1
-    lost = FeatureAblation(question.forward).attribute(
-        question.inputs, question.baselines, additional_forward_args=question.rest, feature_mask=tuple(groups),
-        perturbations_per_eval=max(1, question.rows // len(question.inputs[0])),
-    )  # fmt: skip
-    out = []
-    for value, baseline, group, loss in zip(question.inputs, question.baselines, groups, lost, strict=True):
-        changed = (value != baseline).flatten(1)
-        ids = (group - group.min()).expand(value.shape).flatten(1)
-        count = torch.zeros(len(value), int(ids.max()) + 1, device=value.device).scatter_add_(1, ids, changed.float())
-        out.append((loss.flatten(1) * changed / count.gather(1, ids).clamp(min=1)).view_as(value))
-    return tuple(out)
-
-
-def _windows(shape: Sequence[int], kind: str) -> Tensor:
-    """Window number of each value of an input, (1, ...)."""
-    numbers = torch.zeros([1] * len(shape), dtype=torch.long)
-    for axis in PLACE_AXES[kind]:
-        count = min(WINDOWS.get(kind, shape[axis]), shape[axis])
-        along = torch.arange(shape[axis]) * count // shape[axis]
-        numbers = numbers * count + along.view([-1 if a == axis else 1 for a in range(len(shape))])
-    return numbers.expand(1, *shape[1:]).contiguous()
+__all__ = ["METHODS", "Found", "Method", "Question", "Settings"]
 
 
 class Method(NamedTuple):
-    """A way to attribute; `complete` ones promise to sum to the difference from the baseline, and `gradients` says whether it needs them."""
+    """A way to attribute.
 
-    function: Callable[[Question], tuple[Tensor, ...]]
+    Attributes
+    ----------
+    function : callable
+        `Question` to `Found`.
+    complete : bool
+        Its values promise to sum to the difference from the baseline.
+    gradients : bool
+        It needs gradients, which decisions that count votes have not.
+    signed : bool
+        Its values tell for from against.
+    draws : bool
+        It draws at random: seeded, and with a standard error.
+    at_once : callable
+        Rows that one sample is best given at once; bounds how many samples a chunk has.
+    cost : str
+        Passes of the model a sample.
+    says, says_not : str
+    """
+
+    function: Callable[[Question], Found]
     complete: bool
     gradients: bool
+    signed: bool
+    draws: bool
+    at_once: Callable[[Settings], int]
+    cost: str
+    says: str
+    says_not: str
 
 
 METHODS: dict[str, Method] = {
-    "integrated_gradients": Method(_integrated_gradients, True, True),
-    "saliency": Method(_saliency, False, True),
-    "occlusion": Method(_occlusion, False, False),
-}
+    "integrated_gradients": Method(
+        integrated_gradients, True, True, True, False, lambda s: s.steps, "8 forward and backward; more where 8 do not suffice",
+        "how the difference between the sample's score and its baseline's is divided among the inputs; the parts sum to it",
+        "anything without its baseline: another baseline is another question",
+    ),
+    "gradient_shap": Method(
+        gradient_shap, True, True, True, True, lambda s: s.draws or DRAWS, "32 forward and backward",
+        "the same, averaged over many baselines (draws of sky noise, training samples), with a standard error",
+        "more than integrated gradients where there is one baseline only: then it is a noisier way to the same numbers",
+    ),
+    "saliency": Method(
+        saliency, False, True, False, False, lambda s: 1, "1 forward and backward",
+        "how steep the score is at the sample", "how much of the score came from there; it has no sign and no sum",
+    ),
+    "occlusion": Method(
+        occlusion, False, False, True, False, lambda s: 8, "1 forward a window, of its own modality's encoder only",
+        "how much score is lost when one window, epoch, column or word takes its baseline, shared among the values that changed",
+        "what several windows do together; the losses need not sum to anything",
+    ),
+    "feature_ablation": Method(
+        feature_ablation, False, False, True, False, lambda s: 4, "1 forward a band, channel or column",
+        "how much score is lost when a whole band, channel or column takes its baseline, wherever it is on the sky or along the axis",
+        "where in it: occlusion hides places in all bands, feature ablation hides bands in all places",
+    ),
+}  # fmt: skip
