@@ -85,13 +85,15 @@ $(STAMPS)/chromium: $(STAMPS)/test-tools
 	@touch $@
 
 # a real Virtual Observatory server for tests/archive: on Debian as root, else those tests are skipped by name
-$(STAMPS)/dachs: .ci/install-dachs $(STAMPS)/test-tools
+$(STAMPS)/dachs: .ci/install-dachs | $(STAMPS)/python
 	@.ci/install-dachs
 	@touch $@
 
 # ---- checks -------------------------------------------------------------------------------------------------------
 
-test: $(STAMPS)/chromium $(STAMPS)/dachs
+# the system's packages come while pip's do
+test: $(STAMPS)/python
+	@$(MAKE) --no-print-directory $(STAMPS)/dachs & waits=$$!; $(MAKE) --no-print-directory $(STAMPS)/chromium && wait $$waits
 	$(MAKE) --no-print-directory check
 	OMP_NUM_THREADS=1 .ci/with-mirror $(BIN)/python -m pytest -n 2 --dist loadfile --nbmake --nbmake-timeout=900 -m "not remote and not browser" notebooks tests
 	.ci/with-mirror $(BIN)/python -m pytest -n 2 --dist loadfile -m "browser and not remote" tests
