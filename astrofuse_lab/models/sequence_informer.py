@@ -155,7 +155,8 @@ class InformerEncoder(SequenceEncoder):
             tokens = layer(tokens, seen, maps)
             keys.append(box)
             if i < len(self.distil):
-                tokens, seen, box = *self.distil[i](tokens, seen), _halved(box)
+                tokens, seen = self.distil[i](tokens, seen)
+                box = _halved(box)
         told = {} if maps is None else {"keys": keys, **({} if order is None else {"order": order})}
         if order is not None and not len(self.distil):
             back = order.argsort(1)
