@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 from astrofuse_lab import explain
 from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.explain import umap_child
-from astrofuse_lab.explain.embedding import principal_plane
+from astrofuse_lab.explain.planes import How, make_planes, principal_plane
 
 MODALITIES = cases.MODALITIES
 
@@ -121,7 +121,7 @@ def test_decision_level_and_chunks():
 def test_bad_input():
     run, samples = cases.trained(), cases.samples()
     with pytest.raises(UnknownNameError, match="umap"):
-        explain.embed(run, samples, "tsne")
+        explain.embed(run, samples, "umpa")
     with pytest.raises(UnknownNameError, match="fused"):
         explain.embed(run, samples, "pca", spaces=["fuzed"])
     with pytest.raises(InputError, match="no samples"):
@@ -137,7 +137,7 @@ def test_umap_keeps_clusters_apart_and_is_the_same_again():
     vectors, label = clusters()
     loaded, told = "umap" in sys.modules, []
     # the same vectors twice, and too few for a spectral start, in one process: it takes its time to compile
-    planes = umap_child.umap_planes({"a": vectors, "b": vectors, "few": vectors[:6]}, neighbours=10, seed=3, timeout=300, on_progress=told.append)
+    planes = make_planes({"a": vectors, "b": vectors, "few": vectors[:6]}, "umap", How(10, 3, 300, on_progress=told.append)).planes
     np.testing.assert_array_equal(planes["a"], planes["b"])
     assert planes["a"].dtype == np.float32
     assert planes["few"].shape == (6, 2)
@@ -178,7 +178,7 @@ def test_time_runs_out():
 
 def test_umap_is_missing(monkeypatch):
     monkeypatch.setattr(umap_child.importlib.util, "find_spec", lambda name: None)
-    _falls_back("'umap-learn' is not installed")
+    _falls_back("'numba' is not installed")
 
 
 def test_the_process_fails(monkeypatch, tmp_path):

@@ -20,9 +20,11 @@ _DOOR = {
     "swap": ("interventions", "swap"),
     "edit": ("interventions", "edit"),
     "Interventions": ("interventions", "Interventions"),
+    "suggest": ("suggestions", "suggest"),
+    "active_curve": ("active_curves", "active_curve"),
 }
 
-__all__ = ["Attention", "Attribution", "Contributions", "Embedding", "Interventions", "Response", "attention", "attribute", "contributions", "edit", "embed", "respond", "swap"]
+__all__ = ["Attention", "Attribution", "Contributions", "Embedding", "Interventions", "Response", "attention", "attribute", "contributions", "edit", "embed", "embed_epochs", "layers", "respond", "swap"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,30 +1,33 @@
-"""Where samples lie in a model's own spaces: the fused one, and that of each modality."""
+"""Where samples lie in a model's own spaces: the fused one, that of each modality, and that of any layer."""
 
 import threading
-import warnings
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from astrofuse_lab.errors import InputError, UnknownNameError
-from astrofuse_lab.explain.adapter import Pace, device_of, explaining, some_samples, streams_of
+from astrofuse_lab.errors import UnknownNameError
+from astrofuse_lab.explain.agreement import Badge, Complementarity, complementarity, plane_badges, seed_badges, trust_of_each
+from astrofuse_lab.explain.grouping import BY, Clusters, anomalies, clusters
+from astrofuse_lab.explain.neighbourhoods import nearest
+from astrofuse_lab.explain.planes import Axes, How, Near, make_planes
+from astrofuse_lab.explain.spaces import FUSED
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
+    from astrofuse_lab.explain.crossing import Retrieved
     from astrofuse_lab.samples.sample_set import SampleSet
     from astrofuse_lab.training.run import Run
 
-FUSED = "fused"
-FEWEST_FOR_UMAP = 5
-"""Points below which UMAP has no neighbourhood to work with and PCA is taken."""
 MOST_FOR_TRUST = 3000
-"""Points of the trustworthiness score: it compares all pairs."""
-OnProgress = Callable[[dict[str, Any]], None]
+"""Points of the badges: they compare all pairs."""
+MOST_FOR_SEEDS = 2000
+"""Points that are mapped again with other seeds."""
+MOST_FOR_SPACES = 5000
+"""Points by which spaces are compared with each other."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +37,24 @@ class Embedding:
     Attributes
     ----------
     coordinates : dict of space to float32 array, (n, 2)
-        ``fused`` and each modality; NaN where the sample lacks the modality (False in `present`).
+        ``fused`` and each modality, or ``layer:<name>``; NaN where the sample lacks the modality (False in `present`).
     present : dict of space to bool array, (n,)
         True where the sample has coordinates.
     object_ids : str array, (n,)
     method : str
-        ``umap`` or ``pca``: what was done, which `notes` explain where it is not what was asked.
+        ``umap``, ``pca``, ``tsne``, ``densmap`` or ``pacmap``: what was done, which `notes` explain where it is not what was asked.
     notes : tuple of str
         What a reader should know: fallbacks, and samples without coordinates.
     k, seed : int
-        Neighbours, and the seed of UMAP.
+        Neighbours, and the seed of the method.
     labels : dict of str to array
         Target and prediction per sample, for colours; the target only where the samples have the column.
+    parts : str array, (n,)
+        ``train``, ``validation`` or ``test`` of the run, "" for a sample that it does not know.
+    axes : dict of space to (mean, directions)
+        Of planes made by PCA: (width,) and (width, 2).
+    made_by : str
+        Digest of the weights of the run.
     """
 
     coordinates: dict[str, NDArray[np.float32]]
@@ -56,11 +65,17 @@ class Embedding:
     k: int
     seed: int
     labels: dict[str, Any] = field(default_factory=dict)
+    parts: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, dtype="U1"))
+    axes: dict[str, Axes] = field(default_factory=dict)
+    made_by: str = ""
     _vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    _units: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    _near: dict[str, Near] = field(default_factory=dict)
+    _badges: dict[tuple[str, int], list[Badge]] = field(default_factory=dict)
 
     @property
     def spaces(self) -> tuple[str, ...]:
-        """``fused``, then the modalities."""
+        """``fused``, then the modalities, then layers."""
         return tuple(self.coordinates)
 
     def _check(self, space: str) -> None:
@@ -71,6 +86,19 @@ class Embedding:
         """The model's own vectors, (n, width); NaN where the sample lacks the modality."""
         self._check(space)
         return self._vectors[space]
+
+    def near(self, space: str = FUSED, k: int | None = None) -> Near:
+        """Neighbours in the space itself with their distances, (m, k) each, of the m samples that have the space, as positions among those m.
+
+        They are found once and kept, and saved with the embedding.
+        """
+        self._check(space)
+        has = self._vectors[space][self.present[space]]
+        count = max(0, min(self.k if k is None else int(k), len(has) - 1))
+        known = self._near.get(space)
+        if known is None or known[0].shape[1] < count:
+            known = self._near[space] = nearest(has, max(count, self.k))
+        return known[0][:, :count], known[1][:, :count]
 
     def neighbours(self, space: str = FUSED, k: int | None = None) -> "np.ma.MaskedArray[Any, Any]":
         """Positions of the k nearest samples in the space itself (not in the plane), nearest first.
@@ -86,33 +114,197 @@ class Embedding:
         masked int array, (n, k)
             Euclidean distance; rows of samples without the modality are masked (-1).
         """
+        near = self.near(space, k)[0]
+        has = np.flatnonzero(self.present[space])
+        found = np.full((len(self.object_ids), near.shape[1]), -1, dtype=np.int64)
+        found[has] = has[near]
+        return np.ma.MaskedArray(found, found < 0, fill_value=-1)
+
+    # ---- how far it can be trusted ---------------------------------------------------------------------------------
+
+    def _drawn(self, space: str, most: int) -> NDArray[np.int64]:
         self._check(space)
         has = np.flatnonzero(self.present[space])
-        count = min(self.k if k is None else int(k), max(len(has) - 1, 0))
-        found = np.full((len(self.object_ids), count), -1, dtype=np.int64)
-        if count > 0:
-            from sklearn.neighbors import NearestNeighbors
-
-            # asked without points, it leaves each point out of its own neighbours, identical twins or not
-            nearest = NearestNeighbors(n_neighbors=count).fit(self._vectors[space][has]).kneighbors(return_distance=False)
-            found[has] = has[nearest]
-        return np.ma.MaskedArray(found, found < 0, fill_value=-1)
+        return has if len(has) <= most else np.sort(np.random.default_rng(self.seed).choice(has, most, replace=False))
 
     def trustworthiness(self, space: str = FUSED) -> float:
         """How far neighbours in the plane are neighbours in the space: 1 all, 0 none (Venna & Kaski 2001, doi:10.1007/3-540-44668-0_68).
 
         With more than `MOST_FOR_TRUST` samples, of as many drawn with the embedding's seed; NaN for fewer than four.
         """
-        self._check(space)
-        has = np.flatnonzero(self.present[space])
-        if len(has) > MOST_FOR_TRUST:
-            has = np.sort(np.random.default_rng(self.seed).choice(has, MOST_FOR_TRUST, replace=False))
+        has = self._drawn(space, MOST_FOR_TRUST)
         count = min(self.k, (len(has) - 1) // 2)  # the score is defined for fewer neighbours than half the samples
         if count < 1:
             return float("nan")
-        from sklearn.manifold import trustworthiness
+        return float(trust_of_each(self._vectors[space][has], self.coordinates[space][has], count).mean())
 
-        return float(trustworthiness(self._vectors[space][has], self.coordinates[space][has], n_neighbors=count))
+    def badges(self, space: str = FUSED, seeds: int = 0, *, timeout: float = 120.0, stop: threading.Event | None = None) -> list[Badge]:
+        """What a map may be trusted with, to be shown on it.
+
+        Parameters
+        ----------
+        space : str
+        seeds : int
+            0: what can be said at once, trustworthiness and neighbours kept. Two or more: also whether the map stays with other seeds, which
+            takes as many maps of at most `MOST_FOR_SEEDS` samples; PCA has no seed.
+        timeout : float
+            Seconds for these maps.
+        stop : threading.Event, optional
+            Ends them; what could not be found out is left out.
+
+        Returns
+        -------
+        list of dict
+            ``name``, ``value``, ``low``, ``high`` (95 %; NaN where there is none), ``says``.
+        """
+        key = (space, int(seeds) if self.method != "pca" else 0)
+        if key not in self._badges:
+            has = self._drawn(space, MOST_FOR_TRUST)
+            of = int(self.present[space].sum())
+            found = plane_badges(self._vectors[space][has], self.coordinates[space][has], self.k, of)
+            if key[1] > 1:
+                stable = self._stability(space, key[1], of, timeout, stop)
+                if not stable:
+                    return found
+                found = found + stable
+            self._badges[key] = found
+        return [dict(badge) for badge in self._badges[key]]
+
+    def _stability(self, space: str, seeds: int, of: int, timeout: float, stop: threading.Event | None) -> list[Badge]:
+        has = self._drawn(space, MOST_FOR_SEEDS)
+        planes = [self.coordinates[space][has]] if len(has) == of else []
+        for seed in range(self.seed + len(planes), self.seed + seeds):
+            made = make_planes({space: self._vectors[space][has]}, self.method, How(self.k, seed, timeout, stop=stop))
+            if made.method != self.method:
+                return []
+            planes.append(made.planes[space])
+        return seed_badges(planes, self.k, of)
+
+    def complementarity(self, k: int | None = None) -> Complementarity:
+        """How neighbours differ between spaces, for every pair, on at most `MOST_FOR_SPACES` samples that have both.
+
+        Two modalities whose neighbours differ see different things; which of them is right, this does not say.
+        """
+        return complementarity(self._vectors, self.present, self.object_ids, self.k if k is None else int(k), MOST_FOR_SPACES, self.seed)
+
+    # ---- what is there ---------------------------------------------------------------------------------------------
+
+    def clusters(self, space: str = FUSED, on: str = "space", least: int | None = None) -> Clusters:
+        """Dense groups, by HDBSCAN.
+
+        Parameters
+        ----------
+        space : str
+        on : {"space", "plane"}
+            Of the model's own vectors, or of the map, whose gaps need not be the space's.
+        least : int, optional
+            Fewest samples of a cluster. None: 2 % of them, at least 5.
+        """
+        self._check(space)
+        if on not in ("space", "plane"):
+            raise UnknownNameError("place to look for clusters", on, ("space", "plane"))
+        points = self._vectors[space] if on == "space" else self.coordinates[space]
+        return clusters(points, self.present[space], self.object_ids, space, on, least, self.seed)
+
+    def anomalies(self, space: str = FUSED, by: str = BY[0], k: int | None = None) -> "Table":
+        """How unlike the others each sample is in a space. Bad data or a discovery: the score does not say which.
+
+        Parameters
+        ----------
+        space : str
+        by : {"neighbours", "local_outlier_factor", "isolation_forest"}
+            Mean distance to the k nearest; how much emptier it is around a sample than around its neighbours (Breunig et al. 2000); how easily it
+            is told apart (Liu et al. 2008).
+        k : int, optional
+
+        Returns
+        -------
+        Table
+            One row a sample: object_id, score (higher is stranger), percentile (0 to 100) and nearest, the ids of its k nearest; masked where it
+            has no place in the space.
+        """
+        self._check(space)
+        return anomalies(self._vectors[space], self.present[space], self.object_ids, by, self.k if k is None else int(k), self.seed)
+
+    def retrieve(self, queries: Any, from_: str, to: str, k: int = 10, *, run: "Run | None" = None) -> "Retrieved":
+        """The samples whose `to` is most like these samples' `from_`: "find the spectra like this image".
+
+        Parameters
+        ----------
+        queries : str, sequence of str, or SampleSet
+            Ids of this embedding, or other samples, for which the run is needed.
+        from_, to : str
+            Spaces.
+        k : int
+        run : Run, optional
+            The one that the embedding was made by.
+
+        Returns
+        -------
+        Retrieved
+            With its recall on samples that nothing was fitted on, and what chance gives.
+
+        Raises
+        ------
+        UnknownNameError, InputError
+            For an id or space that is not there, a query without `from_`, or too few samples that have both.
+        """
+        from astrofuse_lab.explain.crossing import retrieve
+
+        return retrieve(self, queries, from_, to, int(k), run)
+
+    def place(self, run: "Run", samples: "SampleSet", rows: int = 64) -> "Embedding":
+        """New samples on this map, which stays as it is: from its stored vectors, coordinates and neighbours alone.
+
+        PCA: exactly where they would have been. Other methods: among the map's places of their nearest neighbours.
+
+        Parameters
+        ----------
+        run : Run
+            The one that the embedding was made by.
+        samples : SampleSet
+
+        Returns
+        -------
+        Embedding
+            Of the new samples, with ``labels["unlike_<space>"]``: the share of the map's own samples whose nearest neighbour is nearer than theirs; near 1, a
+            sample is unlike all that the map knows and its place means little.
+
+        Raises
+        ------
+        InputError
+            For another run, or an embedding without vectors.
+        """
+        from astrofuse_lab.explain.placing import place
+
+        return place(self, run, samples, rows)
+
+    # ---- keeping ---------------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path, overwrite: bool = False) -> Path:
+        """Write coordinates, vectors, neighbours and labels as .npy files with one ``embedding.json``: never a pickled model.
+
+        Raises
+        ------
+        StorageError
+            If the folder exists and `overwrite` is False, the disk is full, or the place is read-only.
+        """
+        from astrofuse_lab.explain.embedding_files import save
+
+        return save(self, Path(folder), overwrite)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Embedding":
+        """Open such a folder. Nothing in it is executed.
+
+        Raises
+        ------
+        StorageError
+            If it holds no embedding, or its files do not fit together.
+        """
+        from astrofuse_lab.explain.embedding_files import open_embedding
+
+        return open_embedding(Path(folder))
 
     def table(self) -> "Table":
         """One row a sample: object_id, the target and prediction, and ``<space>_x``, ``<space>_y``, masked where missing."""
@@ -128,175 +320,3 @@ class Embedding:
     def __repr__(self) -> str:
         notes = "".join(f"; {note}" for note in self.notes)
         return f"Embedding({self.method} of {len(self.object_ids)} samples: {', '.join(self.spaces)}{notes})"
-
-
-# ---- vectors -------------------------------------------------------------------------------------------------------
-
-
-def space_vectors(
-    run: "Run", samples: "SampleSet", spaces: Sequence[str], rows: int = 64
-) -> tuple[dict[str, NDArray[np.float32]], torch.Tensor, NDArray[np.bool_]]:
-    """One pass of the model: vectors of its spaces, (n, width) each, NaN where a sample lacks the modality; its outputs; who has any modality.
-
-    The fused vector is what the head reads; a modality's is the mean of its encoder's real tokens.
-    """
-    from astrofuse_lab.models.fusion import masked_mean
-
-    pieces: dict[str, list[NDArray[np.float32]]] = {space: [] for space in spaces}
-    outputs, seen = [], []
-    with explaining(run.model) as model, torch.inference_mode():
-        for index in Pace(rows).chunks(len(samples)):
-            part = run.batch(samples, index.numpy()).to(device_of(model))
-            prediction = model(part.values, part.masks, part.present)
-            fused = prediction.fused
-            any_modality = torch.stack([one.mask.any(1) for one in fused.tokens.values()]).any(0)
-            outputs.append(prediction.values.cpu())
-            seen.append(any_modality.cpu())
-            for space in spaces:
-                if space == FUSED:
-                    vectors, there = fused.vector, any_modality
-                else:
-                    one = fused.tokens[space]
-                    vectors, there = masked_mean(one.values, one.mask), one.mask.any(1)
-                pieces[space].append(torch.where(there[:, None], vectors.float(), torch.nan).cpu().numpy())
-    return {space: np.concatenate(found) for space, found in pieces.items()}, torch.cat(outputs), torch.cat(seen).numpy()
-
-
-# ---- planes --------------------------------------------------------------------------------------------------------
-
-
-def principal_plane(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """The first two principal components, (n, 2): always the same, sign included.
-
-    Each axis points to where the largest of its loadings is positive. Axes along which nothing varies are zero.
-    """
-    centred = np.asarray(vectors, dtype=np.float64)
-    centred = centred - centred.mean(0) if len(centred) else centred
-    width = centred.shape[1]
-    axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :2]
-    axes = axes * np.where(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])] < 0, -1.0, 1.0)
-    plane = np.zeros((len(centred), 2))
-    plane[:, : min(2, width)] = centred @ axes
-    return plane.astype(np.float32)
-
-
-def _pca(parts: dict[str, NDArray[np.float32]], **_: Any) -> tuple[dict[str, NDArray[np.float32]], list[str], str]:
-    return {space: principal_plane(part) for space, part in parts.items()}, [], "pca"
-
-
-def _umap(
-    parts: dict[str, NDArray[np.float32]], *, k: int, seed: int, timeout: float, stop: threading.Event | None, on_progress: OnProgress | None
-) -> tuple[dict[str, NDArray[np.float32]], list[str], str]:
-    from astrofuse_lab.explain.umap_child import UmapFailed, umap_planes
-
-    small = [space for space, part in parts.items() if len(part) < FEWEST_FOR_UMAP]
-    large = {space: part for space, part in parts.items() if space not in small}
-    notes = [f"PCA for {', '.join(small)}: UMAP needs at least {FEWEST_FOR_UMAP} samples"] if small else []
-    planes = {space: principal_plane(parts[space]) for space in small}
-    if not large:
-        return planes, notes, "pca"
-    try:
-        return {**planes, **umap_planes(large, neighbours=k, seed=seed, timeout=timeout, stop=stop, on_progress=on_progress)}, notes, "umap"
-    except UmapFailed as reason:
-        note = f"PCA instead of UMAP: {reason}"
-        if stop is None or not stop.is_set():  # who pressed Stop knows why
-            warnings.warn(note, RuntimeWarning, stacklevel=3)
-        return {space: principal_plane(part) for space, part in parts.items()}, [note], "pca"
-
-
-METHODS: dict[str, Callable[..., tuple[dict[str, NDArray[np.float32]], list[str], str]]] = {"umap": _umap, "pca": _pca}
-
-
-# ---- the verb ------------------------------------------------------------------------------------------------------
-
-
-def embed(
-    run: "Run", samples: "SampleSet", method: str = "umap", *, spaces: Sequence[str] | None = None, seed: int = 0, neighbours: int = 15,
-    timeout: float = 600.0, rows: int = 64, on_progress: OnProgress | None = None, stop: threading.Event | None = None,
-) -> Embedding:  # fmt: skip
-    """Map samples to the plane by the vectors a run makes of them.
-
-    Parameters
-    ----------
-    run : Run
-    samples : SampleSet
-        Read batch by batch; only their vectors are kept.
-    method : {"umap", "pca"}
-        UMAP runs in a process that ends and gives its memory back (about 420 MB while it runs, and ten seconds for numba
-        to compile); PCA takes milliseconds. Where UMAP cannot run, PCA is taken, with a warning and a note.
-    spaces : sequence of str, optional
-        ``fused`` and names of modalities; None: all.
-    seed : int
-        UMAP with the same seed gives the same plane on the same machine.
-    neighbours : int
-        Size of UMAP's neighbourhoods, and of `Embedding.neighbours`; fewer where there are fewer samples.
-    timeout : float
-        Seconds that UMAP may take for all spaces together.
-    rows : int
-        Samples that the model is given at once.
-    on_progress : callable, optional
-        Called with ``{"done": ..., "total": ..., "space": ...}`` after each space.
-    stop : threading.Event, optional
-        Set it to end UMAP at once; PCA is given then.
-
-    Returns
-    -------
-    Embedding
-
-    Raises
-    ------
-    UnknownNameError
-        For another method or space.
-    InputError
-        For an empty set, or fewer than one neighbour.
-    """
-    if method not in METHODS:
-        raise UnknownNameError("embedding method", method, METHODS)
-    if int(neighbours) < 1:
-        raise InputError(f"neighbours={neighbours}: at least 1; 15 is usual.")
-    some_samples(samples)
-    wanted = _wanted(run, spaces)
-    vectors, outputs, seen = space_vectors(run, samples, wanted, rows)
-    labels = _labels(run, samples, outputs, seen)
-    present = {space: np.asarray(~np.isnan(one).any(1)) for space, one in vectors.items()}
-    parts = {space: one[present[space]] for space, one in vectors.items()}
-    planes, notes, done = METHODS[method](parts, k=int(neighbours), seed=int(seed), timeout=float(timeout), stop=stop, on_progress=on_progress)
-    coordinates = {}
-    for space in wanted:
-        coordinates[space] = np.full((len(samples), 2), np.nan, dtype=np.float32)
-        coordinates[space][present[space]] = planes[space]
-    return Embedding(coordinates, present, np.asarray(samples.object_ids), done, (*notes, *_lacking(present)), int(neighbours), int(seed), labels, vectors)
-
-
-def _wanted(run: "Run", spaces: Sequence[str] | None) -> tuple[str, ...]:
-    known = (FUSED, *streams_of(run))
-    wanted = known if spaces is None else (spaces,) if isinstance(spaces, str) else tuple(spaces)
-    for space in wanted:
-        if space not in known:
-            raise UnknownNameError("space", space, known)
-    if not wanted:
-        raise InputError(f"spaces is empty; there are {', '.join(known)}. None takes them all.")
-    return wanted
-
-
-def _lacking(present: dict[str, NDArray[np.bool_]]) -> list[str]:
-    """Which spaces lack samples, in words."""
-    missing = {space: int((~there).sum()) for space, there in present.items()}
-    return [
-        f"{count} of {len(present[space])} samples have no {space if space != FUSED else 'modality'} and no place in that space"
-        for space, count in missing.items() if count
-    ]  # fmt: skip
-
-
-def _labels(run: "Run", samples: "SampleSet", outputs: torch.Tensor, seen: NDArray[np.bool_]) -> dict[str, Any]:
-    """What a person colours a map by: the target, where the samples have it, and the prediction, masked as `Run.predict` does."""
-    labels: dict[str, Any] = {}
-    for name in run.problem.targets:
-        if name in samples.roles:
-            labels[name] = samples.column(name)
-    predicted = run.decode(outputs)
-    if predicted.ndim == 1 or run.classes:
-        labels["prediction"] = np.ma.MaskedArray(np.array(run.classes)[predicted.argmax(1)] if run.classes else predicted, mask=~seen)
-        return labels
-    stem = "p_" if run.task == "multi_label" else "prediction_"
-    return labels | {stem + name: np.ma.MaskedArray(column, mask=~seen) for name, column in zip(run.problem.targets, predicted.T, strict=True)}

@@ -1,4 +1,4 @@
-"""Starts, watches and ends the process that computes UMAP; arrays cross as .npy files, never as pickles."""
+"""Starts, watches and ends the process that computes maps; arrays cross as .npy files, never as pickles."""
 
 import importlib.util
 import os
@@ -8,38 +8,38 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import astrofuse_lab
 from astrofuse_lab import memory
+from astrofuse_lab.explain.planes import PACKAGES, How, Near
 
-NEEDS = 450 * 1024**2
-"""Bytes that the process takes at its peak: measured 423 MB for six spaces of 600 samples, most of it numba's compiler."""
+NEEDS = {"umap": 250 * 1024**2, "tsne": 250 * 1024**2, "densmap": 450 * 1024**2, "pacmap": 450 * 1024**2}
+"""Bytes that the process takes at its peak for some thousand samples, most of it libraries and numba's compiler (densMAP: measured 423 MB)."""
+A_SAMPLE = 1500
+"""Bytes that each sample adds: neighbours, graph and layout."""
 
 
-class UmapFailed(Exception):
-    """UMAP could not be computed; the message says why."""
+class ProcessFailed(Exception):
+    """The map could not be computed; the message says why."""
 
 
-def umap_planes(
-    parts: Mapping[str, NDArray[np.float32]], *, neighbours: int, seed: int, timeout: float,
-    stop: threading.Event | None = None, on_progress: Callable[[dict[str, Any]], None] | None = None,
-) -> dict[str, NDArray[np.float32]]:  # fmt: skip
-    """UMAP of several sets of vectors in one child process.
+def child_planes(
+    method: str, parts: Mapping[str, NDArray[np.float32]], near: Mapping[str, Near], starts: Mapping[str, NDArray[np.float32]], how: How
+) -> dict[str, NDArray[np.float32]]:
+    """Planes of several sets of vectors, made in one child process.
 
     Parameters
     ----------
+    method : str
     parts : mapping of space to float32 array, (n, width)
-    neighbours, seed : int
-    timeout : float
-        Seconds.
-    stop : threading.Event, optional
-    on_progress : callable, optional
+    near, starts : mapping
+        For UMAP: neighbours with their distances, (n, k), and where each point begins, (n, 2).
+    how : How
 
     Returns
     -------
@@ -47,33 +47,35 @@ def umap_planes(
 
     Raises
     ------
-    UmapFailed
-        If umap-learn is missing, memory is short, time is up, Stop was pressed, or the process failed.
+    ProcessFailed
+        If a package is missing, memory is short, time is up, Stop was pressed, or the process failed.
     """
-    if importlib.util.find_spec("umap") is None:
-        raise UmapFailed("the package 'umap-learn' is not installed (pip install umap-learn)")
-    room = _memory_left()
-    if room is not None and room < NEEDS:
-        raise UmapFailed(f"it needs {NEEDS / 1e6:.0f} MB and this server has {max(room, 0) / 1e6:.0f} MB left (MEM_LIMIT)")
+    module, package = PACKAGES[method]
+    if importlib.util.find_spec(module) is None:
+        raise ProcessFailed(f"the package {package!r} is not installed (pip install {package})")
+    room, needs = _memory_left(), NEEDS[method] + A_SAMPLE * max(map(len, parts.values()))
+    if room is not None and room < needs:
+        raise ProcessFailed(f"it needs {needs / 1e6:.0f} MB and this server has {max(room, 0) / 1e6:.0f} MB left (MEM_LIMIT)")
     names = list(parts)
-    with tempfile.TemporaryDirectory(prefix="astrofuse-umap-") as name:
+    with tempfile.TemporaryDirectory(prefix="astrofuse-map-") as name:
         folder = Path(name)
         for number, space in enumerate(names):
-            np.save(folder / f"{number:03d}.npy", np.asarray(parts[space], dtype=np.float32), allow_pickle=False)
-        _run(folder, names, neighbours, seed, timeout, stop, on_progress)
+            given = {"near": near[space][0].astype(np.int32), "far": near[space][1], "start": starts[space]} if space in near else {"vectors": parts[space]}
+            for what, array in given.items():
+                np.save(folder / f"{number:03d}.{what}.npy", np.ascontiguousarray(array), allow_pickle=False)
+        _run(folder, names, method, how)
         planes = {space: np.load(folder / f"{number:03d}.xy.npy", allow_pickle=False) for number, space in enumerate(names)}
     for space, plane in planes.items():
         if plane.shape != (len(parts[space]), 2) or not np.isfinite(plane).all():
-            raise UmapFailed(f"its coordinates of {space!r} are not finite")
+            raise ProcessFailed(f"its coordinates of {space!r} are not finite")
     return planes
 
 
-def _run(
-    folder: Path, names: list[str], neighbours: int, seed: int, timeout: float,
-    stop: threading.Event | None, on_progress: Callable[[dict[str, Any]], None] | None,
-) -> None:  # fmt: skip
+def _run(folder: Path, names: list[str], method: str, how: How) -> None:
     """Run the child to its end, or end it."""
-    command = [sys.executable, "-m", "astrofuse_lab.explain.umap_process", str(folder), "--neighbours", str(neighbours), "--seed", str(seed)]
+    command = [
+        sys.executable, "-m", "astrofuse_lab.explain.umap_process", str(folder), "--method", method, "--neighbours", str(how.k), "--seed", str(how.seed),
+    ]  # fmt: skip
     above = str(Path(astrofuse_lab.__file__).parents[1])
     paths = [above, *filter(None, [os.environ.get("PYTHONPATH")])]
     errors = folder / "errors.txt"
@@ -88,10 +90,10 @@ def _run(
     done = 0
     try:
         while True:
-            if stop is not None and stop.is_set():
-                raise UmapFailed("it was stopped")
-            if time.monotonic() - begin > timeout:
-                raise UmapFailed(f"it took longer than {timeout:g} s; give a larger timeout, or fewer samples")
+            if how.stop is not None and how.stop.is_set():
+                raise ProcessFailed("it was stopped")
+            if time.monotonic() - begin > how.timeout:
+                raise ProcessFailed(f"it took longer than {how.timeout:g} s; give a larger timeout, or fewer samples")
             try:
                 line = lines.get(timeout=0.1)
             except queue.Empty:
@@ -99,10 +101,10 @@ def _run(
             if line is None:
                 break
             done += 1
-            if on_progress:
-                on_progress({"done": done, "total": len(names), "space": names[int(line)]})
+            if how.on_progress:
+                how.on_progress({"done": done, "total": len(names), "space": names[int(line)]})
         if child.wait(timeout=30) != 0 or done < len(names):
-            raise UmapFailed(_reason(child.returncode, errors))
+            raise ProcessFailed(_reason(child.returncode, errors))
     finally:
         if child.poll() is None:
             child.kill()

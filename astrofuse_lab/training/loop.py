@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from astrofuse_lab.errors import RunError, StorageError
+from astrofuse_lab.errors import InputError, RunError, StorageError
 from astrofuse_lab.recipes.catalogue import get_recipe
 from astrofuse_lab.recipes.schema import Recipe
 from astrofuse_lab.samples.sample_set import SampleSet
@@ -14,6 +14,7 @@ from astrofuse_lab.samples.split import Split
 from astrofuse_lab.storage import storage_errors, write_json
 from astrofuse_lab.training.checkpoints import Snapshot, read_newest, remove_checkpoints, write_checkpoint
 from astrofuse_lab.training.distillation import check_teacher
+from astrofuse_lab.training.epoch_weights import EpochKeeper, remove_epochs
 from astrofuse_lab.training.plan import Plan, check_fingerprint, make_plan
 from astrofuse_lab.training.progress import FILE as PROGRESS
 from astrofuse_lab.training.progress import Progress, ProgressLine
@@ -32,6 +33,7 @@ def train(
     seed: int = 0, device: str = "auto", epochs: int | None = None, out: str | Path | None = None, *, progress: bool = True,
     stop: threading.Event | None = None, on_epoch: OnEpoch | None = None, resume: bool | Run = True, overwrite: bool = False,
     start: Run | str | Path | None = None, teacher: Run | str | Path | None = None, labels: float = 1.0, precision: str = "auto", compile: bool = False,
+    keep_epochs: bool = False,
 ) -> Run:  # fmt: skip
     """Train a recipe on samples.
 
@@ -85,6 +87,9 @@ def train(
     compile : bool
         Let ``torch.compile`` translate the model first: tens of seconds once, for faster steps of a large training. Where it cannot,
         a message says so and the model runs as it is.
+    keep_epochs : bool
+        Keep the weights of epochs in ``out/epochs``, at most 40 of them, spread over the training: `astrofuse_lab.explain.embed_epochs` shows
+        how the spaces came about. Of the training itself, not of earlier stages.
 
     Returns
     -------
@@ -106,8 +111,10 @@ def train(
 
     plan = _taught(_planned(recipe, samples, target, modalities, split, seed, epochs, start, labels), teacher)
     plan = replace(plan, fingerprint={**plan.fingerprint, "precision": check_precision(precision)})
-    told = Told(progress, stop or threading.Event(), on_epoch, compile)
+    told = Told(progress, stop or threading.Event(), on_epoch, compile, keep_epochs)
     folder = Path(out).expanduser().resolve() if out is not None else None
+    if keep_epochs and folder is None:
+        raise InputError("keep_epochs=True keeps weights in the run's folder: give one, out='my_run'.")
     return _go(plan, make_fabric(device, precision), device, folder, told, resume, overwrite, split)
 
 
@@ -119,6 +126,7 @@ class Told:
     stop: threading.Event
     on_epoch: OnEpoch | None
     compile: bool = False
+    keep_epochs: bool = False
 
 
 def _planned(
@@ -210,7 +218,8 @@ def _train(
         trainer = Trainer(plan, fabric, snapshot, tell.say, told.compile)
         line.metric = trainer.metric
         tell.begin(recipe=plan.recipe.name, stage=stage, metric=trainer.metric, step=trainer.state["step"], epochs=plan.schedule.epochs)
-        trainer.go(told.stop, keep if folder else None, tell.epoch)
+        each = EpochKeeper(folder) if folder is not None and told.keep_epochs and not stage and fabric.is_global_zero else None
+        trainer.go(told.stop, keep if folder else None, tell.epoch, each)
         run = trainer.finish()
     except BaseException:
         tell.end("failed")
@@ -271,6 +280,7 @@ def _clear(folder: Path) -> None:
         for name in ("run.json", "training.json", PROGRESS, CARD, CALIBRATION, *FILES):
             (folder / name).unlink(missing_ok=True)
         remove_checkpoints(folder / CHECKPOINTS)
+        remove_epochs(folder)
         clear_stages(folder)
 
 

@@ -10,6 +10,7 @@ A run folder holds no code and no pickle, and opening it executes none::
     card.md                   the same for people to read
     progress.jsonl            events, written while training goes on (only where `train` was given ``out=``)
     checkpoints/              only while training has not finished
+    epochs/                   weights of single epochs, where `train` was asked to keep them
 """
 
 from collections.abc import Mapping, Sequence

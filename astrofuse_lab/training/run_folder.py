@@ -86,7 +86,7 @@ def open_run(path: str | Path, device: str = "auto") -> Run:
         weights = load(contents["weights.safetensors"])
         with torch.random.fork_rng(devices=[]):
             model = build(recipe, layouts_of(data["preparation"]), problem.outputs, problem.task, problem.classes, initial=False)
-        _fit(model, weights)
+        fit_weights(model, weights)
         model.load_state_dict(weights)
         held = Held.from_tensors(load(contents[CALIBRATION]), record.get("calibration", {}), problem) if CALIBRATION in contents else None
     except (KeyError, TypeError, ValueError, AttributeError, SafetensorError, AstroFuseError) as error:
@@ -94,7 +94,8 @@ def open_run(path: str | Path, device: str = "auto") -> Run:
     return Run(recipe, problem, preparation, model.to(chosen), split, history, record, folder, held=held)
 
 
-def _fit(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
+def fit_weights(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Raise ValueError where names, shapes or types of weights are not the model's."""
     expected, growing = model.state_dict(), _growing(model)
     for name in sorted(set(expected) ^ set(weights)):
         raise ValueError(f"the weights {'lack' if name in expected else 'have an unknown'} {name!r}")

@@ -140,8 +140,13 @@ class Trainer:
 
     # ---- training --------------------------------------------------------------------------------------------------
 
-    def go(self, stop: threading.Event, keep: Callable[[int, Snapshot], None] | None, report: Callable[[dict[str, Any]], None]) -> None:
-        """Train until the epochs are done, validation improves no more, or `stop` is set."""
+    def go(
+        self, stop: threading.Event, keep: Callable[[int, Snapshot], None] | None, report: Callable[[dict[str, Any]], None],
+        each: Callable[[int, Learning], None] | None = None,
+    ) -> None:  # fmt: skip
+        """Train until the epochs are done, validation improves no more, or `stop` is set; `each` is given what every epoch came to, and 0 what it began with."""
+        if each is not None and self.state["step"] == 0:
+            each(0, self.averaged)
         meter = Meter(self.fabric.device, self.state["spent"], self.state["seconds"])
         self._kept_at = time.monotonic()
         self.state["ended"] = self.state["ended"] if self.state["ended"] != "stopped" else ""
@@ -151,6 +156,8 @@ class Trainer:
                 break
             self.state["seconds"], self.state["spent"] = meter.seconds, meter.read()
             now = self._close_epoch()
+            if each is not None:
+                each(self.state["epoch"], self.averaged)
             self._keep_if_due(keep)
             report(now)
         self.state["seconds"], self.state["spent"] = meter.seconds, meter.read()

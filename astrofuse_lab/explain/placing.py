@@ -1,0 +1,94 @@
+"""New samples on a map that stays as it is: a function of stored vectors, coordinates and neighbours, with no fitted model kept."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrofuse_lab.errors import InputError
+from astrofuse_lab.explain.adapter import some_samples
+from astrofuse_lab.explain.neighbourhoods import nearest
+from astrofuse_lab.explain.planes import Axes, on_axes
+
+if TYPE_CHECKING:
+    from astrofuse_lab.explain.embedding import Embedding
+    from astrofuse_lab.samples.sample_set import SampleSet
+    from astrofuse_lab.training.run import Run
+
+
+def same_run(embedding: "Embedding", run: "Run") -> None:
+    """Raise InputError where vectors of a run would not lie in the embedding's spaces."""
+    from astrofuse_lab.training.transfer import digest_of
+
+    if embedding.made_by and digest_of(run) != embedding.made_by:
+        raise InputError("the embedding was made by a run with other weights: their vectors cannot be compared. Give that run, or make a new embedding with this one.")
+
+
+def place(embedding: "Embedding", run: "Run", samples: "SampleSet", rows: int) -> "Embedding":
+    """See `Embedding.place`."""
+    from astrofuse_lab.explain.embedding import Embedding
+    from astrofuse_lab.explain.embedding_made import describe
+    from astrofuse_lab.explain.spaces import space_vectors
+
+    same_run(embedding, run)
+    some_samples(samples)
+    vectors, outputs, seen = space_vectors(run, samples, embedding.spaces, rows)
+    present, coordinates, notes = {}, {}, []
+    labels, parts, units = describe(run, samples, outputs, seen, embedding.spaces)
+    for space, one in vectors.items():
+        there = present[space] = np.asarray(np.isfinite(one).all(1))
+        has = embedding.present[space]
+        if not has.any():
+            raise InputError(f"no sample of this embedding has {space}: there is nothing to place new ones by. Embed samples that have it.")
+        coordinates[space] = np.full((len(one), 2), np.nan, dtype=np.float32)
+        known, spacing = embedding._vectors[space][has], embedding.near(space)[1]
+        coordinates[space][there] = placed(one[there], known, embedding.coordinates[space][has], embedding.k, embedding.axes.get(space))
+        labels[f"unlike_{space}"] = _unlike(one, there, known, spacing)
+        if (~there).any():
+            notes.append(f"{int((~there).sum())} of {len(there)} samples have no place in {space}")
+    told = f"placed among {len(embedding.object_ids)} samples by {'their stored axes' if embedding.method == 'pca' else 'the nearest of them'}; the map was not made again"
+    return Embedding(
+        coordinates, present, np.asarray(samples.object_ids), embedding.method, (told, *notes), embedding.k, embedding.seed, labels, parts,
+        dict(embedding.axes), embedding.made_by, vectors, units,
+    )  # fmt: skip
+
+
+def placed(
+    new: NDArray[np.float32], vectors: NDArray[np.float32], plane: NDArray[np.float32], k: int, axes: Axes | None = None
+) -> NDArray[np.float32]:
+    """Coordinates of new vectors, (m, 2), on a plane.
+
+    By PCA exactly, with its axes. Else the mean of the coordinates of the nearest neighbours, weighted by how much each belongs to the new point,
+    which is where UMAP's own transform begins (McInnes et al. 2018, section 3 and umap-learn's documentation of ``transform``).
+
+    Parameters
+    ----------
+    new : array, (m, width)
+    vectors : array, (n, width)
+        Of the samples on the map.
+    plane : array, (n, 2)
+    k : int
+        Neighbours looked at.
+    axes : tuple, optional
+        Of a plane made by PCA.
+    """
+    if axes is not None:
+        return on_axes(new, axes)
+    from astrofuse_lab.explain.umap_layout import memberships
+
+    near, distance = nearest(vectors, k, new)
+    if not len(new):
+        return np.zeros((0, 2), dtype=np.float32)
+    weight = memberships(distance).astype(np.float64)
+    weight[distance[:, 0] == 0] = np.where(distance[distance[:, 0] == 0] == 0, 1.0, 0.0)  # what is on the map already lies where it lies
+    weight /= weight.sum(1, keepdims=True)
+    return np.asarray((plane[near] * weight[:, :, None]).sum(1), dtype=np.float32)
+
+
+def _unlike(new: NDArray[np.float32], there: NDArray[np.bool_], vectors: NDArray[np.float32], spacing: NDArray[np.float32]) -> "np.ma.MaskedArray[tuple[int, ...], np.dtype[np.float64]]":
+    """Share of the map's samples whose nearest neighbour is nearer than that of each new one."""
+    share = np.zeros(len(new))
+    if spacing.shape[1]:
+        usual = np.sort(spacing[:, 0])
+        share[there] = np.searchsorted(usual, nearest(vectors, 1, new[there])[1][:, 0]) / len(usual)
+    return np.ma.MaskedArray(share, mask=~there)
