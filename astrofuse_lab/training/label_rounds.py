@@ -1,0 +1,161 @@
+"""One round of label and learn: train on the labels there are, and judge on samples that were never offered."""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from astrofuse_lab.errors import InputError, TrainingError
+from astrofuse_lab.recipes.schema import Recipe
+from astrofuse_lab.samples.annotations import with_column
+from astrofuse_lab.samples.sample_set import SampleSet
+from astrofuse_lab.samples.split import Split, group_codes
+from astrofuse_lab.training import metrics as M
+from astrofuse_lab.training.loop import OnEpoch, train
+from astrofuse_lab.training.run import Run
+
+Array = NDArray[Any]
+GIVEN = "given_label"
+"""The column that such a run predicts."""
+LEAST = 2
+"""Groups of a class that can be learned: one to train on and one to validate."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round gave.
+
+    Attributes
+    ----------
+    run : Run
+        Trained on the labels.
+    labels : int
+        Samples with a label that were used, those held out to stop at included.
+    metric : str
+    value, low, high : float
+        On the samples held out for judging, with a 95 % bootstrap interval over groups; NaN where none has a known label.
+    tested : int
+        How many those are.
+    left_out : dict of str to int
+        Classes of too few labels to be learned, and how many they have; in judging they count.
+    """
+
+    run: Run
+    labels: int
+    metric: str
+    value: float
+    low: float
+    high: float
+    tested: int
+    left_out: dict[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as JSON holds them."""
+        numbers = {name: None if not np.isfinite(v := getattr(self, name)) else float(v) for name in ("value", "low", "high")}
+        return {"labels": self.labels, "metric": self.metric, **numbers, "tested": self.tested, "left_out": dict(self.left_out)}
+
+
+def learnable(samples: SampleSet, labels: Mapping[str, str], group: str | None = None) -> tuple[dict[str, str], dict[str, int]]:
+    """Labels of classes with two groups or more, and the others with their numbers."""
+    ids = [i for i in map(str, samples.object_ids) if i in labels]
+    codes = dict(zip(map(str, samples.object_ids), group_codes(samples, group).tolist(), strict=True))
+    groups: dict[str, set[int]] = {}
+    for i in ids:
+        groups.setdefault(labels[i], set()).add(codes[i])
+    few = {name for name, mine in groups.items() if len(mine) < LEAST}
+    return {i: labels[i] for i in ids if labels[i] not in few}, {name: sum(labels[i] == name for i in ids) for name in sorted(few)}
+
+
+def learn_round(
+    recipe: str | Recipe, samples: SampleSet, labels: Mapping[str, str], truth: Mapping[str, str], *, modalities: Sequence[str] | None = None, group: str | None = None,
+    metric: str = "balanced_accuracy", seed: int = 0, epochs: int | None = None, device: str = "auto", out: str | Path | None = None, resamples: int = 1000,
+    stop: threading.Event | None = None, on_epoch: OnEpoch | None = None,
+) -> Round:  # fmt: skip
+    """Train a recipe on some labels and judge it on others.
+
+    Parameters
+    ----------
+    recipe : str or Recipe
+    samples : SampleSet
+    labels : mapping of id to label
+        To train on; ids that the set lacks are passed over. Classes of one label only wait until they have two.
+    truth : mapping of id to label
+        Of the samples to judge on; none of them may be among `labels`, nor share a group with one.
+    modalities, seed, epochs, device, out, stop, on_epoch
+        As in ``af.train``.
+    group : str, optional
+        Column whose equal values belong together; None: the one with role ``group``, else each object alone.
+    metric : str
+        Of a classification. Classes that the model does not know yet count as wrong.
+    resamples : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    Round
+
+    Raises
+    ------
+    InputError
+        If a sample, or a group, is on both sides.
+    TrainingError
+        If there are not two classes of two labels each.
+    """
+    used, few = learnable(samples, labels, group)
+    names = sorted(set(used.values()))
+    if len(names) < 2:
+        has = ", ".join(f"{sum(v == name for v in used.values())} of {name!r}" for name in names)
+        wait = ", ".join(f"{count} of {name!r}" for name, count in few.items())
+        raise TrainingError(f"two classes with {LEAST} labels each are needed to train; there are {', '.join(filter(None, (has, wait))) or 'no labels'}. Label some more.")
+    tested = [i for i in map(str, samples.object_ids) if i in truth]
+    _check_apart(samples, used, tested, group)
+    said = {**used, **{i: truth[i] for i in tested}}
+    asked = with_column(samples, GIVEN, pa.array([said.get(str(i)) for i in samples.object_ids], pa.string()), "target")
+    # judged below, on all classes: the run itself would pass over those that it does not know
+    run = train(recipe, asked, GIVEN, modalities, Split(tuple(used), (), group=group), seed, device, epochs, out, progress=False, stop=stop, on_epoch=on_epoch)
+    classes = sorted({*names, *(truth[i] for i in tested)})
+    value, low, high, count = judge(run, samples, {i: truth[i] for i in tested}, classes, metric, group, resamples)
+    return Round(run, len(used), metric, value, low, high, count, few)
+
+
+def _check_apart(samples: SampleSet, used: Iterable[str], tested: Sequence[str], group: str | None) -> None:
+    codes = group_codes(samples, group)
+    place = {str(i): k for k, i in enumerate(samples.object_ids)}
+    mine = {int(codes[place[i]]) for i in used}
+    both = [i for i in tested if int(codes[place[i]]) in mine]
+    if both:
+        raise InputError(f"{both[0]!r} is to be judged on, and it or one of its group is trained on: {len(both)} such samples. Keep them apart with samples.split().")
+
+
+def judge(
+    run: Run, samples: SampleSet, truth: Mapping[str, str], classes: Sequence[str], metric: str = "balanced_accuracy", group: str | None = None, resamples: int = 1000
+) -> tuple[float, float, float, int]:
+    """A metric with its 95 % interval over groups, and the number of samples: over all `classes`, also those that the run does not know."""
+    places = np.array([k for k, i in enumerate(samples.object_ids) if str(i) in truth], dtype=np.int64)
+    if not len(places):
+        return np.nan, np.nan, np.nan, 0
+    shares, seen = run.outputs(samples, places)
+    places, shares = places[seen], shares[seen]
+    if not len(places):
+        return np.nan, np.nan, np.nan, 0
+    wide = np.zeros((len(places), len(classes)))
+    wide[:, [list(classes).index(str(name)) for name in run.classes]] = shares
+    code = {name: k for k, name in enumerate(classes)}
+    codes = np.array([code[truth[str(samples.object_ids[k])]] for k in places])
+    name, measure = M.metric_named("classification", metric)
+    found = M.evaluate("classification", codes, wide, group_codes(samples, group)[places], resamples, metrics={name: measure})[name]
+    return (*found, len(places))
+
+
+def random_labels(truth: Mapping[str, str], pool: Iterable[str], count: int, seed: int) -> dict[str, str]:
+    """What labelling by chance would have given: `count` of the pool whose truth is known, and their truth."""
+    known = sorted(i for i in pool if i in truth)
+    chosen = np.random.default_rng([seed, 53]).permutation(len(known))[:count]
+    return {known[k]: truth[known[k]] for k in chosen}
+
+
