@@ -64,6 +64,7 @@ _DOOR = {
     "EmbeddingWidget": ("widgets.embedding", "EmbeddingWidget"),
     "AttributionWidget": ("widgets.attribution", "AttributionWidget"),
     "AttentionWidget": ("widgets.attention", "AttentionWidget"),
+    "ContributionWidget": ("widgets.contribution", "ContributionWidget"),
     "EvaluationWidget": ("widgets.evaluation", "EvaluationWidget"),
     "Selection": ("widgets.base", "Selection"),
     "plot": ("widgets.plots", ""),

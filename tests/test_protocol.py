@@ -13,7 +13,7 @@ from astrofuse_lab.widgets.base import Base
 SOURCES = Path(__file__).parents[1] / "widgets" / "src"
 VIEWS = {
     "fetch": "FetchWidget", "samples": "SamplesWidget", "train": "TrainWidget",
-    "embedding": "EmbeddingWidget", "attribution": "AttributionWidget", "attention": "AttentionWidget", "evaluation": "EvaluationWidget",
+    "embedding": "EmbeddingWidget", "attribution": "AttributionWidget", "attention": "AttentionWidget", "contribution": "ContributionWidget", "evaluation": "EvaluationWidget",
     "header": "HeaderWidget",
 }  # fmt: skip
 OF_JUPYTER = {"layout", "tabbable", "tooltip"}

@@ -30,6 +30,7 @@ Messages from the view::
 
 Messages to the view, with ``paths`` and ``buffers`` as in ipywidgets' own protocol::
 
+    {"type": "answer", "key": ..., "partial": true, ...}                 a coarse answer; the fine one follows
     {"type": "answer", "key": ..., "payload": {...}, "paths": [...]}     or   {"type": "answer", "key": ..., "error": "..."}
 
 An array, in a trait or an answer, is ``{"dtype": "float32", "shape": [...], "data": <bytes>}``, little endian, C order.

@@ -9,5 +9,6 @@ export const KEYS = {
   attribution: [["← →", "page through the selection, or through all"], ["o", "overlay on or off"], ["s", "one colour scale, or one each"], ["/", "go to an id"], ["Esc", "clear the selection"]],
   attention: [["← →", "page through the selection, or through all"], ["o", "overlay on or off"], ["/", "go to an id"], ["Esc", "clear the selection"]],
   evaluation: [["click", "select a cell, bin, point, or what a curve takes; with shift add, with alt take away"], ["drag", "select points in a box"], ["arrows Enter", "go between cells, bins or points, and select"], ["w", "select what is wrong"], ["← →", "page through the selection"], ["Esc", "clear the selection"]],
+  contribution: [["← →", "page through the selection, or through all"], ["1 2 3 4", "this sample, all samples, response, swap and edit"], ["/", "go to an id"], ["Esc", "clear the selection"]],
   header: [["1 2 3 4", "go to a step"], ["c", "show or hide the code"], ["w", "write a page: save"]],
 };

@@ -1,5 +1,5 @@
 // What a view asks of Python, and the selection as bits; works without a kernel from what the page has stored.
-import { bytesOf, unpack, withBuffers } from "./arrays.js";
+import { bytesOf, typed, unpack, withBuffers } from "./arrays.js";
 
 const KEPT = 48;
 const books = new WeakMap();
@@ -16,6 +16,10 @@ function bookOf(model) {
 function settle(book, message, buffers) {
   const waiting = book.waiting.get(message.key);
   if (!waiting) return;
+  if (message.partial) { // coarse; a finer one follows
+    waiting.coarse = unpack(withBuffers(message.payload, message.paths, buffers));
+    return void waiting.part?.(waiting.coarse);
+  }
   book.waiting.delete(message.key);
   if (message.error) {
     book.answers.delete(message.key);
@@ -23,16 +27,21 @@ function settle(book, message, buffers) {
   } else waiting.resolve(unpack(withBuffers(message.payload, message.paths, buffers)));
 }
 
-/** The answer to a key, asked for once; @param {any} model @param {string} key @returns {Promise<any>} */
-export function want(model, key) {
+/** The answer to a key, asked for once; @param {any} model @param {string} key @param {(coarse: any) => void} [part] gets a coarse answer, where there is one before the fine one @returns {Promise<any>} */
+export function want(model, key, part) {
   const book = bookOf(model);
+  const under = book.waiting.get(key);
+  if (under && part) {
+    under.part = part;
+    if (under.coarse) part(under.coarse);
+  }
   if (book.answers.has(key)) return book.answers.get(key);
   const saved = model.get("saved") || {};
   let answer;
   if (key in saved) answer = Promise.resolve(unpack(saved[key]));
   else if (!model.get("live")) return Promise.reject(new Error("This page has no kernel, and this sample was not stored with it. Open it in a notebook to see it."));
   else {
-    answer = new Promise((resolve, reject) => book.waiting.set(key, { resolve, reject }));
+    answer = new Promise((resolve, reject) => book.waiting.set(key, { resolve, reject, part, coarse: null }));
     answer.catch(() => {});
     model.send({ type: "want", key });
   }
@@ -50,6 +59,24 @@ export function forget(model, prefix = "") {
   for (const key of [...book.answers.keys()]) if (key.startsWith(prefix)) book.answers.delete(key);
 }
 
+/** An array that lies on Python's shelf, asked for in parts, one after the other; `told` hears how much of it is here. @param {any} model @param {any} packed @param {(share: number) => void} [told] @returns {Promise<any>} */
+export async function whole(model, packed, told = () => {}) {
+  if (packed.parts === undefined) return typed(packed);
+  const pieces = [];
+  for (let k = 0; k < packed.parts; k++) {
+    pieces.push(bytesOf((await want(model, `part/${packed.part}/${k}`)).data));
+    told((k + 1) / packed.parts);
+  }
+  forget(model, `part/${packed.part}/`);
+  const bytes = new Uint8Array(pieces.reduce((sum, one) => sum + one.length, 0));
+  let at = 0;
+  for (const one of pieces) {
+    bytes.set(one, at);
+    at += one.length;
+  }
+  return typed(packed, bytes);
+}
+
 /** Run a verb of the widget. @param {any} model @param {string} verb @param {any} [values] */
 export const act = (model, verb, values = {}) => model.send({ type: "do", verb, ...values });
 
@@ -63,6 +90,7 @@ export function tell(model, values) {
 export function readSelection(model, n) {
   const bits = bytesOf(model.get("selected"));
   const mask = new Uint8Array(n);
+  if (!bits.length) return mask;
   for (let i = 0; i < n; i++) mask[i] = ((bits[i >> 3] || 0) >> (i & 7)) & 1;
   return mask;
 }

@@ -6,9 +6,9 @@ import { settings, slot } from "./slot.js";
 import { facts } from "./values.js";
 
 /** @param {any} model
- * @param {{page: (by: number) => void, place: () => number[], overlays?: (payload: any) => any, head?: (payload: any) => any, raw?: () => Promise<any> | null, tools?: any}} options
- *   `overlays`: modality name -> overlay, for views that draw on the data; `head`: more to say above the slots; `raw`: what archives sent for the sample in focus, where that is asked for; `tools`: controls at the right of the pager */
-export function samplePanel(model, { page, place, overlays = () => ({}), head = () => null, raw = () => null, tools = null }) {
+ * @param {{page: (by: number) => void, place: () => number[], overlays?: (payload: any) => any, head?: (payload: any) => any, raw?: () => Promise<any> | null, tools?: any, only?: (modality: any) => boolean}} options
+ *   `overlays`: modality name -> overlay, for views that draw on the data; `head`: more to say above the slots; `raw`: what archives sent for the sample in focus, where that is asked for; `tools`: controls at the right of the pager; `only`: which modalities have slots */
+export function samplePanel(model, { page, place, overlays = () => ({}), head = () => null, raw = () => null, tools = null, only = () => true }) {
   const ui = settings();
   const node = h("div", { class: "af-sample", "aria-live": "off" });
   let ends = [];
@@ -24,7 +24,7 @@ export function samplePanel(model, { page, place, overlays = () => ({}), head = 
     clean();
     ends = [];
     const over = overlays(payload) || {};
-    const slots = payload.modalities.map((m) => slot(m, { ui, columns: payload.columns, overlay: over[m.name], life: ends, id: payload.object_id }));
+    const slots = payload.modalities.filter(only).map((m) => slot(m, { ui, columns: payload.columns, overlay: over[m.name], life: ends, id: payload.object_id }));
     const sent = raw();
     const holder = h("div", { class: `af-slots${sent ? " af-paired" : ""}` }, slots);
     const note = h("p", { class: "af-caption", role: "status", hidden: !sent }, "Reading what was sent");
@@ -64,5 +64,5 @@ export function samplePanel(model, { page, place, overlays = () => ({}), head = 
       if (model.get("focus") === focus) put(node, blank("This sample cannot be shown", error.message, button("Try again", show)));
     });
   };
-  return { node, show, ui, redraw: () => shown && draw(shown), end: clean };
+  return { node, show, ui, redraw: () => shown && draw(shown), payload: () => shown, end: clean };
 }

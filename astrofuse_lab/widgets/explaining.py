@@ -1,0 +1,211 @@
+"""What the views that explain share: runs by name, predictions as columns, and slow answers of which older ones are dropped as a person pages on."""
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import traitlets as t
+
+from astrofuse_lab.errors import InputError
+from astrofuse_lab.widgets.base import Base, Selection, Worker
+from astrofuse_lab.widgets.predictions import prediction_columns
+from astrofuse_lab.widgets.samples import sample_answer
+from astrofuse_lab.widgets.wire import columns_payload, coverage_payload
+
+if TYPE_CHECKING:
+    from astrofuse_lab.samples.sample_set import SampleSet
+    from astrofuse_lab.training.ensembles import Ensemble
+    from astrofuse_lab.training.run import Run
+
+    Source = Run | Ensemble
+
+PREDICTED = "-"
+DROPPED = "dropped: another sample was asked for"
+"""What a question gets whose sample is no longer looked at; the view asks again where it returned to it."""
+
+
+def members(source: "Source") -> tuple["Run", ...]:
+    """The runs of an ensemble, or the one."""
+    return tuple(getattr(source, "runs", (source,)))
+
+
+def named_runs(run: "Source | Iterable[Source] | Mapping[str, Source]") -> dict[str, "Source"]:
+    """Runs by the names that a person sees: those of a mapping, else of their recipes, numbered where two are the same.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if isinstance(run, Mapping):
+        named = {str(name): one for name, one in run.items()}
+    else:
+        given = [run] if hasattr(run, "recipe") else list(run)  # an ensemble can be gone through, too
+        titles = [f"{one.recipe.name}{f', {len(members(one))} members' if len(members(one)) > 1 else ''}" for one in given]
+        named = {title if titles.count(title) == 1 else f"{title} ({titles[: i + 1].count(title)})": one for i, (title, one) in enumerate(zip(titles, given, strict=True))}
+    if not named:
+        raise InputError("no run was given: a view that explains needs one, af.train(...), several in a list or a dictionary, or an ensemble.")
+    return named
+
+
+def run_rows(runs: Mapping[str, "Source"]) -> list[dict[str, Any]]:
+    """Name, target, task, classes and number of members of each run, for the view."""
+    return [{"name": name, "target": one.target, "task": one.task, "classes": [str(c) for c in one.classes], "members": len(members(one))} for name, one in runs.items()]
+
+
+class Explainer(Base):
+    """A view of one sample at a time that asks a model.
+
+    Parameters
+    ----------
+    run : Run, Ensemble, or several of them in a list or a dictionary
+    samples : SampleSet
+    selection : Selection, optional
+
+    Attributes
+    ----------
+    runs : dict of str to Run or Ensemble
+    """
+
+    slow: ClassVar[tuple[str, ...]] = ()
+    """Kinds of keys that are worked out on the `_jobs` thread; their second part is the position."""
+    columns: Any = t.List().tag(sync=True)
+    coverage: Any = t.List().tag(sync=True)
+    runs_shown: Any = t.List().tag(sync=True)
+    title = t.Unicode("").tag(sync=True)
+
+    def __init__(self, run: Any, samples: "SampleSet", selection: Selection | None = None, **traits: Any) -> None:
+        self.runs = named_runs(run)
+        for one in self.runs.values():
+            for member in members(one):
+                member.preparation.check(samples)  # here, where it can be mended, and not in a job a moment later
+        self.samples = samples
+        self.first = next(iter(self.runs.values()))
+        # as the model sees them: a light curve as its DMDT image, where the run says so
+        self.shown = members(self.first)[0].preparation.represented(samples)
+        self._turned = threading.Event()
+        self._at = ""
+        self._active: dict[object, str] = {}
+        self._aside: Worker | None = None
+        given = {
+            "columns": columns_payload(samples), "coverage": coverage_payload(self.shown), "runs_shown": run_rows(self.runs),
+            "title": f"{' | '.join(self.runs)}, {self.first.target}", "simulated": samples.simulated,
+        }  # fmt: skip
+        super().__init__(samples.object_ids, selection, **{**given, **traits})
+        self._aside = Worker(f"{type(self).__name__}-aside", self._failed)
+        self._begin()
+        self._quick.submit(self._add_predictions)
+
+    def _add_predictions(self) -> None:
+        if len(self.samples):
+            self._update(columns=[*self.columns, *prediction_columns(self.first, self.samples)])
+
+    def _which(self) -> str:
+        """The sample in focus as Python."""
+        return f"samples.select([{str(self._ids[self.focus])!r}])" if 0 <= self.focus < len(self._ids) else "samples"
+
+    def _named(self, number: int) -> str:
+        """A run as Python."""
+        return "run" if len(self.runs) == 1 else f"runs[{list(self.runs)[number]!r}]"
+
+    # ---- slow answers ----------------------------------------------------------------------------------------------
+
+    def _received(self, widget: Any, content: Any, buffers: Any) -> None:
+        if isinstance(content, dict) and content.get("type") == "want":
+            kind, position, *_ = [*str(content.get("key", "")).split("/"), ""]
+            if kind in self.slow:
+                with self._lock:
+                    if position != self._at:
+                        self._turned.set()  # whoever is being explained is no longer looked at
+                    self._at = position
+        super()._received(widget, content, buffers)
+
+    def _lane(self, key: str) -> Worker:
+        kind = key.split("/", 1)[0]
+        return self._aside_lane() if kind == "doubt" else self._jobs if kind in self.slow else self._quick
+
+    def _aside_lane(self) -> Worker:
+        """The thread for what must never delay a map: checks and doubts."""
+        assert self._aside is not None
+        return self._aside
+
+    def _give(self, key: str) -> None:
+        kind, position, *_ = [*key.split("/"), ""]
+        if kind in self.slow:
+            with self._lock:
+                late = position != self._at
+                if not late:
+                    self._turned.clear()
+            if late:
+                self.send({"type": "answer", "key": key, "error": DROPPED})
+                return
+        super()._give(key)
+
+    def _stopped(self, change: Any) -> None:
+        super()._stopped(change)
+        if change["new"]:
+            self._turned.set()
+
+    @contextmanager
+    def _doing(self, text: str) -> Iterator[None]:
+        """Say what is going on while it is; several threads may be at something."""
+        token = object()
+        with self._lock:
+            self._active[token] = text
+            self._update(busy=True, progress=-1.0, status=text)
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._active[token]
+                left = list(self._active.values())
+                self._update(**({"status": left[-1]} if left else {"busy": False, "status": "", "stop": False, "progress": 0.0}))
+
+    # ---- answers ---------------------------------------------------------------------------------------------------
+
+    def _one(self, position: str) -> "SampleSet":
+        """The sample at a position, as a set of one."""
+        if not position.isdigit() or int(position) >= len(self.samples):
+            raise InputError(f"no sample at position {position!r}; positions are 0 to {len(self.samples) - 1}.")
+        return self.samples.take([int(position)])
+
+    def _source(self, number: str) -> "Source":
+        """The run of a number."""
+        if not number.isdigit() or int(number) >= len(self.runs):
+            raise InputError(f"no run number {number!r}; there are {len(self.runs)}: {', '.join(self.runs)}.")
+        return list(self.runs.values())[int(number)]
+
+    def _goal(self, source: "Source", target: str) -> Any:
+        """The class of a number, or None for the predicted one."""
+        if target == PREDICTED or source.task != "classification":
+            return None
+        if not target.isdigit() or int(target) >= len(source.classes):
+            raise InputError(f"no class number {target!r}; the run has {len(source.classes)}: {', '.join(map(str, source.classes))}.")
+        return source.classes[int(target)]
+
+    def answer(self, key: str) -> dict[str, Any]:
+        """``sample/<position>``."""
+        return sample_answer(self.shown, key)
+
+    def page_keys(self, position: int) -> tuple[str, ...]:
+        """The answers that a page without a kernel stores of one sample."""
+        return (f"sample/{position}",)
+
+    # ---- end -------------------------------------------------------------------------------------------------------
+
+    def wait(self, timeout: float = 600.0) -> bool:
+        """As `Base.wait`, with what runs aside."""
+        return super().wait(timeout) and (self._aside is None or self._aside.drain(timeout))
+
+    def close(self) -> None:
+        """As `Base.close`; what runs aside ends, too."""
+        self._turned.set()
+        self._halt.set()
+        if self._aside is not None:
+            self._aside.close()
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(np.atleast_1d(self._ids))} samples, {', '.join(self.runs)})"
