@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from astrofuse_lab.errors import InputError
 
 MOST_PLAYERS = 10
-"""2^10 coalitions; beyond that a sampled estimate would be needed, which this is not."""
+"""2^10 coalitions; beyond that `games_sampled` estimates."""
 
 
 def members(players: int) -> NDArray[np.bool_]:

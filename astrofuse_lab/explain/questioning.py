@@ -75,6 +75,10 @@ class Panel:
         """As of its runs."""
         return self.runs[0].task
 
+    def scored(self, values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        """Score of one output a row, of values as the first member's model gives them: (row,)."""
+        return self._score(values, index)
+
     @property
     def modalities(self) -> tuple[str, ...]:
         """All that any member uses."""
