@@ -118,7 +118,8 @@ def make_room(root: Path, most: float, coming: int = 0, since: int | None = None
     for one in held:
         if total + coming <= most * LEFT or (since is not None and one.used >= since):
             break
-        total -= one.size if remove([one]) else 0
+        remove([one])
+        total -= one.size  # gone, whoever was first: another kernel may have made room at the same time
     if total + coming > most:
         raise StorageError(
             f"the answers of this fetch take more than the cache may hold ({most / 1e6:,.0f} MB). "

@@ -143,8 +143,9 @@ class Dachs:
         return subprocess.run([*self._as(), *command], env=self.environment, cwd=self.root, capture_output=True, check=False).returncode == 0
 
     def start(self, *command: str) -> None:
+        # orphaned, PostgreSQL is to end at once ("immediate" shutdown): nobody wants what it holds any more
         with self.log.open("ab") as log:
-            self.running.append(subprocess.Popen([*self._as("INT" if command[0].endswith("postgres") else "KILL"), *command], env=self.environment, cwd=self.root, stdout=log, stderr=log, stdin=subprocess.DEVNULL))
+            self.running.append(subprocess.Popen([*self._as("QUIT" if command[0].endswith("postgres") else "KILL"), *command], env=self.environment, cwd=self.root, stdout=log, stderr=log, stdin=subprocess.DEVNULL))
         # until setpriv has become the command, nobody would tell it that we are gone
         self.await_(lambda: Path(f"/proc/{self.running[-1].pid}/comm").read_text().strip() != "setpriv", command[0])
 
