@@ -43,8 +43,8 @@ def attribute(
     baseline : str or mapping of modality to str, optional
         See `astrofuse_lab.explain.baselines`; None: the first of each kind.
     steps : int or "auto"
-        Points along the path of integrated gradients. ``"auto"``: 8, and more for the samples whose attributions do not sum to the difference within
-        `tolerance`.
+        Points along the path of integrated gradients. ``"auto"``: 8, 16, ... 256, on until the attributions sum to the difference within `tolerance`; a
+        number: so many of captum's own nodes.
     score : {"log_odds", "logit", "probability"}, optional
         Classification: what of the class is explained; ``log_odds`` unless given.
     rows : int or "auto"
@@ -83,7 +83,7 @@ def attribute(
     some_samples(samples)
     numbers = check_numbers(method, steps, rows, tolerance, draws, repeats, windows)
     kinds = {name: run.preparation.scalings[name].made for name in chosen_modalities(run, modalities)}
-    plan = make_plan(run, method, kinds, baseline, score, target, numbers._replace(seed=int(seed)), steps, tolerance, rows, on_coarse is not None, references)
+    plan = make_plan(run, method, kinds, baseline, score, target, numbers._replace(seed=int(seed)), rows, on_coarse is not None, references)
     return Work(run, samples, plan, Told(on_progress, on_coarse, stop)).go()
 
 
@@ -103,12 +103,12 @@ def check_numbers(
         raise InputError(f"windows={windows!r}: a number of windows by kind, e.g. {{'image': 16}}, or 'modality'.")
     if windows == "modality" and method != "feature_ablation":
         raise InputError("windows='modality' hides modalities whole, which method='feature_ablation' does; af.explain.contributions does it in all combinations.")
-    return Settings(32 if steps == "auto" else int(steps), int(draws), int(repeats), sizes, windows == "modality")
+    return Settings(0 if steps == "auto" else int(steps), float(tolerance), draws=int(draws), repeats=int(repeats), windows=sizes, whole=windows == "modality")
 
 
 def make_plan(
     run: "Run", method: str, kinds: dict[str, str], baseline: str | Mapping[str, str] | None, score: str | None, target: Any, settings: Settings,
-    steps: int | str, tolerance: float, rows: int | str, coarse: bool, references: "SampleSet | None",
+    rows: int | str, coarse: bool, references: "SampleSet | None",
 ) -> Plan:  # fmt: skip
     """What is to be done, after all that can be checked before any work."""
     chosen = METHODS[method]
@@ -126,6 +126,5 @@ def make_plan(
         some_samples(references)
         drawn = run.batch(references)
         baselines |= {name: "samples" for name, kind in kinds.items() if kind in ("image", "spectrum", "series", "table")}
-    levels = levels_of(method, steps, settings, coarse, {**WINDOWS, **settings.windows})
-    refined = float(tolerance) if method == "integrated_gradients" and steps == "auto" else 0.0
-    return Plan(chosen, method, kinds, baselines, *score_of(run, score), target, levels, refined, rows, drawn)
+    levels = levels_of(method, settings, coarse, {**WINDOWS, **settings.windows})
+    return Plan(chosen, method, kinds, baselines, *score_of(run, score), target, levels, rows, drawn)

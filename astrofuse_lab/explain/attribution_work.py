@@ -14,6 +14,7 @@ from astrofuse_lab.explain.attribution_forward import ChunkForward, Rows, number
 from astrofuse_lab.explain.attribution_result import Attribution, place_axes
 from astrofuse_lab.explain.baselines import draws_of, make
 from astrofuse_lab.explain.methods import Method
+from astrofuse_lab.explain.methods_gradients import FLOOR, POINTS
 from astrofuse_lab.explain.methods_question import Found, Question, Settings, spread_mask
 from astrofuse_lab.training.devices import out_of_memory
 
@@ -22,11 +23,8 @@ if TYPE_CHECKING:
     from astrofuse_lab.samples.sample_set import SampleSet
     from astrofuse_lab.training.run import Run
 
-LADDER = (8, 24, 72, 216, 648)
-"""Points of the path that integrated gradients take in turn, each only for the samples that the one before left above the tolerance."""
 TOLERANCE = 0.01
-FLOOR = 1e-2
-"""Differences below this are too small for a share of them to mean much: the delta must then be below the tolerance of this."""
+"""Share of the difference that integrated gradients may miss unless told otherwise."""
 
 
 class Plan(NamedTuple):
@@ -40,7 +38,6 @@ class Plan(NamedTuple):
     score: Score
     target: Any
     levels: tuple[Settings, ...]
-    tolerance: float
     rows: int | str
     references: "Batch | None" = None
     notes: tuple[str, ...] = ()
@@ -122,16 +119,16 @@ class Work:
 
     def _unfinished(self, index: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whose delta is above the tolerance; methods that are not refined by it are done once their last level is."""
-        if self.plan.tolerance <= 0:
+        if self.plan.name != "integrated_gradients":
             return np.ones(len(index), dtype=bool)
-        return np.asarray(np.abs(self.total[index] - self.difference[index]) > self.plan.tolerance * np.maximum(np.abs(self.difference[index]), FLOOR))
+        tolerance = self.plan.levels[-1].tolerance
+        return np.asarray(np.abs(self.total[index] - self.difference[index]) > tolerance * np.maximum(np.abs(self.difference[index]), FLOOR))
 
     def _chunk(self, index: NDArray[np.int64], settings: Settings) -> None:
         """Attributions of some samples, and once for each what they are compared with."""
         plan, chosen = self.plan, torch.from_numpy(index)
         part = trimmed(self.batch.take(chosen), {name: one.made for name, one in self.run.preparation.scalings.items()}).to(self.rows.device)
-        new = not self.done[index].any()
-        goal = self._goals(part, index) if new else torch.from_numpy(self.goal[index]).to(self.rows.device)
+        goal, own = self._goals(part, index)
         forward = ChunkForward(self.run.model, part, tuple(plan.kinds), plan.score, goal)
 
         def draw(number: int) -> tuple[Tensor, ...]:
@@ -140,23 +137,25 @@ class Work:
 
         inputs, first = forward.inputs(part.values), draw(0)
         fixed = not any(name in ("sky_noise", "samples") for name in plan.baselines.values())
+        with torch.no_grad():
+            difference = own - forward(*first, forward.rows)
         question = Question(
-            forward, inputs, first, tuple(part.masks[name] for name in plan.kinds), tuple(plan.kinds.values()), settings, self.rows,
+            forward, inputs, first, tuple(part.masks[name] for name in plan.kinds), tuple(plan.kinds.values()), difference, settings, self.rows,
             (lambda number: first) if fixed else draw,
         )  # fmt: skip
-        if new:
-            with torch.no_grad():
-                self.own[index] = forward(*inputs, forward.rows).cpu().numpy()
-                self.difference[index] = self.own[index] - forward(*first, forward.rows).cpu().numpy()
+        self.own[index], self.difference[index] = own.cpu().numpy(), difference.cpu().numpy()
         self._keep(index, question, plan.method.function(question))
         self.goal[index], self.done[index] = goal.cpu().numpy(), True
 
-    def _goals(self, part: "Batch", index: NDArray[np.int64]) -> Tensor:
-        """Index of the output explained, per sample."""
-        if isinstance(self.plan.target, np.ndarray):  # an ensemble explains one class for all its members
-            return torch.from_numpy(self.plan.target[index]).to(self.rows.device)
+    def _goals(self, part: "Batch", index: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Index of the output explained, per sample, and the sample's own score of it."""
         with torch.no_grad():
-            return target_index(self.run, self.plan.target, self.run.model(part.values, part.masks, part.present).values)
+            said = self.run.model(part.values, part.masks, part.present).values
+            if isinstance(self.plan.target, np.ndarray):  # an ensemble explains one class for all its members
+                goal = torch.from_numpy(self.plan.target[index]).to(self.rows.device)
+            else:
+                goal = target_index(self.run, self.plan.target, said)
+            return goal, self.plan.score(said, goal)
 
     def _keep(self, index: NDArray[np.int64], question: Question, found: Found) -> None:
         total: Any = 0.0
@@ -167,7 +166,7 @@ class Work:
             self.values[name][_corner(index, value.shape)] = value.cpu().numpy()
             if found.error is not None:
                 self._keep_error(name, index, found.error[number].detach().float())
-        self.total[index], self.passes[index] = total.cpu().numpy(), found.passes
+        self.total[index], self.passes[index] = total.cpu().numpy(), found.passes.cpu().numpy() if isinstance(found.passes, Tensor) else found.passes
         if found.difference is not None:
             self.difference[index] = found.difference.detach().cpu().numpy()
 
@@ -199,12 +198,12 @@ def _corner(index: NDArray[np.int64], shape: Sequence[int]) -> tuple[Any, ...]:
     return (index, *(slice(0, size) for size in shape[1:]))
 
 
-def levels_of(method: str, steps: int | str, settings: Settings, coarse: bool, windows: Mapping[str, int]) -> tuple[Settings, ...]:
-    """What is done in turn: integrated gradients on more and more points; the others once, or coarsely first where someone wants to see it."""
-    if method == "integrated_gradients":
-        return tuple(settings._replace(steps=n) for n in LADDER) if steps == "auto" else (settings,)
+def levels_of(method: str, settings: Settings, coarse: bool, windows: Mapping[str, int]) -> tuple[Settings, ...]:
+    """What is done in turn: all at once, or coarsely first where someone wants to see it."""
     if not coarse:
         return (settings,)
+    if method == "integrated_gradients" and not settings.steps:
+        return settings._replace(most=POINTS[0]), settings
     if method == "gradient_shap":
         return settings._replace(draws=8), settings
     if method == "occlusion":

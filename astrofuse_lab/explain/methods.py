@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from astrofuse_lab.explain.methods_gradients import DRAWS, gradient_shap, integrated_gradients, saliency
+from astrofuse_lab.explain.methods_gradients import DRAWS, POINTS, gradient_shap, integrated_gradients, saliency
 from astrofuse_lab.explain.methods_hiding import feature_ablation, occlusion
 from astrofuse_lab.explain.methods_question import Found, Question, Settings
 
@@ -45,7 +45,7 @@ class Method(NamedTuple):
 
 METHODS: dict[str, Method] = {
     "integrated_gradients": Method(
-        integrated_gradients, True, True, True, False, lambda s: s.steps, "8 forward and backward; more where 8 do not suffice",
+        integrated_gradients, True, True, True, False, lambda s: s.steps or POINTS[0], "8 to 256 forward and backward, as many as it takes",
         "how the difference between the sample's score and its baseline's is divided among the inputs; the parts sum to it",
         "anything without its baseline: another baseline is another question",
     ),

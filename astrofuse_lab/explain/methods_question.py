@@ -15,7 +15,9 @@ class Settings(NamedTuple):
     Attributes
     ----------
     steps : int
-        Points along a path.
+        Points along a path; 0: as many as each sample needs, by `tolerance`, at most `most`.
+    tolerance : float
+    most : int
     draws : int
         Random draws a sample; 0: as many as the method needs.
     repeats : int
@@ -27,7 +29,9 @@ class Settings(NamedTuple):
     seed : int
     """
 
-    steps: int = 32
+    steps: int = 0
+    tolerance: float = 0.01
+    most: int = 256
     draws: int = 0
     repeats: int = 4
     windows: Mapping[str, int] = {}
@@ -44,6 +48,8 @@ class Question(NamedTuple):
     inputs, baselines, masks : tuple of Tensor
         Of each modality explained, (sample, ...); a baseline equals the input wherever nothing is hidden.
     kinds : tuple of str
+    difference : Tensor, (sample,)
+        Score of the sample less score of its baseline.
     settings : Settings
     rows : Rows
         Rows the model may be given at once.
@@ -56,6 +62,7 @@ class Question(NamedTuple):
     baselines: tuple[Tensor, ...]
     masks: tuple[Tensor, ...]
     kinds: tuple[str, ...]
+    difference: Tensor
     settings: Settings
     rows: Rows
     draw: Callable[[int], tuple[Tensor, ...]]
@@ -72,14 +79,14 @@ class Found(NamedTuple):
         Standard error of the sums over places, (sample, place ...).
     difference : Tensor, (sample,), optional
         What the values sum to, where that is not the difference from the first baseline.
-    passes : int
+    passes : int or Tensor, (sample,)
         Points, draws or windows a sample took.
     """
 
     values: tuple[Tensor, ...]
     error: tuple[Tensor, ...] | None = None
     difference: Tensor | None = None
-    passes: int = 1
+    passes: int | Tensor = 1
 
 
 def spread_mask(mask: Tensor, like: Tensor) -> Tensor:
