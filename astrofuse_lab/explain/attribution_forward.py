@@ -36,6 +36,11 @@ class ChunkForward:
         From `adapter.SCORES`.
     goal : Tensor, (sample,)
         Index of the output explained.
+
+    Attributes
+    ----------
+    separable : bool
+        A modality's tokens do not depend on the other modalities.
     """
 
     def __init__(self, model: nn.Module, part: "Batch", explained: Sequence[str], score: Score, goal: Tensor) -> None:
@@ -43,7 +48,8 @@ class ChunkForward:
         self.explained = tuple(explained)
         self.held = tuple(name for name in part.values if name not in self.explained)
         self.tokens: dict[str, Tokens] = {}
-        if self.held and getattr(model, "separable", True):
+        self.separable = bool(getattr(model, "separable", True))
+        if self.held and self.separable:
             with torch.no_grad():
                 self.tokens = model.encode({name: part.values[name] for name in self.held}, part.masks, part.present)[0]  # type: ignore[operator]
 
@@ -60,24 +66,38 @@ class ChunkForward:
         """The same for fewer modalities: the others keep the samples' own values."""
         return ChunkForward(self.model, self.part, names, self.score, self.goal)
 
+    def encoded(self, name: str, values: Tensor, row: Tensor) -> Tokens:
+        """Tokens of one modality's values, each row made of a sample of the chunk."""
+        part = self.part
+        tokens: dict[str, Tokens] = self.model.encode({name: values}, {name: part.masks[name][row]}, {name: part.present[name][row]})[0]  # type: ignore[operator]
+        return tokens[name]
+
+    def held_tokens(self, row: Tensor) -> dict[str, Tokens]:
+        """Tokens of the modalities that are not explained, of the sample that each row is made of."""
+        return {name: taken(one, row, len(self.goal)) for name, one in self.tokens.items()}
+
+    def read(self, tokens: Mapping[str, Tokens], row: Tensor) -> Tensor:
+        """The score of each row, from its tokens."""
+        said = self.model.predict({name: tokens[name] for name in self.part.values}).values  # type: ignore[operator]
+        return self.score(said, self.goal[row])
+
     def __call__(self, *tensors: Tensor) -> Tensor:
         """The score of each row, (rows,)."""
         *given, row = tensors
         values = dict(zip(self.explained, given, strict=True))
-        real = {name: self.part.masks[name][row] for name in (values if self.tokens else self.part.masks)}
-        there = {name: self.part.present[name][row] for name in real}
+        part = self.part
         if self.tokens:
-            tokens = self.model.encode(values, real, there)[0]  # type: ignore[operator]
-            tokens |= {name: _taken(one, row, len(self.goal)) for name, one in self.tokens.items()}
-            said = self.model.predict({name: tokens[name] for name in self.part.values}).values  # type: ignore[operator]
+            out = self.read({**self.held_tokens(row), **{name: self.encoded(name, one, row) for name, one in values.items()}}, row)
         else:
-            said = self.model({name: values[name] if name in values else self.part.values[name][row] for name in self.part.values}, real, there).values
-        out = self.score(said, self.goal[row])
+            every = {name: values[name] if name in values else part.values[name][row] for name in part.values}
+            real, there = {name: part.masks[name][row] for name in every}, {name: part.present[name][row] for name in every}
+            out = self.score(self.model(every, real, there).values, self.goal[row])
         # a modality that no sample of the batch has may be left out of the graph by the model; captum needs it in
         return out + sum(0.0 * value.flatten(1)[:, :1].sum(1) for value in given)
 
 
-def _taken(tokens: Tokens, row: Tensor, count: int) -> Tokens:
+def taken(tokens: Tokens, row: Tensor, count: int) -> Tokens:
+    """Tokens of some rows of `count`, with the coordinates that belong to them."""
     place = dict(tokens.place)
     if "coordinates" in place:
         place["coordinates"] = {name: one[row] if len(one) == count else one for name, one in place["coordinates"].items()}

@@ -208,4 +208,6 @@ def levels_of(method: str, settings: Settings, coarse: bool, windows: Mapping[st
         return settings._replace(draws=8), settings
     if method == "occlusion":
         return settings._replace(windows={kind: max(2, count // 2) for kind, count in windows.items()}), settings
+    if method in ("lime", "kernel_shap") and settings.repeats > 1:
+        return settings._replace(repeats=1), settings
     return (settings,)

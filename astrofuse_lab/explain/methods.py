@@ -6,6 +6,7 @@ from typing import NamedTuple
 from astrofuse_lab.explain.methods_gradients import DRAWS, POINTS, gradient_shap, integrated_gradients, saliency
 from astrofuse_lab.explain.methods_hiding import feature_ablation, occlusion
 from astrofuse_lab.explain.methods_question import Found, Question, Settings
+from astrofuse_lab.explain.methods_sampling import kernel_shap, lime
 
 __all__ = ["METHODS", "Found", "Method", "Question", "Settings"]
 
@@ -67,5 +68,15 @@ METHODS: dict[str, Method] = {
         feature_ablation, False, False, True, False, lambda s: 4, "1 forward a band, channel or column",
         "how much score is lost when a whole band, channel or column takes its baseline, wherever it is on the sky or along the axis",
         "where in it: occlusion hides places in all bands, feature ablation hides bands in all places",
+    ),
+    "lime": Method(
+        lime, False, False, True, True, lambda s: 128, "4 times twice the features and 32 forward",
+        "the sparse weighted sum of windows that is most like the model near the sample, with a standard error",
+        "small effects: they are set to zero; nor does it sum to anything",
+    ),
+    "kernel_shap": Method(
+        kernel_shap, True, False, True, True, lambda s: 128, "4 times twice the features and 32 forward",
+        "what each window adds on average over all orders in which windows can be shown: Shapley values, sampled, with a standard error",
+        "finer than its windows; and samples with a part hidden may be unlike all that the model was trained on",
     ),
 }  # fmt: skip

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from astrofuse_lab.explain.attribution_forward import RAGGED
 from astrofuse_lab.explain.attribution_result import place_axes
 from astrofuse_lab.explain.methods_question import Found, Question
 from astrofuse_lab.samples.preparation import FIRST_BAND
@@ -13,13 +14,22 @@ WINDOWS = {"image": 8, "spectrum": 48, "series": 24}
 """Occlusion windows along each axis; epochs, columns and words are hidden one by one."""
 
 
-def windows_of(shape: Sequence[int], kind: str, windows: Mapping[str, int]) -> Tensor:
-    """Window number of each value of an input, (1, ...); all bands and channels of a place have one."""
-    numbers = torch.zeros([1] * len(shape), dtype=torch.long)
+def windows_of(value: Tensor, mask: Tensor, kind: str, windows: Mapping[str, int]) -> Tensor:
+    """Window number of each value of an input, (1 or sample, ...); all bands and channels of a place have one.
+
+    Windows of epochs and words divide what each sample has; those of other axes are the same for all samples.
+    """
+    shape = value.shape
+    if kind in RAGGED and kind in windows:
+        length = mask.sum(1, keepdim=True).clamp(min=1)
+        count = length.clamp(max=windows[kind])
+        along = (torch.arange(shape[1], device=value.device) * count // length).clamp(max=count - 1)
+        return along[..., None].expand(shape).contiguous()
+    numbers = torch.zeros([1] * len(shape), dtype=torch.long, device=value.device)
     for axis in place_axes(kind, len(shape)):
-        count = min(windows.get(kind, shape[axis]), shape[axis])
-        along = torch.arange(shape[axis]) * count // shape[axis]
-        numbers = numbers * count + along.view([-1 if a == axis else 1 for a in range(len(shape))])
+        many = min(windows.get(kind, shape[axis]), shape[axis])
+        line = torch.arange(shape[axis], device=value.device) * many // shape[axis]
+        numbers = numbers * many + line.view([-1 if a == axis else 1 for a in range(len(shape))])
     return numbers.expand(1, *shape[1:]).contiguous()
 
 
@@ -42,7 +52,7 @@ def occlusion(question: Question) -> Found:
     The loss is shared equally among the values that the window changed, so that sums over windows are losses.
     """
     windows = {**WINDOWS, **question.settings.windows}
-    return _hide(question, [windows_of(value.shape, kind, windows).to(value.device) for value, kind in zip(question.inputs, question.kinds, strict=True)])
+    return _hide(question, [windows_of(*one, windows) for one in zip(question.inputs, question.masks, question.kinds, strict=True)])
 
 
 def feature_ablation(question: Question) -> Found:
