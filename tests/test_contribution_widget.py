@@ -41,7 +41,7 @@ def test_an_ensemble_gives_worth_with_its_spread():
         payload = widget.answer("worth/3/0/1")
         goal = ensemble.classes[1]
         each = np.stack([af.explain.contributions(run, one, target=goal).shapley[0] for run in ensemble.runs])
-        assert np.allclose(payload["shapley"], each.mean(0)) and np.allclose(payload["spread"], each.std(0)) and payload["members"] == 2
+        assert np.allclose(payload["shapley"], each.mean(0)) and np.allclose(payload["spread"], each.std(0))
         curve = widget.answer("response/3/0/1/0")
         assert curve["members"] == 2 and max(curve["likely_spread"]) > 0 and curve["explained"] == str(goal)
 

@@ -1,12 +1,15 @@
 """The embedding, attribution and attention widgets say what `explain` says."""
 
+import threading
+
 import numpy as np
 import pytest
 from conftest import make_toy_samples
+from scipy.stats import spearmanr
 from widget_tools import do, shown, until, values_of
 
 import astrofuse_lab as af
-from astrofuse_lab.errors import RunError
+from astrofuse_lab.errors import RunError, UnknownNameError
 from astrofuse_lab.widgets.attribution import AttributionWidget, on_places
 
 pytest_plugins = ["widget_tools"]
@@ -45,7 +48,7 @@ def test_the_map_is_what_embed_gives(run, toy_samples):
 def test_umap_that_is_stopped_leaves_pca(run, toy_samples):
     with shown(af.EmbeddingWidget(run, toy_samples, umap=False)) as widget:
         assert widget.wait(120)
-        do(widget, "umap")
+        do(widget, "embed", method="umap")
         until(lambda: widget.busy)
         widget.stop = True
         assert widget.wait(120)
@@ -54,11 +57,14 @@ def test_umap_that_is_stopped_leaves_pca(run, toy_samples):
 
 def test_attributions_sum_to_what_there_was_to_explain(run, toy_samples, deliver):
     with shown(AttributionWidget(run, toy_samples)) as widget:
-        deliver(widget._handle_custom_msg, {"type": "want", "key": "attribution/4/integrated_gradients/-"}, [])
+        widget.focus = 4
+        deliver(widget._handle_custom_msg, {"type": "want", "key": "attribution/4/0/-/integrated_gradients"}, [])
         assert widget.wait(120)
         content, buffers = widget.sent[-1]
-        assert "error" not in content and buffers and not widget.busy
-        payload = widget.answer("attribution/4/integrated_gradients/-")
+        assert "error" not in content and "partial" not in content and buffers and not widget.busy
+        coarse = [one for one, _ in widget.sent if one.get("partial")]
+        assert coarse and coarse[0]["key"] == content["key"] and coarse[0]["payload"]["worth"] is None
+        payload = widget.answer("attribution/4/0/-/integrated_gradients")
         total = sum(float(np.nansum(values_of(v))) for v in payload["values"].values())
         assert total == pytest.approx(payload["difference"] + payload["delta"], abs=2e-3)
         worth = payload["worth"]
@@ -67,15 +73,84 @@ def test_attributions_sum_to_what_there_was_to_explain(run, toy_samples, deliver
         assert sum(card["p"]) == pytest.approx(1) and card["prediction"] == payload["explained"] and card["truth"] == toy_samples.column("label")[4]
         assert len(widget.attributions) == 1
         other = next(c for c in card["classes"] if c != card["prediction"])
-        assert widget.answer(f"attribution/4/integrated_gradients/{other}")["explained"] == other
+        assert widget.answer(f"attribution/4/0/{card['classes'].index(other)}/integrated_gradients")["explained"] == other
         assert len(widget.attributions) == 2
 
 
 def test_attribution_of_an_unknown_class_or_place_is_an_answer_that_says_so(run, toy_samples):
     with shown(AttributionWidget(run, toy_samples)) as widget:
-        for key, words in (("attribution/4/integrated_gradients/galaxi", "galaxy"), ("attribution/99/saliency/-", "0 to 59"), ("attribution/4/magic/-", "saliency")):
+        for key, words in (("attribution/4/0/9/saliency", "galaxy"), ("attribution/99/0/-/saliency", "0 to 59"), ("attribution/4/0/-/magic", "saliency"), ("attribution/4/3/-/saliency", "joint_attention")):
             widget._handle_custom_msg({"type": "want", "key": key}, [])
             assert widget.wait(60) and words in widget.sent[-1][0]["error"] and not widget.busy
+
+
+def test_every_method_of_the_table_is_offered_and_those_that_do_not_apply_say_why(run, toy_samples):
+    from astrofuse_lab.explain.methods import METHODS
+    from astrofuse_lab.recipes.catalogue import get_recipe
+
+    with shown(AttributionWidget(run, toy_samples)) as widget:
+        assert [row["name"] for row in widget.methods[0]] == list(METHODS) and not any(row["reason"] for row in widget.methods[0] if row["name"] in ("integrated_gradients", "occlusion"))
+        with pytest.raises(UnknownNameError, match="saliency"):
+            widget.method = "magic"
+    votes = get_recipe("decision_average").change(decision=af.Part.of("voting"))
+    voted = af.train(votes, toy_samples, "label", modalities=["spectrum", "table"], epochs=1, progress=False)
+    with shown(AttributionWidget(voted, toy_samples)) as widget:
+        reasons = {row["name"]: row["reason"] for row in widget.methods[0]}
+        assert "gradients" in reasons["integrated_gradients"] and not reasons["occlusion"] and not METHODS[widget.method].gradients
+        payload = widget.answer(f"attribution/1/0/-/{widget.method}")
+        assert set(payload["values"]) == {"spectrum", "table"}
+
+
+def test_maps_beside_each_other_by_method_class_and_model(run, toy_samples):
+    other = af.train("late_fusion", toy_samples, "label", modalities=["spectrum", "table"], epochs=1, progress=False)
+    with shown(AttributionWidget({"whole": run, "part": other}, toy_samples)) as widget:
+        widget.compare = [{"method": "saliency"}, {"model": 1, "explained": "star", "hostile": "<b>"}]
+        assert widget.compare == [{"model": 0, "method": "saliency", "explained": "-"}, {"model": 1, "method": widget.method, "explained": "star"}]
+        assert "runs['part'], one, target='star'" in widget.code
+        star = [str(c) for c in run.classes].index("star")
+        keys = widget.page_keys(2)
+        assert keys == ("sample/2", "attribution/2/0/-/integrated_gradients", "attribution/2/0/-/saliency", f"attribution/2/1/{star}/integrated_gradients")
+        first, second, third = (widget.answer(key) for key in keys[1:])
+        assert first["signed"] and not second["signed"] and set(third["values"]) == {"spectrum", "table"} and third["explained"] == "star"
+        alike = dict(widget.answer("alike/2/0/-/integrated_gradients/0/-/saliency")["modalities"])
+        maps = [widget.attributions[(str(toy_samples.object_ids[2]), "-", m)] for m in ("integrated_gradients", "saliency")]
+        for name, value in alike.items():
+            real = maps[0].place_mask(name)[0]
+            a, b = (one.per_place(name)[0][real] for one in maps)
+            assert value is None if len(a) < 3 else value == pytest.approx(spearmanr(a, b).statistic, abs=1e-6)
+
+
+def test_a_map_is_checked_beside_the_maps_and_says_its_verdict(run, toy_samples, monkeypatch):
+    from astropy.table import Table
+
+    from astrofuse_lab import explain
+
+    asked, go = [], threading.Event()
+
+    class Checks:
+        passed, verdict = False, "2 of 3 checks passed: the map hardly changes when the weights are random."
+
+        def table(self):
+            return Table({"check": ["randomised weights"], "value": [0.93], "passed": [False], "says": ["<img src=x onerror=alert(1)>"]})
+
+    def check(source, few, method, **options):
+        asked.append((source, len(few), method))
+        go.wait(30)
+        return Checks()
+
+    monkeypatch.setattr(explain, "check", check, raising=False)
+    with shown(AttributionWidget(run, toy_samples)) as widget:
+        do(widget, "check", method="saliency", model=0)
+        until(lambda: asked)
+        assert widget.checks == {"0/saliency": {"running": True}} and widget.busy
+        assert widget.answer("attribution/1/0/-/saliency")["values"]  # maps do not wait for it
+        go.set()
+        assert widget.wait(60) and asked == [(run, 8, "saliency")] and not widget.busy
+        done = widget.checks["0/saliency"]
+        assert done["verdict"] == Checks.verdict and not done["passed"] and done["rows"] == [["randomised weights", 0.93, False, "<img src=x onerror=alert(1)>"]] and done["n"] == 8
+        widget.stop = True
+        do(widget, "check", method="magic", model=0)
+        assert widget.wait(60) and "magic" in widget.checks["0/magic"]["problem"]
 
 
 def test_places_of_the_model_are_laid_on_those_of_the_data():

@@ -7,8 +7,8 @@ import traitlets as t
 from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError
-from astrofuse_lab.widgets.attribution import lengths, on_places
 from astrofuse_lab.widgets.base import Base, Selection, Worker
+from astrofuse_lab.widgets.places import lengths, on_places
 from astrofuse_lab.widgets.predictions import prediction_card, prediction_columns
 from astrofuse_lab.widgets.samples import sample_answer
 from astrofuse_lab.widgets.wire import array, columns_payload, coverage_payload
@@ -84,6 +84,10 @@ class AttentionWidget(Base):
 
     def _lane(self, key: str) -> Worker:
         return self._jobs if key.startswith("attention/") else self._quick
+
+    def page_keys(self, position: int) -> tuple[str, ...]:
+        """The answers that a page without a kernel stores of one sample."""
+        return (f"sample/{position}", f"attention/{position}")
 
     def answer(self, key: str) -> dict[str, Any]:
         """``sample/<position>`` or ``attention/<position>``."""

@@ -1,73 +1,36 @@
-"""Why this class: attributions on the image, spectrum, light curve, columns and words of one sample, and the worth of each modality."""
+"""Why this class: attributions on the image, spectrum, light curve, columns and words of one sample, beside those of other methods, classes and models."""
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import traitlets as t
-from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError
-from astrofuse_lab.widgets.base import Base, Selection, Worker
-from astrofuse_lab.widgets.predictions import prediction_card, prediction_columns
-from astrofuse_lab.widgets.samples import sample_answer
-from astrofuse_lab.widgets.wire import array, columns_payload, coverage_payload, plain
+from astrofuse_lab.widgets.attribution_facts import CHECKED, attribution_payload, doubt_payload, likeness, method_rows, table_rows, why_not
+from astrofuse_lab.widgets.base import Selection, in_words
+from astrofuse_lab.widgets.contribution_facts import worth_payload
+from astrofuse_lab.widgets.explaining import PREDICTED, Explainer, members
+from astrofuse_lab.widgets.places import lengths, on_places
+from astrofuse_lab.widgets.predictions import prediction_card
 
 if TYPE_CHECKING:
-    from astrofuse_lab.samples.preparation import Preparation
     from astrofuse_lab.samples.sample_set import SampleSet
-    from astrofuse_lab.training.run import Run
+
+__all__ = ["PREDICTED", "AttributionWidget", "on_places"]
 
 KEPT = 256
-PREDICTED = "-"
-METHODS = ("integrated_gradients", "saliency", "occlusion")
-STEPS = 32
-CONVERGED = 0.05
-"""Relative convergence delta up to which the numbers are shown without a warning, as in `explain.attribution`."""
+BESIDE = 3
+"""Maps at most beside the first."""
 
 
-def on_places(values: NDArray[Any], kind: str, length: int | NDArray[np.int64]) -> NDArray[np.float32]:
-    """Values on the places of a model's input, laid out as the view draws them.
-
-    Models read the latest epochs of a light curve and the first words of a text; `length` is how many there are, or
-    of texts shown as sentences the sentence of each word, which then has that sentence's value. What the model did not read is NaN.
-    """
-    flat = np.asarray(values, dtype=np.float32).reshape(-1)
-    if not isinstance(length, int):
-        return np.append(flat, np.float32(np.nan))[np.minimum(length, len(flat))]
-    if kind == "text":
-        return flat[:length]
-    if kind != "light_curve":
-        return flat
-    count = min(length, len(flat))
-    out = np.full(length, np.nan, dtype=np.float32)
-    out[length - count :] = flat[:count]
-    return out
-
-
-def lengths(samples: "SampleSet", position: int, prepared: "Preparation") -> dict[str, int | NDArray[np.int64]]:
-    """How many epochs and words one sample has, for `on_places`; of texts that the run reads as sentences, the sentence of each word."""
-    from astrofuse_lab.alignment.sentences import sentences_of
-    from astrofuse_lab.alignment.text import words
-
-    out: dict[str, int | NDArray[np.int64]] = {}
-    for name, spec in samples.modalities.items():
-        if spec.kind == "light_curve":
-            out[name] = int(samples.arrays(name, [position])["offsets"][-1])
-        elif spec.kind == "text":
-            text = samples.arrays(name, [position])["utf8"].tobytes().decode("utf-8", "replace")
-            whole = name in prepared.scalings and prepared.scalings[name].options.get("treatment") == "sentence"
-            parts = [len(words(one)) for one in sentences_of(text)] if whole else []
-            out[name] = np.repeat(np.arange(len(parts)), parts) if whole else len(words(text))
-    return out
-
-
-class AttributionWidget(Base):
+class AttributionWidget(Explainer):
     """What one sample's prediction rests on.
 
     Parameters
     ----------
-    run : Run
+    run : Run, Ensemble, or several of them in a list or a dictionary
+        Maps of an ensemble are the mean over its members; where these do not agree they are faint and hatched.
     samples : SampleSet
     selection : Selection, optional
         Paging goes through the selected samples, or all where none is selected.
@@ -75,89 +38,163 @@ class AttributionWidget(Base):
     Attributes
     ----------
     attributions : dict
-        ``(object id, class, method)`` -> Attribution, the latest `KEPT`.
+        ``(object id, class, method)`` -> Attribution, the latest `KEPT`; of runs after the first, ``(object id, class, method, name of the run)``.
+    compare : list of dict
+        What stands beside the first map: each with any of ``method``, ``explained`` (a class, "-" for the predicted one) and ``model`` (number of a run).
+    checks : dict of str to dict
+        Verdicts by ``<run>/<method>``; of *Check this map*.
     """
 
     view = "attribution"
-    columns: Any = t.List().tag(sync=True)
-    coverage: Any = t.List().tag(sync=True)
-    classes: Any = t.List().tag(sync=True)
+    slow: ClassVar[tuple[str, ...]] = ("attribution", "alike", "doubt")
+    verbs: ClassVar[dict[str, str]] = {"check": "check"}
+
     explained = t.Unicode(PREDICTED).tag(sync=True)
-    method = t.Enum(METHODS, METHODS[0]).tag(sync=True)
-    methods: Any = t.List(list(METHODS)).tag(sync=True)
-    title = t.Unicode("").tag(sync=True)
+    method = t.Unicode("integrated_gradients").tag(sync=True)
+    methods: Any = t.List().tag(sync=True)
+    model = t.Int(0).tag(sync=True)
+    compare: Any = t.List().tag(sync=True)
+    checks: Any = t.Dict().tag(sync=True)
 
-    def __init__(self, run: "Run", samples: "SampleSet", selection: Selection | None = None, **traits: Any) -> None:
-        run.preparation.check(samples)  # here, where it can be mended, and not in a job a moment later
-        self.run, self.samples = run, samples
-        self.shown = run.preparation.represented(samples)  # as the model sees them: a light curve as its DMDT image, where the run says so
-        self.attributions: OrderedDict[tuple[str, str, str], Any] = OrderedDict()
-        given = {
-            "columns": columns_payload(samples), "coverage": coverage_payload(self.shown), "classes": [str(c) for c in run.classes],
-            "title": f"{run.recipe.name}, {run.target}", "simulated": samples.simulated,
-        }  # fmt: skip
-        super().__init__(samples.object_ids, selection, **{**given, **traits})
-        self.observe(self._write_code, ["focus", "explained", "method"])
+    def __init__(self, run: Any, samples: "SampleSet", selection: Selection | None = None, **traits: Any) -> None:
+        self.attributions: OrderedDict[tuple[str, ...], Any] = OrderedDict()
+        self._worths: OrderedDict[tuple[str, ...], Any] = OrderedDict()
+        super().__init__(run, samples, selection, **traits)
+        self.methods = [method_rows(one, samples) for one in self.runs.values()]
+        if "method" not in traits:  # the first that applies: decisions that count votes have no gradient
+            self.method = next((row["name"] for row in self.methods[0] if not row["reason"]), self.method)
+        self.observe(self._write_code, ["focus", "explained", "method", "model", "compare"])
         self._write_code()
-        self._begin()
-        self._quick.submit(self._add_predictions)
 
-    def _add_predictions(self) -> None:
-        if len(self.samples):
-            self._update(columns=[*self.columns, *prediction_columns(self.run, self.samples)])
+    @t.validate("method")
+    def _known_method(self, proposal: Any) -> str:
+        from astrofuse_lab.errors import UnknownNameError
+        from astrofuse_lab.explain.methods import METHODS
+
+        if proposal["value"] not in METHODS:
+            raise UnknownNameError("attribution method", proposal["value"], METHODS)
+        return str(proposal["value"])
+
+    @t.validate("compare")
+    def _whole_panels(self, proposal: Any) -> list[dict[str, Any]]:
+        own = {"model": self.model, "method": self.method, "explained": self.explained}
+        return [{**own, **{k: v for k, v in one.items() if k in own}} for one in list(proposal["value"])[:BESIDE]]
 
     def _write_code(self, _change: Any = None) -> None:
-        which = f"samples.select([{str(self._ids[self.focus])!r}])" if 0 <= self.focus < len(self._ids) else "samples"
-        options = ("" if self.method == METHODS[0] else f", method={self.method!r}") + ("" if self.explained == PREDICTED else f", target={self.explained!r}")
-        self._update(code=f"one = {which}\naf.explain.attribute(run, one{options})\naf.explain.contributions(run, one{'' if self.explained == PREDICTED else f', target={self.explained!r}'})")
+        lines = [f"one = {self._which()}"]
+        for one in ({"model": self.model, "method": self.method, "explained": self.explained}, *self.compare):
+            options = ("" if one["method"] == "integrated_gradients" else f", method={one['method']!r}") + self._target(one["explained"])
+            lines.append(f"af.explain.attribute({self._named(one['model'])}, one{options})")
+        lines.append(f"af.explain.contributions({self._named(self.model)}, one{self._target(self.explained)})")
+        self._update(code="\n".join(lines))
 
-    def _lane(self, key: str) -> Worker:
-        return self._jobs if key.startswith("attribution/") else self._quick
+    def _target(self, explained: str) -> str:
+        return "" if explained == PREDICTED else f", target={explained!r}"
+
+    # ---- answers ---------------------------------------------------------------------------------------------------
 
     def answer(self, key: str) -> dict[str, Any]:
-        """``sample/<position>``, or ``attribution/<position>/<method>/<class, - for the predicted one>``."""
-        if not key.startswith("attribution/"):
-            return sample_answer(self.shown, key)
-        _, position, method, target = key.split("/", 3)
-        if not position.isdigit() or int(position) >= len(self.samples):
-            raise InputError(f"no sample at position {position!r}; positions are 0 to {len(self.samples) - 1}.")
-        self._update(busy=True, progress=-1.0, status=f"Explaining {self._ids[int(position)]}")
-        try:
-            return self._explain(int(position), method, target)
-        finally:
-            self._update(busy=False, status="", stop=False)
+        """``sample/<position>``, ``attribution/<position>/<run>/<class, - for the predicted one>/<method>``,
+        ``alike/<position>/<run>/<class>/<method>/<run>/<class>/<method>``, ``doubt/<position>/<run>``.
+        """
+        kind, *rest = key.split("/")
+        if kind not in self.slow:
+            return super().answer(key)
+        position, number, *more = [*rest, "", ""]
+        one = self._one(position)
+        if kind == "doubt":
+            return self._doubt(one, number)
+        if kind == "alike":
+            first, second = self._attributed(one, *rest[1:4]), self._attributed(one, *rest[4:7])
+            return {"modalities": likeness(first, second)}
+        with self._doing(f"Explaining {self._ids[int(position)]}"):
+            return self._explain(key, one, int(position), number, *more[:2])
 
-    def _explain(self, position: int, method: str, target: str) -> dict[str, Any]:
+    def _explain(self, key: str, one: "SampleSet", position: int, number: str, target: str, method: str) -> dict[str, Any]:
+        from astrofuse_lab.explain.methods import METHODS
+
+        source = self._source(number)
+        long = lengths(self.shown, position, members(source)[0].preparation)
+        card = prediction_card(source, one)  # type: ignore[arg-type]  # an ensemble answers as a run does
+
+        def told(found: Any) -> dict[str, Any]:
+            return {"prediction": card, **attribution_payload(found, METHODS[method].signed, long)}
+
+        found = self._attributed(one, number, target, method, lambda coarse: self._give_coarse(key, {**told(coarse), "worth": None}))
+        fine = told(found)
+        if (place := (str(one.object_ids[0]), number, target)) not in self._worths:
+            self._give_coarse(key, {**fine, "worth": None})
+        return {**fine, "worth": self._worth(place, source, one, target)}
+
+    def _worth(self, place: tuple[str, ...], source: Any, one: "SampleSet", target: str) -> dict[str, Any]:
         from astrofuse_lab.explain import contributions
 
-        one = self.samples.take([position])
-        goal = None if target == PREDICTED or self.run.task != "classification" else target
-        found = self._attributed(one, method, target, goal)
-        long = lengths(self.shown, position, self.run.preparation)
-        values = {}
-        for name in found.modalities:
-            real = found.place_mask(name)[0]
-            values[name] = array(on_places(np.where(real, found.per_place(name)[0], 0 if real.ndim > 1 else np.nan), found.kinds[name], long.get(name, 0)))
-        worth = contributions(self.run, one, target=goal)
-        relative = found.relative_delta
-        return {
-            "prediction": prediction_card(self.run, one), "explained": str(found.target[0]), "score_name": found.score_name, "score": plain(found.score[0]),
-            "difference": plain(found.difference[0]), "values": values, "baselines": dict(found.baselines),
-            "delta": None if found.convergence_delta is None else plain(found.convergence_delta[0]), "relative": None if relative is None else plain(relative[0]), "limit": CONVERGED,
-            "worth": {"modalities": list(worth.modalities), "shapley": [plain(v) for v in worth.shapley[0]], "present": [bool(v) for v in worth.present[0]],
-                      "base": plain(worth.base[0]), "score": plain(worth.score[0]), "score_name": worth.score_name,
-                      "interactions": [[plain(v) for v in row] for row in worth.interactions[0]]},
-        }  # fmt: skip
+        if place not in self._worths:
+            self._worths[place] = worth_payload(contributions(source, one, target=self._goal(source, target)))
+            while len(self._worths) > KEPT:
+                self._worths.popitem(last=False)
+        return dict(self._worths[place])
 
-    def _attributed(self, one: "SampleSet", method: str, target: str, goal: str | None) -> Any:
+    def _attributed(self, one: "SampleSet", number: str, target: str, method: str, on_coarse: Any = None) -> Any:
         from astrofuse_lab.explain import attribute
 
-        key = (str(one.object_ids[0]), target, method)
+        source = self._source(number)
+        goal = self._goal(source, target)
+        name = target if goal is None else str(goal)
+        key = (str(one.object_ids[0]), name, method, *(() if number == "0" else (list(self.runs)[int(number)],)))
         if key not in self.attributions:
-            self.attributions[key] = attribute(self.run, one, method, target=goal, steps=STEPS)
+            stop = self._turned if on_coarse is not None else None
+            found = attribute(source, one, method, target=goal, on_coarse=on_coarse, stop=stop)  # type: ignore[arg-type]
+            if stop is not None and stop.is_set():
+                return found  # maybe not as fine as it would have been
+            self.attributions[key] = found
             while len(self.attributions) > KEPT:
                 self.attributions.popitem(last=False)
         return self.attributions[key]
+
+    # ---- how far to trust it -----------------------------------------------------------------------------------------
+
+    def _doubt(self, one: "SampleSet", number: str) -> dict[str, Any]:
+        from astrofuse_lab.explain import uncertainty
+
+        return doubt_payload(uncertainty(self._source(number), one))
+
+    def _received(self, widget: Any, content: Any, buffers: Any) -> None:
+        if isinstance(content, dict) and content.get("type") == "do" and content.get("verb") == "check":
+            self._aside_lane().submit(self.check, str(content.get("method", self.method)), content.get("model", self.model))
+        else:
+            super()._received(widget, content, buffers)
+
+    def check(self, method: str | None = None, model: int = 0) -> None:
+        """Check one method's maps of one run on a few samples: `explain.check`; kept in `checks` by run and method."""
+        from astrofuse_lab import explain
+
+        method = method or self.method
+        source, key = self._source(str(model)), f"{model}/{method}"
+        self._halt.clear()
+        try:
+            if reason := why_not(method, source, self.samples):
+                raise InputError(f"{method} does not apply to this run: {reason}.")
+            self._update(checks={**self.checks, key: {"running": True}})
+            few = self.samples.take(np.unique(np.linspace(0, len(self.samples) - 1, min(CHECKED, len(self.samples))).astype(np.int64)))
+            with self._doing(f"Checking {method.replace('_', ' ')} on {len(few)} samples"):
+                found = explain.check(source, few, method, stop=self._halt)
+            if self._halt.is_set():
+                self._update(checks={k: v for k, v in self.checks.items() if k != key})
+                return
+            result = {"verdict": str(found.verdict), "passed": bool(found.passed), "n": len(few), **table_rows(found.table())}
+        except Exception as error:  # told where the verdict would stand
+            result = {"problem": in_words(error)}
+        self._update(checks={**self.checks, key: result})
+
+    def page_keys(self, position: int) -> tuple[str, ...]:
+        """The answers that a page without a kernel stores of one sample: the map that is shown, and those beside it."""
+        panels = ({"model": self.model, "method": self.method, "explained": PREDICTED}, *self.compare)
+        return (f"sample/{position}", *(f"attribution/{position}/{one['model']}/{self._number(one)}/{one['method']}" for one in panels))
+
+    def _number(self, one: dict[str, Any]) -> str:
+        classes = [str(c) for c in self._source(str(one["model"])).classes]
+        return str(classes.index(one["explained"])) if one["explained"] in classes else PREDICTED
 
     def __repr__(self) -> str:
         return f"AttributionWidget({len(self._ids)} samples, {len(self.attributions)} explained)"

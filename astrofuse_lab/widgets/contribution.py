@@ -8,8 +8,8 @@ import traitlets as t
 
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.widgets.base import Selection
-from astrofuse_lab.widgets.contribution_facts import change_payload, each_member, edits, response_payload, scalable, whole_payload, worth_payload
-from astrofuse_lab.widgets.explaining import PREDICTED, Explainer, members
+from astrofuse_lab.widgets.contribution_facts import change_payload, edits, response_payload, scalable, whole_payload, worth_payload
+from astrofuse_lab.widgets.explaining import PREDICTED, Explainer
 from astrofuse_lab.widgets.predictions import prediction_card
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class ContributionWidget(Explainer):
     def _worth(self, one: "SampleSet", source: Any, goal: Any) -> dict[str, Any]:
         from astrofuse_lab.explain import contributions
 
-        return {"prediction": prediction_card(source, one), **worth_payload(each_member(source, one, contributions, target=goal, stop=self._turned))}
+        return {"prediction": prediction_card(source, one), **worth_payload(contributions(source, one, target=goal, stop=self._turned))}
 
     def _response(self, one: "SampleSet", source: Any, goal: Any, number: str) -> dict[str, Any]:
         from astrofuse_lab.explain import respond
@@ -129,10 +129,9 @@ class ContributionWidget(Explainer):
         if len(chosen) == 0:
             raise InputError("no samples to measure: select some, or measure all.")
         source = self._source(str(self.model))
-        run = members(source)[0]  # the first member of an ensemble; its metric's interval is over samples
-        seen = int(np.isin(chosen.object_ids, [*run.split.train, *run.split.validation]).sum())
+        seen = int(np.isin(chosen.object_ids, [*source.split.train, *source.split.validation]).sum())
         with self._doing(f"Trying every subset of modalities on {len(chosen)} samples"):
-            found = contributions(run, chosen, on_progress=self._told, stop=self._halt)
+            found = contributions(source, chosen, on_progress=self._told, stop=self._halt)
         self.measured = found
         self._update(whole=whole_payload(found, scope, seen))
 

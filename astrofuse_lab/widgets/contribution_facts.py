@@ -1,6 +1,5 @@
 """Contributions, responses and interventions as the views get them: JSON values and arrays as bytes."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +9,6 @@ from astrofuse_lab.errors import InputError
 from astrofuse_lab.widgets.wire import LINES, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from astrofuse_lab.explain.coalitions import Contributions
     from astrofuse_lab.explain.interventions import Interventions
     from astrofuse_lab.explain.responses import Response
@@ -29,31 +26,14 @@ def rows(values: Floats) -> list[Any]:
     return [rows(one) if np.ndim(one) else plain(float(one)) for one in values]
 
 
-def each_member(source: "Run | Ensemble", samples: "SampleSet", call: "Callable[..., Contributions]", **options: Any) -> "list[Contributions]":
-    """Contributions by each run of an ensemble, all of the class that the first one explains; of a run, one.
-
-    A run that is stopped leaves the rest out.
-    """
-    found = [call(next(iter(getattr(source, "runs", (source,)))), samples, **options)]
-    for run in tuple(getattr(source, "runs", ()))[1:]:
-        if options.get("stop") is not None and options["stop"].is_set():
-            break
-        goal = options.get("target") if options.get("target") is not None else found[0].target[0] if run.classes and len(samples) == 1 else None
-        found.append(call(run, samples, **{**options, "target": goal}))
-    return [one for one in found if one.modalities == found[0].modalities]
-
-
-def worth_payload(found: "Sequence[Contributions]") -> dict[str, Any]:
-    """One sample's Shapley values and pairs (mean over members, and how far members differ), and the score of each subset."""
-    worth = found[0]
-    shapley, pairs, game = (np.stack([getattr(one, name)[0] for one in found]) for name in ("shapley", "interactions", "game"))
-    error = getattr(worth, "standard_error", None)
+def worth_payload(found: "Contributions") -> dict[str, Any]:
+    """One sample's Shapley values and pairs, how far members of an ensemble differ or, where orders were sampled, their standard error."""
+    spread, error, pair_error = (getattr(found, name, None) for name in ("spread", "standard_error", "interaction_error"))
     return {
-        "modalities": list(worth.modalities), "present": [bool(v) for v in worth.present[0]], "explained": str(worth.target[0]), "score_name": worth.score_name,
-        "shapley": rows(shapley.mean(0)), "spread": rows(shapley.std(0)) if len(found) > 1 else None, "members": len(found),
-        "error": None if error is None else rows(np.asarray(error)[0]),
-        "interactions": rows(pairs.mean(0)), "interaction_spread": rows(pairs.std(0)) if len(found) > 1 else None,
-        "base": plain(game[:, 0].mean()), "score": plain(game[:, -1].mean()), "notes": list(worth.notes),
+        "modalities": list(found.modalities), "present": [bool(v) for v in found.present[0]], "explained": str(found.target[0]), "score_name": found.score_name,
+        "shapley": rows(found.shapley[0]), "spread": None if spread is None else rows(spread[0]), "error": None if error is None else rows(error[0]),
+        "interactions": rows(found.interactions[0]), "interaction_error": None if pair_error is None else rows(pair_error[0]),
+        "base": plain(float(found.base[0])), "score": plain(float(found.score[0])), "notes": list(found.notes),
     }  # fmt: skip
 
 

@@ -3,10 +3,11 @@
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import traitlets as t
+from ipywidgets.widgets.widget import _remove_buffers
 
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.widgets.base import Base, Selection, Worker
@@ -42,7 +43,7 @@ def named_runs(run: "Source | Iterable[Source] | Mapping[str, Source]") -> dict[
     if isinstance(run, Mapping):
         named = {str(name): one for name, one in run.items()}
     else:
-        given = [run] if hasattr(run, "recipe") else list(run)  # an ensemble can be gone through, too
+        given: list[Any] = [run] if hasattr(run, "recipe") else list(run)  # an ensemble can be gone through, too
         titles = [f"{one.recipe.name}{f', {len(members(one))} members' if len(members(one)) > 1 else ''}" for one in given]
         named = {title if titles.count(title) == 1 else f"{title} ({titles[: i + 1].count(title)})": one for i, (title, one) in enumerate(zip(titles, given, strict=True))}
     if not named:
@@ -86,7 +87,7 @@ class Explainer(Base):
         # as the model sees them: a light curve as its DMDT image, where the run says so
         self.shown = members(self.first)[0].preparation.represented(samples)
         self._turned = threading.Event()
-        self._at = ""
+        self._at = self._asking = ""
         self._active: dict[object, str] = {}
         self._aside: Worker | None = None
         given = {
@@ -100,7 +101,7 @@ class Explainer(Base):
 
     def _add_predictions(self) -> None:
         if len(self.samples):
-            self._update(columns=[*self.columns, *prediction_columns(self.first, self.samples)])
+            self._update(columns=[*self.columns, *prediction_columns(cast("Run", self.first), self.samples)])
 
     def _which(self) -> str:
         """The sample in focus as Python."""
@@ -138,10 +139,18 @@ class Explainer(Base):
                 late = position != self._at
                 if not late:
                     self._turned.clear()
+                if kind != "doubt":
+                    self._asking = key
             if late:
                 self.send({"type": "answer", "key": key, "error": DROPPED})
                 return
         super()._give(key)
+
+    def _give_coarse(self, key: str, payload: dict[str, Any]) -> None:
+        """Send a first answer to the question at hand; a finer one follows."""
+        if key == self._asking and not self._turned.is_set():
+            bare, paths, buffers = _remove_buffers(payload)
+            self.send({"type": "answer", "key": key, "partial": True, "payload": bare, "paths": paths}, buffers)
 
     def _stopped(self, change: Any) -> None:
         super()._stopped(change)

@@ -2,8 +2,8 @@
 import { css, diverging, viridis } from "./colours.js";
 import { number } from "./columns.js";
 
-/** @typedef {{values: Float32Array, spread?: Float32Array | null, scale: number, signed: boolean, unit: string, total?: string}} Overlay
- *   `spread`: how far the members of an ensemble differ at each place; `scale`: the value of full colour */
+/** @typedef {{values: Float32Array, spread?: Float32Array | null, spreadKind?: string, scale: number, signed: boolean, unit: string, total?: string, shared?: boolean}} Overlay
+ *   `spread`: how uncertain the value at each place is, and `spreadKind` by what: between members of an ensemble, or a standard error; `scale`: the value of full colour, `shared` by all modalities or this one's own; `total`: the sum over all places, in words */
 
 export const overlayColour = (overlay, v) => css((overlay.signed ? diverging : viridis)(v / (overlay.scale || 1)));
 
@@ -26,5 +26,5 @@ export function saying(overlay, i, figures = 3) {
   const v = overlay.values[i];
   if (!Number.isFinite(v)) return `${overlay.unit}: not read by the model`;
   const spread = overlay.spread?.[i];
-  return `${overlay.unit} ${overlay.signed && v > 0 ? "+" : ""}${number(v, figures)}${spread >= 0 ? ` ± ${number(spread, 2)} between members` : ""}`;
+  return `${overlay.unit} ${overlay.signed && v > 0 ? "+" : ""}${number(v, figures)}${spread >= 0 ? ` ± ${number(spread, 2)} ${overlay.spreadKind || ""}` : ""}`;
 }

@@ -7,7 +7,7 @@ import { facts } from "./values.js";
 
 /** @param {any} model
  * @param {{page: (by: number) => void, place: () => number[], overlays?: (payload: any) => any, head?: (payload: any) => any, raw?: () => Promise<any> | null, tools?: any, only?: (modality: any) => boolean}} options
- *   `overlays`: modality name -> overlay, for views that draw on the data; `head`: more to say above the slots; `raw`: what archives sent for the sample in focus, where that is asked for; `tools`: controls at the right of the pager; `only`: which modalities have slots */
+ *   `overlays`: modality name -> overlay, for views that draw on the data; several of them are drawn beside each other; `head`: more to say above the slots; `raw`: what archives sent for the sample in focus, where that is asked for; `tools`: controls at the right of the pager; `only`: which modalities have slots */
 export function samplePanel(model, { page, place, overlays = () => ({}), head = () => null, raw = () => null, tools = null, only = () => true }) {
   const ui = settings();
   const node = h("div", { class: "af-sample", "aria-live": "off" });
@@ -24,9 +24,12 @@ export function samplePanel(model, { page, place, overlays = () => ({}), head = 
     clean();
     ends = [];
     const over = overlays(payload) || {};
-    const slots = payload.modalities.filter(only).map((m) => slot(m, { ui, columns: payload.columns, overlay: over[m.name], life: ends, id: payload.object_id }));
+    const many = Array.isArray(over) ? over : [over];
+    const slots = payload.modalities.filter(only).flatMap((m) => many.map((one, k) => slot(m, { ui, columns: payload.columns, overlay: one[m.name], life: ends, id: payload.object_id, tag: many.length > 1 ? "ABCD"[k] : "" })));
     const sent = raw();
-    const holder = h("div", { class: `af-slots${sent ? " af-paired" : ""}` }, slots);
+    const holder = h("div", { class: `af-slots${sent ? " af-paired" : ""}${many.length > 1 ? " af-beside" : ""}`, style: many.length > 1 ? { "--beside": many.length } : null }, slots);
+    // what is set on one of several drawings of the same data holds for all
+    if (many.length > 1) holder.addEventListener("change", () => requestAnimationFrame(() => shown === payload && draw(payload)));
     const note = h("p", { class: "af-caption", role: "status", hidden: !sent }, "Reading what was sent");
     put(node, pager(payload.object_id), facts(payload.columns), head(payload), note, holder);
     sent?.then((got) => holder.isConnected && beside(payload, got, slots, holder, note), (error) => (note.textContent = error.message));

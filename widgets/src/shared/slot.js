@@ -24,17 +24,18 @@ function plainly({ kind, plain }) {
 
 /**
  * @param {any} modality one entry of a sample's payload
- * @param {{ui: any, columns: any[], overlay?: any, life: any[], id: string, raw?: boolean}} context
- *   `overlay`: {values, scale, signed, unit}: a number for each place (pixel, epoch, column, word), drawn on the data
+ * @param {{ui: any, columns: any[], overlay?: import("./overlay.js").Overlay, life: any[], id: string, raw?: boolean, tag?: string}} context
+ *   `overlay`: a number for each place (pixel, epoch, column, word), drawn on the data; `tag`: which of several drawings of the same data this is
  */
 export function slot(modality, context) {
   const { name, kind, present } = modality;
   const tools = h("div", { class: "af-tools" });
   const body = h("div", { class: `af-body af-${kind}` });
   const source = present && modality.source && modality.source !== name && modality.source !== "unknown" ? h("span", { class: "af-source", title: modality.citation || "" }, modality.source) : null;
-  const scale = present && context.overlay ? h("span", { class: "af-source", title: "full colour; colours and bars go with the square root of the value" }, `${context.overlay.signed ? "±" : "0 to "}${number(context.overlay.scale, 2)}`) : null;
-  const head = h("header", { class: "af-slot-head" }, icon(kind), h("h3", {}, context.raw ? name : label(name)), context.raw ? h("span", { class: "af-tag" }, "as sent") : null, source, scale, h("span", { class: "af-space" }), tools);
-  const node = h("article", { class: `af-slot${present ? "" : " af-empty"}${context.raw ? " af-raw" : ""}`, "data-kind": kind, "aria-label": `${label(name)}${context.raw ? ", as sent" : ""}${present ? "" : ", missing"}` }, head, body);
+  const scale = present && context.overlay && !context.overlay.shared ? h("span", { class: "af-source", title: "full colour; colours and bars go with the square root of the value" }, `${context.overlay.signed ? "±" : "0 to "}${number(context.overlay.scale, 2)}`) : null;
+  const total = present && context.overlay?.total ? h("span", { class: "af-num af-total", title: "sum over all places of this modality" }, context.overlay.total) : null;
+  const head = h("header", { class: "af-slot-head" }, context.tag ? h("span", { class: "af-tag" }, context.tag) : null, icon(kind), h("h3", {}, context.raw ? name : label(name)), context.raw ? h("span", { class: "af-tag" }, "as sent") : null, total, source, scale, h("span", { class: "af-space" }), tools);
+  const node = h("article", { class: `af-slot${present ? "" : " af-empty"}${context.raw ? " af-raw" : ""}`, "data-kind": kind, "aria-label": `${context.tag ? `${context.tag}, ` : ""}${label(name)}${context.raw ? ", as sent" : ""}${present ? "" : ", missing"}` }, head, body);
   if (modality.problem) body.append(h("div", { class: "af-missing" }, `cannot be read: ${modality.problem}`));
   else if (!present) body.append(missing(kind));
   else if (BODIES[kind]) BODIES[kind](modality, { ...context, body, tools });

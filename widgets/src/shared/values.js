@@ -12,7 +12,7 @@ function bar(overlay, i) {
   const left = overlay.signed ? (v < 0 ? 50 - size : 50) : 0;
   const colour = css(overlay.signed ? diverging(v < 0 ? -1 : 1) : viridis(v));
   return h("td", { class: "af-bar-cell", title: saying(overlay, i) },
-    h("span", { class: `af-bar${overlay.signed ? " signed" : ""}` }, h("i", { style: { left: `${left}%`, width: `${size}%`, background: colour, opacity: Math.max(0.25, certain(overlay, i)) } })), h("span", { class: "af-num" }, number(overlay.values[i], 2), overlay.spread ? h("span", { class: "af-unit" }, ` ± ${number(overlay.spread[i], 1)}`) : null));
+    h("span", { class: `af-bar${overlay.signed ? " signed" : ""}`, style: overlay.spread ? { width: "calc(100% - 124px)" } : null }, h("i", { style: { left: `${left}%`, width: `${size}%`, background: colour, opacity: Math.max(0.25, certain(overlay, i)) } })), h("span", { class: "af-num" }, number(overlay.values[i], 2), overlay.spread ? h("span", { class: "af-unit" }, ` ± ${number(overlay.spread[i], 1)}`) : null));
 }
 
 /** @param {any} one @param {any} context */
@@ -25,7 +25,7 @@ export function tableBody(one, { overlay, body }) {
 function word(text, i, overlay) {
   const v = overlay.values[i] / (overlay.scale || 1);
   const strength = Math.min(1, Math.sqrt(Math.abs(v))) * certain(overlay, i) || 0;
-  return h("mark", { style: { background: css(overlay.signed ? diverging(v < 0 ? -1 : 1) : viridis(v), 0.75 * strength), color: strength > 0.55 ? "#111" : "inherit", "text-decoration": doubtful(overlay, i) ? "underline wavy 1px" : "none" }, "data-says": `${text}: ${saying(overlay, i)}`, title: saying(overlay, i) }, text);
+  return h("mark", { style: { background: overlay.signed ? css(diverging(v < 0 ? -1 : 1), 0.7 * strength) : `color-mix(in srgb, var(--af-accent) ${Math.round(50 * strength)}%, transparent)`, "text-decoration": doubtful(overlay, i) ? "underline wavy 1px" : "none" }, "data-says": `${text}: ${saying(overlay, i)}`, title: saying(overlay, i) }, text);
 }
 
 /** @param {any} one @param {any} context */

@@ -24,7 +24,7 @@ export function worthBars(worth, pairLine = true) {
   });
   const sum = `${number(worth.base, 2)} without data ${signed(worth.score - worth.base)} from the modalities = ${number(worth.score, 2)}`;
   const kind = worth.error ? "sampled" : "exact";
-  const how = worth.spread ? `; ± between the ${worth.members} members` : worth.error ? "; ± standard error" : "";
+  const how = worth.spread ? `; ± between the members of the ensemble` : worth.error ? "; ± standard error" : "";
   return h("div", { class: "af-card" }, h("h4", {}, "Worth of each modality"), rows, pairLine ? pairs(worth) : null, h("p", { class: "af-caption" }, `${kind} Shapley values of the ${scoreName(worth.score_name)}: ${sum}${how}`));
 }
 

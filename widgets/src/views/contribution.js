@@ -115,7 +115,7 @@ class ContributionView {
     const explained = this.model.get("explained") === PREDICTED ? now.explained : this.model.get("explained");
     const pick = this.model.get("live") && now.prediction.task === "classification" ? (name) => tell(this.model, { explained: name === this.model.get("explained") ? PREDICTED : name }) : undefined;
     return h("div", { class: "af-why" }, predictionCard(now.prediction, explained, pick), worthBars(now, false),
-      h("div", { class: "af-card" }, pairMatrix({ modalities: now.modalities, values: now.interactions, spread: now.interaction_spread, present: now.present, title: `Pairs, of the ${scoreName(now.score_name)} of ${now.explained}`, note: "above zero: the two complete each other; below: they say the same" }),
+      h("div", { class: "af-card" }, pairMatrix({ modalities: now.modalities, values: now.interactions, spread: now.interaction_error, present: now.present, title: `Pairs, of the ${scoreName(now.score_name)} of ${now.explained}`, note: "above zero: the two complete each other; below: they say the same" }),
         now.notes.length ? h("p", { class: "af-caption" }, now.notes.join("; ")) : null));
   }
 
