@@ -124,7 +124,7 @@ def test_page_works_without_kernel_and_network(page_path, bench):
         attribution.get_by_text("Worth of each modality").wait_for()
         browser.shot(page, "export-light", full=True)
         lasso(page, 0.01, 0.01, 0.99, 0.99)
-        embedding.get_by_text("80 selected").wait_for()
+        embedding.get_by_role("heading", name="80 selected").wait_for()
         lasso(page, 0.01, 0.01, 0.5, 0.99)
         embedding.locator("text=/^[1-7]?[0-9] selected$/").wait_for()
         # a sample that is stored: all views follow

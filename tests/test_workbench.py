@@ -13,7 +13,6 @@ from astrofuse_lab.errors import InputError
 from astrofuse_lab.widgets.base import STATIC
 from astrofuse_lab.widgets.hosting import Channel, Hosted, state_names
 from astrofuse_lab.widgets.plot_theme import ON_DARK
-from astrofuse_lab.widgets.workbench import held_out
 
 pytestmark = pytest.mark.skipif(not (STATIC / "host.js").exists(), reason="the front end is not built; run: make front-end")
 
@@ -116,8 +115,8 @@ def test_a_run_without_samples_is_refused(folders):
 
 
 def test_given_all_every_step_is_there_and_linked(bench):
-    assert shown(bench) == [["FetchWidget"], ["SamplesWidget"], ["TrainWidget"], ["EmbeddingWidget", "AttributionWidget", "AttentionWidget"]]
-    assert bench._tabs.active == 3 and bench.header.steps[3] == {"name": "Inspect", "why": "", "views": ["embedding", "attribution", "attention"]}
+    assert shown(bench) == [["FetchWidget"], ["SamplesWidget"], ["TrainWidget"], ["EmbeddingWidget", "AttributionWidget", "AttentionWidget", "EvaluationWidget"]]
+    assert bench._tabs.active == 3 and bench.header.steps[3] == {"name": "Inspect", "why": "", "views": ["embedding", "attribution", "attention", "evaluation"]}
     ids = tuple(bench.samples.object_ids[:3])
     bench.selection.ids = ids
     bench.selection.focus = ids[1]
@@ -141,20 +140,9 @@ def test_training_in_step_3_fills_step_4(folders):
     train.recipe, train.modalities, train.epochs = "late_fusion", ["table"], 1
     train.comm.receive({"method": "custom", "content": {"type": "do", "verb": "train"}})
     until(lambda: bench.run is not None and shown(bench)[3])
-    assert shown(bench)[3] == ["EmbeddingWidget", "AttributionWidget"]  # late fusion has no attention
+    assert shown(bench)[3] == ["EmbeddingWidget", "AttributionWidget", "EvaluationWidget"]  # late fusion has no attention
     assert train.code in bench.code
     bench.close()
-
-
-def test_held_out_leaves_out_what_was_trained_on(folders):
-    run = af.Run.open(folders[0])
-    every = make_toy_samples(60)
-    same, said = held_out(run, every)
-    assert len(same) == 60 and "flatter" in said
-    more = make_toy_samples(75)  # 15 ids that the run has never seen
-    fresh, said = held_out(run, more)
-    assert fresh.object_ids.tolist() == [f"toy-{i:04d}" for i in range(60, 75)]
-    assert said == "15 samples that the model was not trained on."
 
 
 def test_channel_carries_buffers_both_ways(toy_samples):

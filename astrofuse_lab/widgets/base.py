@@ -55,6 +55,7 @@ import traitlets as t
 from ipywidgets.widgets.widget import _remove_buffers
 
 from astrofuse_lab.errors import AstroFuseError, InputError
+from astrofuse_lab.widgets.saving import Saving
 from astrofuse_lab.widgets.selection import Selection, from_bits, to_bits
 
 __all__ = ["STATIC", "Base", "Selection", "Worker", "from_bits", "in_words", "to_bits", "view_source"]
@@ -138,7 +139,7 @@ def in_words(error: Exception) -> str:
     return str(error) if isinstance(error, AstroFuseError) else f"{type(error).__name__}: {error}"
 
 
-class Base(anywidget.AnyWidget):
+class Base(Saving, anywidget.AnyWidget):
     """A view linked to a `Selection`, with worker threads, Stop, errors and the line of code.
 
     Parameters
@@ -173,6 +174,7 @@ class Base(anywidget.AnyWidget):
         self._halt = threading.Event()
         self._echo: dict[str, Any] = {}
         self._reporting: int | None = None
+        self._page_asked: dict[str, None] = {}
         self.failure: Exception | None = None
         self._set_ids(ids)
         self.selection = selection if selection is not None else Selection()
@@ -216,6 +218,7 @@ class Base(anywidget.AnyWidget):
         """Enqueue what the view asks for; unknown messages are named in `error`."""
         kind = content.get("type") if isinstance(content, dict) else None
         if kind == "want":
+            self._remember(str(content.get("key", "")))
             self._lane(str(content.get("key", ""))).submit(self._give, str(content.get("key", "")))
         elif kind == "do" and content.get("verb") in self.verbs:
             method = getattr(self, self.verbs[content["verb"]])
@@ -259,17 +262,6 @@ class Base(anywidget.AnyWidget):
         self._update(saved={**self.saved, **{key: self.answer(key) for key in keys}})
 
     # ---- selection -----------------------------------------------------------------------------------------------
-
-    def _set_ids(self, ids: Iterable[str]) -> None:
-        self._ids = ids.astype(str, copy=False) if isinstance(ids, np.ndarray) else np.asarray(list(ids), dtype=str)
-        self._places: dict[str, int] | None = None
-
-    @property
-    def _place(self) -> dict[str, int]:
-        """Id -> position; made when first needed: that of a million ids takes half a second and 150 MB."""
-        if self._places is None:
-            self._places = {object_id: i for i, object_id in enumerate(self._ids.tolist())}
-        return self._places
 
     def _take(self, name: str) -> None:
         """Take over what the shared selection says of one trait."""

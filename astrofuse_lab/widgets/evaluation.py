@@ -27,6 +27,8 @@ SAYS = {
     "all": "all samples, also those that the model was trained on: it flatters",
 }  # fmt: skip
 BINS = 6
+PAGED = 12
+"""Columns by which a page without a kernel can show errors."""
 SNR = "S/N of "
 TRUTH = "the truth"
 MAGNITUDE = ("mag", "redshift", "z_", "snr", "flux")
@@ -219,6 +221,15 @@ class EvaluationWidget(Base):
         if it is None:
             return {"none": f"None of these {len(self._rows[part])} samples has both a known {next(iter(self.runs.values())).target!r} and a modality of {name}."}
         return self._judged(it) if kind == "judged" else self._errors(it, int(rest[2]), rest[3], int(rest[4]))
+
+    def page_always(self) -> tuple[str, ...]:
+        """What a page without a kernel stores: each contender on the part shown, by every column that there is room for, and what was looked at so far."""
+        target = max(0, self.names.index(self.one)) if self.task == "multi_regression" and self.one in self.names else 0
+        judged = [f"judged/{self.part}/{i}" for i in range(len(self.contenders))]
+        columns = [self.bys.index(self.by)] if self.by in self.bys else []
+        columns += [i for i in range(min(len(self.bys), PAGED)) if i not in columns]
+        errors = [f"errors/{self.part}/{i}/{target}/{self.measure}/{c}" for c in columns for i in range(len(self.contenders))]
+        return tuple(dict.fromkeys([*judged, *errors, *super().page_always()])) if len(self._ids) and self.task != "self_supervised" else ()
 
     def _judged(self, it: Contender) -> dict[str, Any]:
         payload = facts.classes_payload(it) if it.task == "classification" else facts.labels_payload(it) if it.task == "multi_label" else facts.numbers_payload(it)

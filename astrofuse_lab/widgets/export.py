@@ -1,27 +1,27 @@
-"""One page that works without Python and without a network: the views, what they show, and a host of four kilobytes.
+"""One page that works without Python and without a network: the views, what they show, and a host of six kilobytes.
 
 The page is ``static/page.html`` with two things put in: ``static/host.js``, and base64 of gzip of a header (length, then
 JSON) followed by all buffers end to end; in the JSON ``{"$buffer": [offset, length]}`` stands for bytes. The browser unpacks
-it; what is text stays text (``textContent``), and the page's own Content-Security-Policy forbids every request.
+it; what is text stays text (``textContent``), and the page's own Content-Security-Policy forbids every request. Until that is
+done, and where it cannot be, a still picture of the map stands in its place.
 """
 
 import base64
-import gzip
-import json
-import struct
+import html
 import threading
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from astrofuse_lab.errors import InputError
+from astrofuse_lab.errors import AstroFuseError, InputError
 from astrofuse_lab.storage import write_bytes
 from astrofuse_lab.widgets.base import STATIC, Base, view_source
+from astrofuse_lab.widgets.packing import coarse, fit, lean, packed, weight
+from astrofuse_lab.widgets.stills import still_of
+from astrofuse_lab.widgets.wire import array
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -30,77 +30,13 @@ if TYPE_CHECKING:
     from astrofuse_lab.training.run import Run
 
 UNSENT = ("layout", "tabbable", "tooltip", "comm", "theme", "live", "saved", "busy", "stop", "status", "progress")
-MANTISSA = 9
-"""Bits kept of the mantissa of stored float32 arrays: 0.1 %, finer than a screen shows, and half the size."""
 BUDGET = 3_300_000
 """Bytes of stored samples, compressed; in base64 and with the views the page stays below 5 MB."""
+PAGE = 5_000_000
+"""Bytes that a page may have for each 100,000 samples, begun ones counted whole."""
+ROOM = 100_000
+"""Bytes kept free below that."""
 Progress = Callable[[int, int], object]
-
-
-@dataclass
-class Saved:
-    """One view of the page.
-
-    Attributes
-    ----------
-    widget : Base
-        Its state is copied; the widget itself is left alone.
-    keys : function of a position, giving the keys of the answers that the view asks for there
-    """
-
-    widget: Base
-    keys: Any = field(default=lambda position: (f"sample/{position}",))
-
-
-# ---- bytes ---------------------------------------------------------------------------------------------------------
-
-
-class Buffers:
-    """Bytes end to end, each kept once however often it is used."""
-
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-        self.size = 0
-        self._places: dict[bytes, tuple[int, int]] = {}
-
-    def put(self, content: bytes) -> dict[str, list[int]]:
-        """Keep bytes; gives what stands for them in the header."""
-        if content not in self._places:
-            self._places[content] = (self.size, len(content))
-            self.parts.append(content)
-            self.size += len(content)
-        return {"$buffer": list(self._places[content])}
-
-    def empty(self, value: Any) -> Any:
-        """The same value with all bytes in it put here."""
-        if isinstance(value, bytes | bytearray | memoryview):
-            return self.put(bytes(value))
-        if isinstance(value, Mapping):
-            return {str(k): self.empty(v) for k, v in value.items()}
-        return [self.empty(v) for v in value] if isinstance(value, list | tuple) else value
-
-
-def packed(header: Mapping[str, Any]) -> str:
-    """A structure with bytes anywhere in it, as text."""
-    buffers = Buffers()
-    text = json.dumps(buffers.empty(header), allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
-    return base64.b64encode(gzip.compress(b"".join([struct.pack("<I", len(text)), text, *buffers.parts]), 9, mtime=0)).decode("ascii")
-
-
-def coarse(value: Any) -> Any:
-    """The same payload with float32 arrays shortened to `MANTISSA` bits of mantissa, rounded."""
-    if isinstance(value, Mapping):
-        if value.get("dtype") == "float32" and isinstance(value.get("data"), bytes):
-            return {**value, "data": _shortened(np.frombuffer(value["data"], dtype="<u4"))}
-        return {k: coarse(v) for k, v in value.items()}
-    return [coarse(v) for v in value] if isinstance(value, list | tuple) else value
-
-
-def _shortened(bits: NDArray[np.uint32]) -> bytes:
-    drop = 23 - MANTISSA
-    finite = (bits & 0x7F800000) != 0x7F800000
-    rounded = (bits + np.uint32(1 << (drop - 1))) & np.uint32(0xFFFFFFFF ^ ((1 << drop) - 1))
-    return np.where(finite & ((rounded & 0x7F800000) != 0x7F800000), rounded, bits).astype("<u4").tobytes()
 
 
 # ---- which samples -------------------------------------------------------------------------------------------------
@@ -119,51 +55,77 @@ def spread(labels: Sequence[Any], n: int, first: Iterable[int] = ()) -> list[int
 
 
 def stored_answers(
-    views: Sequence[Saved], positions: Sequence[int], budget: int = BUDGET, on_progress: Progress | None = None, stop: threading.Event | None = None
+    views: Sequence[Base], ids: Sequence[str], budget: int = BUDGET, on_progress: Progress | None = None, stop: threading.Event | None = None
 ) -> tuple[list[dict[str, Any]], int]:  # fmt: skip
-    """Answers of each view at these positions, until the budget is used up or `stop` is set.
+    """Answers of each view to what it asks of these samples, until the budget is used up or `stop` is set.
 
     Returns
     -------
     list of dict
-        For each view, key -> payload.
+        For each view, key -> payload. What a view cannot answer is left out, and the page says that it was not stored.
     int
-        How many positions were stored.
+        How many samples were stored.
     """
-    answers: list[dict[str, Any]] = [{} for _ in views]
-    known: dict[str, Any] = {}
-    used = stored = 0
-    for number, position in enumerate(positions):
+    answers = [{key: coarse(payload) for key, payload in _answered(view, view.page_always())} for view in views]
+    counted: set[int] = set()
+    used, stored = weight(answers, counted), 0
+    for number, object_id in enumerate(ids):
         if stop is not None and stop.is_set():
             break
         if on_progress is not None:
-            on_progress(number + 1, len(positions))
-        new = {key: view.widget for view in views for key in view.keys(position) if key not in known}
-        made = {key: coarse(widget.answer(key)) for key, widget in new.items()}
-        buffers = Buffers()
-        text = json.dumps(buffers.empty(made)).encode()
-        used += len(zlib.compress(text + b"".join(buffers.parts), 6))
+            on_progress(number + 1, len(ids))
+        made = [{key: coarse(payload) for key, payload in _answered(view, _keys(view, object_id))} for view in views]
+        used += weight(made, counted)
         if used > budget and stored:
             break
-        known.update(made)
         stored += 1
-        for view, answer in zip(views, answers, strict=True):
-            answer.update({key: known[key] for key in view.keys(position)})
+        for answer, new in zip(answers, made, strict=True):
+            answer.update(new)
     return answers, stored
+
+
+def _keys(view: Base, object_id: str) -> tuple[str, ...]:
+    return view.page_keys(view._place[object_id]) if object_id in view._place else ()
+
+
+def _answered(view: Base, keys: Iterable[str]) -> list[tuple[str, Any]]:
+    out = []
+    for key in keys:
+        try:
+            out.append((key, view.answer(key)))
+        except AstroFuseError:
+            continue
+    return out
 
 
 # ---- the page ------------------------------------------------------------------------------------------------------
 
 
-def view_state(widget: Base, answers: Mapping[str, Any]) -> dict[str, Any]:
+def view_state(widget: Base, answers: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The traits of a widget as a page without a kernel shows them."""
     from astrofuse_lab.widgets.hosting import state_names
 
     names = [name for name in state_names(widget) if name not in UNSENT]
     with widget._lock:
-        state = {name: getattr(widget, name) for name in names}
+        state = {**{name: getattr(widget, name) for name in names}, **widget.page_state()}
     still = {"theme": "auto", "live": False, "busy": False, "stop": False, "status": "", "progress": 1.0, "error": ""}
-    return {**state, **still, "saved": dict(answers)}
+    return {**lean(state), **still, "saved": dict(answers or {})}
+
+
+def places_of(views: Sequence[Base]) -> list[dict[str, Any] | None]:
+    """For each view the positions of its samples among those of all views; None each where all show the same."""
+    first = views[0]._ids
+    if all(np.array_equal(view._ids, first) for view in views):
+        return [None] * len(views)
+    _, codes = np.unique(np.concatenate([view._ids for view in views]), return_inverse=True)
+    ends = np.cumsum([0, *(len(view._ids) for view in views)])
+    return [array(codes[a:b], "int32") for a, b in pairwise(ends)]
+
+
+def groups_of(views: Sequence[Base]) -> list[int]:
+    """A number for each view, equal for those that share a selection: only they are linked."""
+    known: dict[int, int] = {}
+    return [known.setdefault(id(view.selection), len(known)) for view in views]
 
 
 def table_payload(table: "Table", caption: str, notes: Sequence[str] = ()) -> dict[str, Any]:
@@ -180,12 +142,14 @@ def _cell(value: Any) -> str:
     return f"{int(value):,}" if isinstance(value, int | np.integer) and not isinstance(value, bool | np.bool_) else str(value)
 
 
-def page(header: Mapping[str, Any]) -> bytes:
-    """The whole page."""
+def page(header: Mapping[str, Any], still: tuple[bytes, str] = (b"", "")) -> bytes:
+    """The whole page; `still`: a PNG and what it shows."""
     host = view_source("host")
     template = (STATIC / "page.html").read_text(encoding="utf-8")
-    if "</script" in host.lower() or template.count("@@PAGE@@") != 1 or template.count("@@HOST@@") != 1:
+    if "</script" in host.lower() or any(template.count(mark) != 1 for mark in ("@@PAGE@@", "@@HOST@@", "@@STILL@@", "@@SHOWS@@")):
         raise InputError("static/page.html and static/host.js do not fit together. Run `make front-end`.")
+    picture = f"data:image/png;base64,{base64.b64encode(still[0]).decode()}" if still[0] else "data:,"
+    template = template.replace("@@STILL@@", picture).replace("@@SHOWS@@", html.escape(still[1]))
     before, rest = template.split("@@PAGE@@")
     between, after = rest.split("@@HOST@@")
     return "".join([before, packed(header), between, host, after]).encode()
@@ -201,8 +165,8 @@ def citations_of(samples: "SampleSet") -> list[str]:
 
 
 def save_page(
-    path: str | Path, views: Sequence[Saved], samples: "SampleSet", run: "Run | None" = None, comparison: "Table | None" = None,
-    *, stored: int = 60, first: Iterable[int] = (), code: str = "", budget: int = BUDGET,
+    path: str | Path, views: Sequence[Base], samples: "SampleSet | None" = None, run: "Run | None" = None, comparison: "Table | None" = None,
+    *, stored: int = 60, first: Iterable[int] = (), code: str = "", title: str = "", budget: int = BUDGET,
     on_progress: Progress | None = None, stop: threading.Event | None = None,
 ) -> Path | None:  # fmt: skip
     """Write the page.
@@ -211,9 +175,10 @@ def save_page(
     ----------
     path : path
         Its name should end in ``.html``.
-    views : sequence of Saved
-        In the order in which they stand on the page; all of the same samples.
-    samples : SampleSet
+    views : sequence of widgets
+        In the order in which they stand on the page. Those that share a selection are linked, by id where their samples are not the same.
+    samples : SampleSet, optional
+        Of the first view: cited on the page.
     run : Run, optional
         Its metrics are shown as a table.
     comparison : Table, optional
@@ -221,9 +186,11 @@ def save_page(
     stored : int
         Samples at most whose data and explanations are stored, from each class in turn; the map shows all.
     first : iterable of int
-        Positions stored before others.
+        Positions in the first view stored before others.
     code : str
         Python that does the same.
+    title : str
+        None given: the sample set's.
     budget : int
         Compressed bytes at most for stored samples.
     on_progress : callable, optional
@@ -239,40 +206,69 @@ def save_page(
     Raises
     ------
     InputError
-        If there are no samples, or the front end is not built.
+        If there are no views or no samples, or the front end is not built.
     StorageError
         If the file cannot be written.
     """
-    if len(samples) == 0:
+    if not views or (samples is not None and len(samples) == 0):
         raise InputError("there are no samples to save a page of.")
-    target = run.target if run is not None else next((n for n, role in samples.roles.items() if role == "target"), None)
-    labels = np.ma.filled(samples.column(target), "").astype(str) if target in samples.roles and (run is None or run.classes) else [""] * len(samples)
-    answers, count = stored_answers(views, spread(list(labels), stored, first), budget, on_progress, stop)
+    ids = views[0]._ids
+    states = [view_state(view) for view in views]
+    room = PAGE * max(1, -(-len(ids) // 100_000)) * 3 // 4 - ROOM - sum(weight(source, set()) for source in {view._esm for view in views})
+    used, left = fit(states, room)
+    chosen = [str(ids[i]) for i in spread(_labels(samples, run, len(ids)), stored, first)]
+    answers, count = stored_answers(views, chosen, min(budget, max(room - used, 0)), on_progress, stop)
     if stop is not None and stop.is_set():
         return None
+    for state, answer in zip(states, answers, strict=True):
+        state["saved"] = answer
     tables = [] if comparison is None else [table_payload(comparison, "Comparison", [str(comparison.meta.get("verdict", ""))])]
     if run is not None:
         tables.append(table_payload(run.metrics, f"{run.recipe.name}, {run.target}: metrics with 95 % intervals"))
-    title = f"AstroFuse Lab · {samples.card.title or samples.card.name}"
+    simulated = any(view.simulated for view in views)
     header = {
-        "title": title, "subtitle": _about(samples, run), "simulated": samples.simulated,
-        "views": [{"name": v.widget.view, "source": v.widget._esm, "state": view_state(v.widget, a)} for v, a in zip(views, answers, strict=True)],
-        "tables": tables, "notes": _notes(samples, count), "citations": citations_of(samples), "code": code,
+        "title": title or _title(views, samples), "subtitle": _about(views, samples, run), "simulated": simulated,
+        "views": [
+            {"name": view.view, "source": view._esm, "state": state, "places": place, "group": group}
+            for view, state, place, group in zip(views, states, places_of(views), groups_of(views), strict=True)
+        ],
+        "tables": tables, "notes": _notes(views, samples, count, simulated, left), "citations": citations_of(samples) if samples is not None else [], "code": code,
     }  # fmt: skip
     where = Path(path).expanduser().resolve()
-    write_bytes(where, page(header))
+    write_bytes(where, page(header, next((made for made in map(still_of, views) if made is not None), (b"", ""))))
     return where
 
 
-def _about(samples: "SampleSet", run: "Run | None") -> str:
+def _labels(samples: "SampleSet | None", run: "Run | None", n: int) -> list[str]:
+    """What divides the samples into classes, of which some of each are stored."""
+    if samples is None or len(samples) != n:
+        return [""] * n
+    target = run.target if run is not None else next((name for name, role in samples.roles.items() if role == "target"), None)
+    if target not in samples.roles or (run is not None and not run.classes) or samples.column(target).dtype.kind == "f":
+        return [""] * n
+    return [str(v) for v in np.ma.filled(samples.column(target).astype(str), "")]
+
+
+def _title(views: Sequence[Base], samples: "SampleSet | None") -> str:
+    own = getattr(views[0], "title", "") if samples is None else samples.card.title or samples.card.name
+    return f"AstroFuse Lab · {own}" if own else "AstroFuse Lab"
+
+
+def _about(views: Sequence[Base], samples: "SampleSet | None", run: "Run | None") -> str:
     """What the page shows, in a line."""
+    n = len(views[0]._ids)
+    if samples is None:
+        return f"{n} samples" if n else ""
     if run is None:
-        return f"{len(samples)} samples with {', '.join(samples.modalities)}"
+        return f"{n} samples with {', '.join(samples.modalities)}"
     what = f"{len(run.classes)} classes of {run.target}" if run.classes else run.target
-    return f"{run.recipe.name} predicts {what} from {', '.join(run.modalities)}; {len(samples)} samples".replace("_", " ")
+    return f"{run.recipe.name} predicts {what} from {', '.join(run.modalities)}; {n} samples".replace("_", " ")
 
 
-def _notes(samples: "SampleSet", stored: int) -> list[str]:
-    every = "all" if stored == len(samples) else f"{stored} of {len(samples)}"
-    about = f"Data and explanations of {every} samples are stored in this page, rounded to 0.1 %; it asks nothing of the network."
-    return [*(["The data are simulated (practice sky)."] if samples.simulated else []), about, *samples.card.notes]
+def _notes(views: Sequence[Base], samples: "SampleSet | None", stored: int, simulated: bool, left: Sequence[str]) -> list[str]:
+    n = len(views[0]._ids)
+    every = "all" if stored == n else f"{stored} of {n}"
+    kept = any(view.page_keys(0) for view in views) and n
+    about = f"Data and explanations of {every} samples are stored in this page, rounded to 0.1 %; it asks nothing of the network." if kept else "This page asks nothing of the network."
+    dropped = [f"Left out to keep the page small: {', '.join(left)}."] if left else []
+    return [*(["The data are simulated (practice sky)."] if simulated else []), about, *dropped, *(samples.card.notes if samples is not None else ())]

@@ -60,7 +60,7 @@ class HeaderWidget(Base):
     """
 
     view = "header"
-    verbs = {"save": "save"}
+    verbs = {"save": "write"}
     steps: Any = t.List().tag(sync=True)
     step = t.Int(0, min=0).tag(sync=True)
     ready = t.Bool(False).tag(sync=True)
@@ -79,7 +79,7 @@ class HeaderWidget(Base):
         here = Path.cwd()
         self._update(page=str(unused(here / f"{stem}.html")), folder=str(unused(here / f"{stem}-run")))
 
-    def save(self) -> None:
+    def write(self) -> None:
         """Write the run, where it has no folder yet, and the page; blocks (the view's button runs it on the worker thread)."""
         if not self.ready:
             raise InputError("there are no samples yet, so there is nothing to save. Fetch and align them in step 1.")

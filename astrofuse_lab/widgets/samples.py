@@ -75,10 +75,9 @@ class SamplesWidget(Base):
         self._write_code()
         self._begin()
 
-    @property
-    def selected_samples(self) -> "SampleSet":
-        """The selected samples, as a set of their own."""
-        return self.samples.select(i for i in self.selection.ids if i in self._place)
+    def page_keys(self, position: int) -> tuple[str, ...]:
+        """The answers that a page without a kernel stores of one sample."""
+        return (f"sample/{position}",)
 
     def _lane(self, key: str) -> Worker:
         """Quality takes its time, and paging goes on meanwhile."""

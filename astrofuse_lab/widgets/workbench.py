@@ -4,15 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import panel as pn
 
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.widgets.attention import AttentionWidget
-from astrofuse_lab.widgets.attribution import METHODS, PREDICTED, AttributionWidget
+from astrofuse_lab.widgets.attribution import AttributionWidget
 from astrofuse_lab.widgets.base import Base, Selection
 from astrofuse_lab.widgets.embedding import EmbeddingWidget
-from astrofuse_lab.widgets.export import Saved, save_page
+from astrofuse_lab.widgets.evaluation import EvaluationWidget
+from astrofuse_lab.widgets.export import save_page
 from astrofuse_lab.widgets.fetch import FetchWidget
 from astrofuse_lab.widgets.header import HeaderWidget
 from astrofuse_lab.widgets.hosting import Channel, Figure, Hosted, Notice
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from astrofuse_lab.training.run import Run
 
 STEPS = ("Sky", "Samples", "Fuse", "Inspect")
+INSPECT = ("embedding", "attribution", "attention", "contribution", "evaluation")
+"""Views of the last step, in their order."""
 WAITING = {
     1: ("waits for samples", "No samples yet", "Fetch and align them in step ①, or give them: af.workbench(samples=samples).", 0),
     2: ("waits for samples", "Nothing to train on yet", "Training waits for samples. Fetch and align them in step ①, or give them: af.workbench(samples=samples).", 0),
@@ -35,7 +37,7 @@ WAITING = {
 """What a step says that cannot run yet: in the head, as a title, in full; and the step to go to first."""
 WIDE = {"sizing_mode": "stretch_width"}
 TABS = ":host .bk-header { display: none; }"  # the head has them
-BESIDE = {"embedding": {"flex": "5 1 560px", "min-width": "0"}, "attribution": {"flex": "7 1 640px", "min-width": "0"}, "attention": {"flex": "1 1 100%", "min-width": "0"}}
+BESIDE = {"embedding": {"flex": "5 1 560px", "min-width": "0"}, "attribution": {"flex": "7 1 640px", "min-width": "0"}, "attention": {"flex": "1 1 100%", "min-width": "0"}, "evaluation": {"flex": "1 1 100%", "min-width": "0"}}
 """On a wide screen the map stands beside what explains its points."""
 
 
@@ -61,7 +63,7 @@ class Workbench(pn.viewable.Viewer):
     comparison : Table or None
         Of ``af.compare``; shown in step 4.
     widgets : dict of str to widget
-        Those that are there so far: fetch, samples, train, embedding, attribution, attention.
+        Those that are there so far: fetch, samples, train, embedding, attribution, attention, evaluation.
     """
 
     def __init__(self, run: "Run | None" = None, samples: "SampleSet | None" = None, comparison: "Table | None" = None, umap: bool = True, **params: Any) -> None:
@@ -116,7 +118,7 @@ class Workbench(pn.viewable.Viewer):
     def _show_state(self) -> None:
         """Tell the head which steps can run, what they show, and what can be saved."""
         some, trained = self.samples is not None and len(self.samples) > 0, self.run is not None
-        views = (["fetch"], ["samples"] if some else [], ["train"] if some else [], [n for n in ("embedding", "attribution", "attention") if n in self.widgets and some and trained])
+        views = (["fetch"], ["samples"] if some else [], ["train"] if some else [], [n for n in INSPECT if n in self.widgets and some and trained])
         waits = ("", *(["" if some else WAITING[i][0] for i in (1, 2)]), "" if some and trained else WAITING[3][0])
         unsaved = self.run is not None and self.run.path is None
         self.header._update(
@@ -151,18 +153,23 @@ class Workbench(pn.viewable.Viewer):
                 views.append(self._show("attention"))
             elif "attention" in self.widgets:
                 self.widgets.pop("attention").close()
+            self._add("evaluation", EvaluationWidget, self.run, self.samples, comparison=self._fitting())
+            views.append(self._show("evaluation"))
             self._steps[3].objects = [pn.FlexBox(*views, align_items="flex-start", gap="12px", **WIDE), self._judgement()]
         self._show_state()
 
+    def _fitting(self) -> "Table | None":
+        """The comparison, where it is of what the run predicts."""
+        assert self.run is not None
+        return self.comparison if self.comparison is not None and self.comparison.meta.get("target") == self.run.target else None
+
     def _judgement(self) -> pn.viewable.Viewable:
-        """Comparison, confusion and calibration, on samples the run was not trained on where there are any."""
-        assert self.run is not None and self.samples is not None
-        held, said = held_out(self.run, self.samples)
+        """How it was learnt, and the comparison."""
+        assert self.run is not None
         plots = [] if self.comparison is None else [_plot("comparison", self.comparison)]
-        plots += [_plot("confusion", self.run, held)] if self.run.classes else []
-        plots += [_plot("calibration", self.run, held), _plot("learning_curve", self.run)]
+        plots += [_plot("learning_curve", self.run)]
         missing = [] if self.comparison is not None else ["No comparison yet: af.workbench(run, samples, comparison=af.compare(...)) shows fused beside each modality, trees and chance."]
-        return pn.Column(Notice(said), pn.FlexBox(*plots, **WIDE), *map(Notice, missing), **WIDE)
+        return pn.Column(pn.FlexBox(*plots, **WIDE), *map(Notice, missing), **WIDE)
 
     # ---- what happens in the views -----------------------------------------------------------------------------------
 
@@ -186,7 +193,7 @@ class Workbench(pn.viewable.Viewer):
     def code(self) -> str:
         """The notebook that the clicks have written so far."""
         lines = ["import astropy.units as u", "", "import astrofuse_lab as af", ""]
-        order = [name for name in ("fetch", "samples", "train", "embedding", "attribution", "attention") if name in self.widgets]
+        order = [name for name in ("fetch", "samples", "train", *INSPECT) if name in self.widgets]
         if "samples" in self.widgets and getattr(self.widgets["fetch"], "samples", None) is None:
             order.remove("fetch")  # the samples were given
             lines += [_opened("samples", "SampleSet", self.samples)]
@@ -225,7 +232,7 @@ class Workbench(pn.viewable.Viewer):
             raise InputError("the workbench has no samples yet, so there is nothing to save. Give some: af.workbench(run, samples).")
         views = self._saved()
         for view in views:
-            view.widget.wait()
+            view.wait()
         place = self.widgets["samples"]._place
         first = [place[i] for i in (self.selection.focus, *self.selection.ids) if i in place]
         return save_page(  # type: ignore[return-value]  # None only where `stop` was given
@@ -244,13 +251,8 @@ class Workbench(pn.viewable.Viewer):
         self._show_code()
         return folder.resolve()
 
-    def _saved(self) -> list[Saved]:
-        if self.run is None:
-            return [Saved(self.widgets["samples"])]
-        views = [Saved(self.widgets["embedding"]), Saved(self.widgets["attribution"], lambda i: (f"sample/{i}", f"attribution/{i}/{METHODS[0]}/{PREDICTED}"))]
-        if "attention" in self.widgets:
-            views.append(Saved(self.widgets["attention"], lambda i: (f"sample/{i}", f"attention/{i}")))
-        return views
+    def _saved(self) -> list[Base]:
+        return [self.widgets[name] for name in (INSPECT if self.run is not None else ("samples",)) if name in self.widgets]
 
     def close(self) -> None:
         """End all threads."""
@@ -259,14 +261,6 @@ class Workbench(pn.viewable.Viewer):
 
     def __repr__(self) -> str:
         return f"Workbench({self.run!r}, {self.samples!r})"
-
-
-def held_out(run: "Run", samples: "SampleSet") -> tuple["SampleSet", str]:
-    """The samples that training and its early stop did not see, and a sentence that says which they are."""
-    seen = np.isin(samples.object_ids, [*run.split.train, *run.split.validation])
-    if seen.all():
-        return samples, f"All {len(samples)} samples; the model was trained on them, so these plots flatter it."
-    return samples.take(~seen), f"{int((~seen).sum())} samples that the model was not trained on."
 
 
 def _opened(name: str, kind: str, thing: Any) -> str:

@@ -69,14 +69,33 @@ export async function mount(source, model, el) {
   return view.render?.({ model, el });
 }
 
-/** Let models share some values: what one sets, the others get. @param {Model[]} models @param {string[]} names */
-export function link(models, names) {
-  for (const model of models) {
+const bitsOf = (data) => (data instanceof ArrayBuffer ? new Uint8Array(data) : new Uint8Array(data?.buffer ?? 0, data?.byteOffset ?? 0, data?.byteLength ?? 0));
+
+/** Positions of one view's samples among those of all, as numbers. */
+const numbersOf = (places) => new Int32Array(bitsOf(places.data).slice().buffer);
+
+/** What one view selected, or looks at, as another view counts its samples. */
+function translated(name, value, from, to) {
+  if (name === "focus") return value < 0 ? -1 : to.indexOf(from[value]);
+  const bits = bitsOf(value);
+  const chosen = new Set(from.filter((_, i) => ((bits[i >> 3] || 0) >> (i & 7)) & 1));
+  const out = new Uint8Array((to.length + 7) >> 3);
+  to.forEach((place, i) => chosen.has(place) && (out[i >> 3] |= 1 << (i & 7)));
+  return new DataView(chosen.size ? out.buffer : new ArrayBuffer(0));
+}
+
+/** Let models share some values: what one sets, the others get, those of other samples by the places of theirs among all.
+ * @param {Model[]} models @param {string[]} names @param {(Int32Array | null)[]} [places] @param {number[]} [groups] only models of one group are linked */
+export function link(models, names, places = [], groups = []) {
+  models.forEach((model, i) => {
     model.to.changed = (values) => {
-      const shared = Object.fromEntries(Object.entries(values).filter(([name]) => names.includes(name)));
-      if (Object.keys(shared).length) for (const other of models) if (other !== model) other.receive(shared);
+      const shared = Object.entries(values).filter(([name]) => names.includes(name));
+      models.forEach((other, j) => {
+        if (other === model || !shared.length || groups[i] !== groups[j]) return;
+        other.receive(Object.fromEntries(shared.map(([name, value]) => [name, places[i] ? translated(name, value, places[i], places[j]) : value])));
+      });
     };
-  }
+  });
 }
 
 // ---- Panel ----------------------------------------------------------------------------------------------------------
@@ -176,12 +195,19 @@ async function boot(holder) {
   const title = element("header", "", element("h1", "", page.title), ...(page.simulated ? [element("span", "badge", "practice sky")] : []), element("p", "", page.subtitle));
   const stage = element("div", "views");
   const models = page.views.map((view) => new Model(view.state));
-  link(models, ["selected", "focus"]);
-  document.body.replaceChildren(title, stage, ...page.tables.map(tableOf), footer(page));
+  link(models, ["selected", "focus"], page.views.map((view) => view.places && numbersOf(view.places)), page.views.map((view) => view.group));
+  const still = document.getElementById("still");
+  document.body.replaceChildren(title, element("main", "", stage, ...page.tables.map(tableOf)), footer(page));
   await Promise.all(page.views.map(async (view, i) => {
     const el = element("div", `view ${view.name}`);
     stage.append(el);
-    await mount(view.source, models[i], el);
+    try {
+      await mount(view.source, models[i], el);
+    } catch (error) { // the others go on; of a map its picture stays
+      console.error(error);
+      const picture = view.name === "embedding" && still?.querySelector("img")?.naturalWidth ? still : "";
+      el.replaceChildren(element("p", "failed", `This view could not be drawn here: ${error.message}.`), picture);
+    }
   }));
   document.body.dataset.ready = "true";
 }
@@ -196,7 +222,8 @@ function footer({ notes, citations, code }) {
 const holder = document.getElementById("astrofuse-page");
 if (holder) {
   boot(holder).catch((error) => {
-    document.body.replaceChildren(element("p", "failed", `This page could not be opened: ${error.message}. It needs a browser of 2023 or later.`));
+    const still = document.getElementById("still");
+    document.body.replaceChildren(element("p", "failed", `This page could not be opened: ${error.message}. It needs a browser of 2023 or later.`), ...(still ? [still] : []));
     throw error;
   });
 }

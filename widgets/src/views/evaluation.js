@@ -57,14 +57,17 @@ class EvaluationView {
   }
 
   keys() {
-    const all = this.model.get("contenders").map((_, i) => i);
+    const all = this.model.get("contenders").map((_, i) => i).filter((i) => i === this.place() || this.known(this.judgedKey(i)));
     const binned = this.model.get("bys").length && this.model.get("measure") ? all.map((i) => this.errorsKey(i)) : [];
     return [...new Set([this.judgedKey(this.place()), ...all.map((i) => this.judgedKey(i)), ...binned])];
   }
 
+  /** Whether an answer can be had: in a page without a kernel, what was stored with it. */
+  known(key) { return this.model.get("live") || key in (this.model.get("saved") || {}); }
+
   ask() {
     for (const key of this.keys()) {
-      if (this.answers.has(key)) continue;
+      if (this.answers.has(key) || !this.known(key)) continue;
       this.answers.set(key, null);
       want(this.model, key).then((answer) => { this.answers.set(key, answer); this.later(); }, (error) => { this.answers.delete(key); this.faults.set(key, error.message); this.later(); });
     }
@@ -120,7 +123,8 @@ class EvaluationView {
     this.drawTools();
     const key = this.judgedKey(this.place());
     const answer = this.got(key);
-    if (this.faults.has(key)) put(this.body, blank("This could not be measured", this.faults.get(key), this.model.get("live") ? button("Try again", () => { this.faults.clear(); forget(this.model); this.ask(); }) : null));
+    if (!this.known(key)) put(this.body, blank("Not stored", "This page has no kernel, and this was not stored with it. Open it in a notebook to see it."));
+    else if (this.faults.has(key)) put(this.body, blank("This could not be measured", this.faults.get(key), this.model.get("live") ? button("Try again", () => { this.faults.clear(); forget(this.model); this.ask(); }) : null));
     else if (!answer) put(this.body, waiting("Measuring"));
     else if (answer.none) put(this.body, this.beside(), blank("Nothing to measure", answer.none));
     else put(this.body, this.facts(answer), this.beside(), h("div", { class: "af-judge" }, this.cards(answer)));
@@ -132,8 +136,9 @@ class EvaluationView {
   drawTools() {
     const { model } = this;
     const task = model.get("task");
-    const names = model.get("contenders").map((c) => [c.name, `${label(c.name)}${c.run ? "" : " (compared)"}`]);
-    const parts = model.get("parts").map((p) => [p.name, `${p.name} (${p.n})`]);
+    const kept = Object.keys(model.get("saved") || {});
+    const names = model.get("contenders").filter((_, i) => this.known(this.judgedKey(i))).map((c) => [c.name, `${label(c.name)}${c.run ? "" : " (compared)"}`]);
+    const parts = model.get("parts").filter((p) => model.get("live") || kept.some((key) => key.startsWith(`judged/${p.name}/`))).map((p) => [p.name, `${p.name} (${p.n})`]);
     const pairs = model.get("names").map((name) => [name, name]);
     const what = { classification: "class", multi_label: "label", multi_regression: "target" }[task];
     put(this.tools, names.length > 1 ? h("label", { class: "af-check" }, "model", choice("Model", names, model.get("shown"), (v) => tell(model, { shown: v }))) : null,
@@ -258,8 +263,12 @@ class EvaluationView {
     if (!model.get("bys").length) return null;
     const own = this.place();
     const answer = this.got(this.errorsKey(own));
-    const head = h("header", {}, h("label", { class: "af-check" }, choice("Measure", model.get("measures").map((m) => [m, label(m)]), model.get("measure"), (v) => tell(model, { measure: v })), "by", choice("Column to bin by", model.get("bys").map((b) => [b, label(b)]), model.get("by"), (v) => tell(model, { by: v }))));
+    const [live, kept] = [model.get("live"), Object.keys(model.get("saved") || {})];
+    const measures = model.get("measures").filter((m) => live || kept.some((key) => key.split("/")[4] === m));
+    const bys = model.get("bys").filter((_, i) => live || kept.some((key) => key.startsWith(`errors/${model.get("part")}/${own}/`) && key.endsWith(`/${model.get("measure")}/${i}`)));
+    const head = h("header", {}, h("label", { class: "af-check" }, choice("Measure", measures.map((m) => [m, label(m)]), model.get("measure"), (v) => tell(model, { measure: v })), "by", choice("Column to bin by", bys.map((b) => [b, label(b)]), model.get("by"), (v) => tell(model, { by: v }))));
     const fault = this.faults.get(this.errorsKey(own));
+    if (!this.known(this.errorsKey(own))) return card("errors", "Errors by column", head, blank("Not stored", "This was not stored with the page."));
     if (fault) return card("errors", "Errors by column", head, blank("Not measured", fault));
     if (!answer) return card("errors", "Errors by column", head, waiting("Measuring"));
     if (answer.none) return card("errors", "Errors by column", head, blank("Unknown", answer.none));
