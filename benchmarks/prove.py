@@ -33,6 +33,7 @@ PARTS = {
     "training": [sys.executable, "benchmarks/train.py"],
     "fusing": [sys.executable, "benchmarks/fuse.py"],
     "fusion-levels": [sys.executable, "benchmarks/fusion_levels.py"],
+    "explaining-modalities": [sys.executable, "benchmarks/explain_modalities.py"],
     "real-sets": [sys.executable, "benchmarks/real_sets.py"],
     "ztf-alerts": [sys.executable, "benchmarks/ztf_alerts.py"],
     "binder": [sys.executable, ".ci/check-binder.py", "--json", "benchmarks/results/binder-memory.json"],

@@ -1,6 +1,6 @@
 """The model asked about subsets of its modalities: the games that contributions are worked out from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from astrofuse_lab.training.run import Run
 
 Array = NDArray[Any]
-TOGETHER = 4096
-"""Rows of tokens (samples times subsets) that fusion and head are given at once."""
 
 
 class Played(NamedTuple):
@@ -96,52 +94,53 @@ def _scored(panel: "Panel", run: "Run", values: Tensor, goal: Tensor) -> Array:
 def coalition_values(model: Any, part: "Batch", players: Sequence[str], inside: NDArray[np.bool_], before: Tensor) -> tuple[Tensor, Tensor]:
     """The model's values for every coalition, (n, coalition, output), and which players each sample has, as bits (n,).
 
-    Encoders run once; only fusion and head are run for each coalition. Where modalities share an encoder or are calibrated by each other,
-    all is run. Players that the model does not know are never there.
+    Encoders run once; only fusion and head are run for each coalition. A modality that a sample lacks adds nothing, exactly: its coalitions
+    with and without it are one. Where modalities share an encoder or are calibrated by each other, all is run. Players that the model does
+    not know are never there.
     """
     known = [name for name in players if name in model.modalities]
-    if getattr(model, "separable", True):
-        tokens, _ = model.encode({m: part.values[m] for m in known}, part.masks, part.present)
-        there = {name: tokens[name].mask.any(1) for name in known}
-        ask = _fusing(model, tokens)
-    else:
-        there = {name: part.present[name] & part.masks[name].flatten(1).any(1) for name in known}
-        ask = _running(model, part)
+    separable = getattr(model, "separable", True)
+    tokens = model.encode({m: part.values[m] for m in known}, part.masks, part.present)[0] if separable else {}
     bits = torch.zeros(len(part), dtype=torch.long, device=before.device)
     for i, name in enumerate(players):
-        if name in there:
-            bits |= there[name].long() << i
-    columns = np.array([name in there for name in players])
-    # what the model does not know makes no difference: such coalitions are asked about once
-    own, back = np.unique(inside & columns, axis=0, return_inverse=True)
-    values = [before.expand(len(part), -1)] * len(own)
-    some = [c for c in range(len(own)) if own[c].any()]
-    for c, said in zip(some, ask([[name for i, name in enumerate(players) if own[c][i]] for c in some]), strict=True):
-        values[c] = said
-    return real(torch.stack(values, 1)[:, torch.from_numpy(back.ravel())], bits, inside), bits
+        if name in known:
+            there = tokens[name].mask.any(1) if separable else part.present[name] & part.masks[name].flatten(1).any(1)
+            bits |= there.long() << i
+    index = same_as(bits, inside).to(before.device)
+    values = before.repeat(len(part), len(inside), 1)
+    for c, row in enumerate(inside):
+        who = [name for name, here in zip(players, row, strict=True) if here and name in known]
+        rows = torch.nonzero(index[:, c] == c)[:, 0] if c and who else index[:0, 0]
+        if len(rows):
+            whole = 2 * len(rows) > len(part)  # fusing a few in vain costs less than gathering the others' tokens
+            rows = torch.arange(len(part), device=rows.device) if whole else rows
+            if separable:
+                values[rows, c] = model.predict({name: tokens[name] if whole else _of(tokens[name], rows) for name in who}).values
+            else:
+                some = part if whole else part.take(rows)
+                values[rows, c] = model(*({m: one[m] for m in who} for one in some)).values
+    return values.gather(1, index[..., None].expand(-1, -1, values.shape[2])), bits
 
 
-def _fusing(model: Any, tokens: "dict[str, Tokens]") -> Any:
-    """Values (n, output) of each coalition, by fusion and head alone."""
-    return lambda coalitions: [model.predict({name: one for name, one in tokens.items() if name in who}).values for who in coalitions]
-
-
-def _running(model: Any, part: "Batch") -> Any:
-    """The same by a whole run of the model for each."""
-
-    def run(who: Sequence[str]) -> Tensor:
-        said: Tensor = model({m: part.values[m] for m in who}, {m: part.masks[m] for m in who}, {m: part.present[m] for m in who}).values
-        return said
-
-    return lambda coalitions: [run(who) for who in coalitions]
-
-
-def real(values: Tensor, bits: Tensor, inside: NDArray[np.bool_]) -> Tensor:
-    """Values (n, coalition, output) as those of the modalities that each sample has: one that is missing adds nothing, exactly."""
+def same_as(bits: Tensor, inside: NDArray[np.bool_]) -> Tensor:
+    """The first coalition that is the same to each sample as each one is, given which players (bits, (n,)) it has: (n, coalition)."""
     codes = (inside.astype(np.int64) << np.arange(inside.shape[1])).sum(1)
-    index = torch.zeros(values.shape[:2], dtype=torch.long)
-    for pattern in torch.unique(bits.cpu()).tolist():
-        # the first of all that are the same to samples with this pattern; the empty one is the first of all
+    patterns, which = torch.unique(bits.cpu(), return_inverse=True)
+    each = []
+    for pattern in patterns.tolist():
         _, first, back = np.unique(codes & pattern, return_index=True, return_inverse=True)
-        index[bits.cpu() == pattern] = torch.from_numpy(first[back])
-    return values.gather(1, index.to(values.device)[..., None].expand(-1, -1, values.shape[2]))
+        each.append(first[back])
+    return torch.from_numpy(np.stack(each))[which]
+
+
+def _of(tokens: "Tokens", rows: Tensor) -> "Tokens":
+    """The tokens of some samples."""
+    count = len(tokens.mask)
+
+    def some(place: Any) -> Any:
+        if isinstance(place, Tensor):
+            return place[rows] if len(place) == count else place
+        # boxes lie in the input, the same for all samples
+        return {key: one if key in ("box", "keys") else some(one) for key, one in place.items()} if isinstance(place, Mapping) else place
+
+    return tokens._replace(values=tokens.values[rows], mask=tokens.mask[rows], place=some(tokens.place))
