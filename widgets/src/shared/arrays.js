@@ -1,6 +1,7 @@
 // Arrays as the wire has them, {dtype, shape, data}, to typed arrays that know their shape.
 
-const TYPES = { float32: Float32Array, float64: Float64Array, int32: Int32Array, uint8: Uint8Array };
+const TYPES = { float32: Float32Array, float64: Float64Array, int32: Int32Array, uint8: Uint8Array, uint16: Uint16Array };
+const UNKNOWN = 65535; // of coordinates kept in two bytes
 
 /** The bytes behind whatever a front end hands over as binary. */
 export function bytesOf(data) {
@@ -9,11 +10,18 @@ export function bytesOf(data) {
   return new Uint8Array(0);
 }
 
-/** @param {any} packed */
-export function typed(packed) {
-  const bytes = bytesOf(packed.data);
+/** @param {any} packed @param {Uint8Array} [bytes] those of an array that came in parts */
+export function typed(packed, bytes = bytesOf(packed.data).slice()) {
   const Type = TYPES[packed.dtype];
-  return Object.assign(new Type(bytes.slice().buffer), { shape: packed.shape });
+  const values = new Type(bytes.buffer);
+  return Object.assign(packed.step ? stepped(values, packed) : values, { shape: packed.shape });
+}
+
+/** Coordinates that a saved page keeps as steps between the ends of their axes. */
+function stepped(codes, { low, step }) {
+  const out = new Float32Array(codes.length);
+  for (let k = 0; k < codes.length; k++) out[k] = codes[k] === UNKNOWN ? NaN : low[k & 1] + codes[k] * step[k & 1];
+  return out;
 }
 
 /** A payload with every array in it unpacked, however deep. @param {any} value @returns {any} */
@@ -49,13 +57,15 @@ export function extent(values, ok = (_i) => true) {
   return low <= high ? [low, high] : [0, 1];
 }
 
-/** The range that holds all but a share of the values at each end, so that one wild pixel does not flatten a plot. @returns {[number, number]} */
+/** The range that holds all but a share of the values at each end, so that one wild pixel does not flatten a plot; of many values, by every so many. @returns {[number, number]} */
 export function robust(values, ok = (_i) => true, share = 0.005) {
-  const kept = [];
-  for (let i = 0; i < values.length; i++) if (Number.isFinite(values[i]) && ok(i)) kept.push(values[i]);
-  if (!kept.length) return [0, 1];
-  kept.sort((a, b) => a - b);
-  const at = (q) => kept[Math.min(kept.length - 1, Math.max(0, Math.round(q * (kept.length - 1))))];
+  const stride = Math.max(1, Math.floor(values.length / 200000));
+  const kept = new Float64Array(Math.ceil(values.length / stride));
+  let n = 0;
+  for (let i = 0; i < values.length; i += stride) if (Number.isFinite(values[i]) && ok(i)) kept[n++] = values[i];
+  if (!n) return [0, 1];
+  const line = kept.subarray(0, n).sort();
+  const at = (q) => line[Math.min(n - 1, Math.max(0, Math.round(q * (n - 1))))];
   return [at(share), at(1 - share)];
 }
 

@@ -1,5 +1,5 @@
 // What a view asks of Python, and the selection as bits; works without a kernel from what the page has stored.
-import { bytesOf, typed, unpack, withBuffers } from "./arrays.js";
+import { bytesOf, unpack, withBuffers } from "./arrays.js";
 
 const KEPT = 48;
 const books = new WeakMap();
@@ -57,24 +57,6 @@ export function want(model, key, part) {
 export function forget(model, prefix = "") {
   const book = bookOf(model);
   for (const key of [...book.answers.keys()]) if (key.startsWith(prefix)) book.answers.delete(key);
-}
-
-/** An array that lies on Python's shelf, asked for in parts, one after the other; `told` hears how much of it is here. @param {any} model @param {any} packed @param {(share: number) => void} [told] @returns {Promise<any>} */
-export async function whole(model, packed, told = () => {}) {
-  if (packed.parts === undefined) return typed(packed);
-  const pieces = [];
-  for (let k = 0; k < packed.parts; k++) {
-    pieces.push(bytesOf((await want(model, `part/${packed.part}/${k}`)).data));
-    told((k + 1) / packed.parts);
-  }
-  forget(model, `part/${packed.part}/`);
-  const bytes = new Uint8Array(pieces.reduce((sum, one) => sum + one.length, 0));
-  let at = 0;
-  for (const one of pieces) {
-    bytes.set(one, at);
-    at += one.length;
-  }
-  return typed(packed, bytes);
 }
 
 /** Run a verb of the widget. @param {any} model @param {string} verb @param {any} [values] */

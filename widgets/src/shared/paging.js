@@ -1,25 +1,31 @@
 // Going from sample to sample: through those selected, or through all where none is.
-import { positions, readSelection, tell } from "./link.js";
+import { readSelection, tell } from "./link.js";
 
 /** @param {any} model @param {number} n */
 export function pager(model, n) {
-  const list = () => {
-    const chosen = positions(readSelection(model, n));
-    return chosen.length ? chosen : null;
+  const chosen = () => {
+    const mask = readSelection(model, n);
+    return mask.includes(1) ? mask : null;
   };
   return {
     page(by) {
-      const chosen = list();
+      const mask = chosen();
       const focus = model.get("focus");
       if (!n) return;
-      if (!chosen) return void tell(model, { focus: Math.min(n - 1, Math.max(0, focus + by)) });
-      const at = chosen.indexOf(focus);
-      const next = at < 0 ? (by > 0 ? chosen.find((i) => i > focus) ?? chosen[0] : chosen.findLast((i) => i < focus) ?? chosen.at(-1)) : chosen[Math.min(chosen.length - 1, Math.max(0, at + by))];
-      tell(model, { focus: next });
+      if (!mask) return void tell(model, { focus: Math.min(n - 1, Math.max(0, focus + by)) });
+      const after = mask.indexOf(1, focus + 1);
+      const before = focus > 0 ? mask.lastIndexOf(1, focus - 1) : -1;
+      const next = by > 0 ? after : before;
+      // at an end it stays; one that is not selected goes to the other end
+      tell(model, { focus: next >= 0 ? next : mask[focus] ? focus : by > 0 ? mask.indexOf(1) : mask.lastIndexOf(1) });
     },
     place() {
-      const chosen = list();
-      return chosen ? [chosen.indexOf(model.get("focus")) + 1, chosen.length, "selected"] : [model.get("focus") + 1, n, ""];
+      const mask = chosen();
+      const focus = model.get("focus");
+      if (!mask) return [focus + 1, n, ""];
+      let [at, of] = [0, 0];
+      for (let i = 0; i < n; i++) if (mask[i] && ++of && i === focus) at = of;
+      return [at, of, "selected"];
     },
   };
 }

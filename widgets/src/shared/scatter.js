@@ -1,134 +1,147 @@
-// Many points on a canvas: pan, zoom, lasso, hover; 100,000 points in one frame.
-import { css } from "./colours.js";
+// A map of points on a canvas: pan, zoom, lasso, hover, keyboard; a million points, counted where they crowd.
 import { h, once, still } from "./dom.js";
+import { gridOf } from "./point_grid.js";
+import { countPoints, drawPoints } from "./points_2d.js";
+import { pointLayer } from "./points_gl.js";
 
 const HOVER = 12;
 const MOVE = 220;
-const MANY = 8000; // points above which pixels are written instead of circles drawn
-
-/** One point of `2 half + 1` pixels a side, laid over what is there. */
-function stamp(data, width, x, y, half, ink, alpha) {
-  const [r, g, b] = [ink >> 16, (ink >> 8) & 255, ink & 255];
-  for (let v = y - half; v <= y + half; v++)
-    for (let u = x - half; u <= x + half; u++) {
-      const at = 4 * (v * width + u);
-      const under = (data[at + 3] / 255) * (1 - alpha);
-      const all = alpha + under;
-      data[at] = (r * alpha + data[at] * under) / all;
-      data[at + 1] = (g * alpha + data[at + 1] * under) / all;
-      data[at + 2] = (b * alpha + data[at + 2] * under) / all;
-      data[at + 3] = 255 * all;
-    }
-}
-
-function inside(polygon, x, y) {
-  let hit = false;
-  for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i++) {
-    const [xi, yi] = polygon[i];
-    const [xj, yj] = polygon[j];
-    if (yi > y !== yj > y && x < ((xj - xi) * (y - yi)) / (yj - yi) + xi) hit = !hit;
-  }
-  return hit;
-}
-
-/** The box of all finite points, a little wider. */
-function boxOf(xy) {
-  const box = [Infinity, Infinity, -Infinity, -Infinity];
-  for (let i = 0; i < xy.length; i += 2) {
-    if (Number.isNaN(xy[i])) continue;
-    box[0] = Math.min(box[0], xy[i]);
-    box[1] = Math.min(box[1], xy[i + 1]);
-    box[2] = Math.max(box[2], xy[i]);
-    box[3] = Math.max(box[3], xy[i + 1]);
-  }
-  return box[0] <= box[2] ? box : [-1, -1, 1, 1];
-}
+const GLIDE = 250000; // points up to which they glide to their new places
+const COVER = 0.35; // share of the map that points may cover before they are drawn smaller
+const RINGS = 4000;
+const DRAWN = 1;
+const SELECTED = 2;
+const CELL = 2; // pixels a side of the cells that points_2d.js counts in
 
 export class Scatter {
-  /** @param {{pick: (i: number) => void, lasso: (inside: number[], how: string) => void, hover: (i: number, x: number, y: number) => void}} report */
+  /** @param {{pick: (i: number) => void, lasso: (take: (each: (i: number) => void) => void, how: string) => void, hover: (i: number, x: number, y: number) => void}} report */
   constructor(report) {
     this.report = report;
-    this.canvas = h("canvas", { class: "af-map", tabindex: "0", role: "application", "aria-label": "Map of samples: drag to lasso, wheel to zoom" });
+    this.canvas = h("canvas", { class: "af-map", tabindex: "0", role: "application", "aria-roledescription": "map", "aria-label": "Map of samples: drag to lasso, wheel to zoom, arrow keys go to the neighbour" });
+    this.marks = h("canvas", { class: "af-map-marks", "aria-hidden": "true", "aria-label": "Marks on the map" });
     this.xy = new Float32Array(0);
-    this.inks = new Uint32Array(0);
-    this.shown = new Uint8Array(0);
-    this.selected = new Uint8Array(0);
+    this.ink = new Uint8Array(0);
+    this.state = new Uint8Array(0);
+    this.shown = this.selected = null;
     this.any = false;
-    this.focus = -1;
+    this.chosen = 0;
+    this.focus = this.beside = -1;
     this.tool = "lasso";
+    this.mode = "auto";
+    this.glide = 1;
+    this.crowd = 1;
+    this.frames = 0;
+    this.size = [0, 0];
+    this.how = null;
     this.view = { x: 0, y: 0, scale: 1 };
+    this.sorted = { xy: this.xy, ink: this.ink, state: this.state };
     this.trail = [];
-    this.draw = once(() => this.paint());
+    this.drawMarks = once(() => this.paintMarks());
+    this.drawAll = once(() => this.paint());
+    this.layer = pointLayer(() => this.draw());
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.canvas);
     this.gestures();
   }
 
-  /** Colour of every point, once, so that a redraw asks nothing. @param {number} n @param {(i: number) => number[]} of */
-  colours(n, of) {
-    this.inks = new Uint32Array(n);
-    for (let i = 0; i < n; i++) {
-      const [r, g, b] = of(i);
-      this.inks[i] = (r << 16) | (g << 8) | b;
-    }
+  get n() {
+    return this.state.length;
   }
 
-  /** @param {number} n @param {(i: number) => boolean} test */
-  show(n, test) {
-    this.shown = new Uint8Array(n);
-    for (let i = 0; i < n; i++) this.shown[i] = Number(test(i));
+  get grid() {
+    return gridOf(this.xy);
+  }
+
+  /** Red, green and blue of every point. @param {Uint8Array} ink four bytes each */
+  colours(ink) {
+    this.ink = ink;
+    this.sort("ink");
     this.draw();
+  }
+
+  /** Which points are drawn and which are selected; none of which the place is unknown. @param {Uint8Array | null} shown null: all @param {Uint8Array} selected */
+  states(shown, selected) {
+    const n = this.xy.length >> 1;
+    if (this.state.length !== n) this.state = new Uint8Array(n);
+    let chosen = 0;
+    for (let i = 0; i < n; i++) {
+      const x = this.xy[2 * i];
+      chosen += selected[i];
+      this.state[i] = x - x === 0 && (!shown || shown[i]) ? DRAWN + SELECTED * selected[i] : 0;
+    }
+    Object.assign(this, { any: chosen > 0, chosen, shown, selected });
+    this.sort("state");
+    this.draw();
+  }
+
+  draw() {
+    this.drawAll();
+  }
+
+  /** Points are kept in the order of the grid's cells, so that only those in view are looked at. @param {"xy" | "ink" | "state"} name */
+  sort(name) {
+    const width = { xy: 2, ink: 4, state: 1 }[name];
+    if (this[name].length !== (width * this.xy.length) / 2) return;
+    this.sorted[name] = this.grid.sorted(this[name], width);
+    if (name === "ink") this.layer.colours(this.sorted.ink);
+    if (name === "state") this.layer.states(this.sorted.state);
   }
 
   end() {
     this.observer.disconnect();
+    this.layer.end();
     this.gone = true;
   }
 
   resize() {
     const { clientWidth: w, clientHeight: hgt } = this.canvas;
-    const dpr = devicePixelRatio || 1;
-    if (!w || (this.canvas.width === Math.round(w * dpr) && this.canvas.height === Math.round(hgt * dpr))) return;
-    this.canvas.width = Math.round(w * dpr);
-    this.canvas.height = Math.round(hgt * dpr);
+    if (!w || (w === this.size[0] && hgt === this.size[1])) return;
+    this.size = [w, hgt];
     if (this.fitted !== false) this.fit();
     this.draw();
   }
 
-  /** Show other coordinates; points glide there where that helps the eye. */
+  /** Show other coordinates; points glide there where that helps the eye. @param {Float32Array} xy */
   place(xy) {
-    const from = this.xy;
-    this.goal = xy;
-    const glide = from.length === xy.length && xy.length <= 40000 && !still() && from.length > 0;
-    if (!glide) {
-      this.xy = xy;
-      this.fit();
-      return;
-    }
-    const [a, b] = [boxOf(from), boxOf(xy)];
-    const start = performance.now();
-    // both clouds in one frame of reference, so that what glides is shape and not size
-    const unit = (box, v, axis) => (v - box[axis]) / (box[axis + 2] - box[axis] || 1);
-    const step = (now) => {
-      if (this.gone || this.goal !== xy) return;
-      const t = Math.min(1, (now - start) / MOVE);
-      const e = t * t * (3 - 2 * t);
-      if (t >= 1) this.xy = xy;
-      else {
-        const mid = new Float32Array(xy.length);
-        for (let k = 0; k < xy.length; k++) {
-          const u = Number.isNaN(from[k]) ? unit(b, xy[k], k & 1) : unit(a, from[k], k & 1);
-          mid[k] = b[k & 1] + (u + (unit(b, xy[k], k & 1) - u) * e) * (b[(k & 1) + 2] - b[k & 1] || 1);
-        }
-        this.xy = mid;
-      }
-      this.fit(b);
-      if (t < 1) requestAnimationFrame(step);
-    };
-    requestAnimationFrame(step);
+    const before = this.xy;
+    this.xy = xy;
+    const glides = before.length === xy.length && this.n <= GLIDE && this.n > 0 && !still();
+    this.glide = glides ? 0 : 1;
+    this.sort("xy");
+    this.layer.place(this.sorted.xy, glides ? this.grid.sorted(this.framed(before, xy), 2) : this.sorted.xy);
+    this.sort("ink");
+    this.states(this.shown?.length === xy.length >> 1 ? this.shown : null, this.selected?.length === xy.length >> 1 ? this.selected : new Uint8Array(xy.length >> 1));
+    this.crowd = this.grid.crowd();
+    this.fit();
+    if (glides) this.step(xy);
   }
 
-  fit(box = boxOf(this.xy)) {
+  /** The old places in the frame of the new ones, so that what glides is shape and not size. */
+  framed(before, xy) {
+    const [a, b] = [gridOf(before).box, this.grid.box];
+    const from = new Float32Array(xy.length);
+    for (let k = 0; k < xy.length; k++) {
+      const axis = k & 1;
+      const unit = (before[k] - a[axis]) / (a[axis + 2] - a[axis] || 1);
+      from[k] = Number.isNaN(unit) ? xy[k] : b[axis] + unit * (b[axis + 2] - b[axis]);
+    }
+    return from;
+  }
+
+  step(xy) {
+    const start = performance.now();
+    const next = (now) => {
+      if (this.gone || this.xy !== xy) return;
+      const t = Math.min(1, Math.max(0, (now - start) / MOVE));
+      this.glide = t * t * (3 - 2 * t);
+      if (t >= 1) this.layer.place(this.sorted.xy, this.sorted.xy);
+      this.draw();
+      if (t < 1) requestAnimationFrame(next);
+    };
+    requestAnimationFrame(next);
+  }
+
+  fit(box = this.grid.box) {
     const { clientWidth: w, clientHeight: hgt } = this.canvas;
     const scale = 0.9 * Math.min((w || 1) / (box[2] - box[0] || 1), (hgt || 1) / (box[3] - box[1] || 1));
     this.view = { scale, x: (box[0] + box[2]) / 2, y: (box[1] + box[3]) / 2 };
@@ -136,12 +149,27 @@ export class Scatter {
     this.draw();
   }
 
+  /** Move the map so that a point is in view. */
+  reveal(i) {
+    if (!(i >= 0 && i < this.n) || !(this.state[i] & DRAWN)) return;
+    const [x, y] = this.toScreen(this.xy[2 * i], this.xy[2 * i + 1]);
+    if (x > 8 && y > 8 && x < this.canvas.clientWidth - 8 && y < this.canvas.clientHeight - 8) return;
+    Object.assign(this.view, { x: this.xy[2 * i], y: this.xy[2 * i + 1] });
+    this.fitted = false;
+    this.draw();
+  }
+
   zoom(by, sx = this.canvas.clientWidth / 2, sy = this.canvas.clientHeight / 2) {
     const [x, y] = this.toData(sx, sy);
     this.view.scale *= by;
     const [x2, y2] = this.toData(sx, sy);
-    this.view.x += x - x2;
-    this.view.y += y - y2;
+    this.pan((x2 - x) * this.view.scale, (y - y2) * this.view.scale);
+  }
+
+  /** Move the map by pixels. */
+  pan(dx, dy) {
+    this.view.x -= dx / this.view.scale;
+    this.view.y += dy / this.view.scale;
     this.fitted = false;
     this.draw();
   }
@@ -154,88 +182,76 @@ export class Scatter {
     return [(x - this.view.x) * this.view.scale + this.canvas.clientWidth / 2, -(y - this.view.y) * this.view.scale + this.canvas.clientHeight / 2];
   }
 
-  /** The visible point nearest to a place on the screen, within reach; -1 for none. */
-  nearest(sx, sy) {
-    const [x, y] = this.toData(sx, sy);
-    let best = (HOVER / this.view.scale) ** 2;
-    let found = -1;
-    for (let i = 0, n = this.xy.length / 2; i < n; i++) {
-      const d = (this.xy[2 * i] - x) ** 2 + (this.xy[2 * i + 1] - y) ** 2;
-      if (d < best && this.shown[i]) {
-        best = d;
-        found = i;
-      }
-    }
-    return found;
+  /** The drawn point nearest to a place on the screen, within reach; -1 for none. */
+  nearest(sx, sy, reach = HOVER) {
+    return this.n ? this.grid.nearest(...this.toData(sx, sy), reach / this.view.scale, (i) => this.state[i] & DRAWN) : -1;
+  }
+
+  /** From a point to its neighbour to the right (1, 0), above (0, 1) ...; from none to the one in the middle. */
+  neighbour(from, dx, dy) {
+    const ok = (i) => this.state[i] & DRAWN;
+    if (!this.n) return -1;
+    if (from >= 0 && ok(from)) return this.grid.toward(from, dx, dy, ok);
+    return this.nearest(this.canvas.clientWidth / 2, this.canvas.clientHeight / 2, this.canvas.clientWidth + this.canvas.clientHeight);
+  }
+
+  /** Hand over all points in view. @param {string} how */
+  visible(how) {
+    const [[x0, y1], [x1, y0]] = [this.toData(0, 0), this.toData(this.canvas.clientWidth, this.canvas.clientHeight)];
+    this.close([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], how);
+  }
+
+  /** How large points are, in pixels, and whether they are counted instead: the more in view, the smaller. And where those in view lie. */
+  look() {
+    const { clientWidth: w, clientHeight: hgt } = this.canvas;
+    const [[x0, y1], [x1, y0]] = [this.toData(-8, -8), this.toData(w + 8, hgt + 8)];
+    const seen = Math.max(1, this.grid.count(x0, y0, x1, y1));
+    const fair = Math.sqrt((COVER * w * hgt) / seen);
+    const density = this.mode === "density" || (this.mode === "auto" && fair < 1.5);
+    const ranges = this.glide < 1 ? [0, this.grid.finite] : this.grid.ranges(x0, y0, x1, y1);
+    return { size: Math.min(8, Math.max(2, fair)), density: density && this.glide >= 1, most: Math.max(2, (this.crowd * CELL * CELL) / this.view.scale ** 2), ranges };
   }
 
   paint() {
-    // kept in memory, not on the graphics card: pixels are written one by one
-    const pen = this.canvas.getContext("2d", { willReadFrequently: true });
+    const view = { ...this.view, width: this.canvas.clientWidth, height: this.canvas.clientHeight };
+    const { sorted } = this;
+    if (this.gone || !view.width || !view.height || !this.n || sorted.ink.length !== 4 * this.n || sorted.state.length !== this.n) return;
     const dpr = devicePixelRatio || 1;
+    const how = (this.how = { dpr, any: this.any, glide: this.glide, ...this.look() });
+    // where points crowd, counting them is quicker than drawing them, with or without a graphics card
+    const sheets = how.density ? countPoints(sorted, view, how) : null;
+    const picture = (sheets ? this.layer.counts(view, dpr, sheets) : this.layer.draw(view, how)) || drawPoints(sorted, view, how, sheets);
+    this.canvas.getContext("bitmaprenderer").transferFromImageBitmap(picture);
+    this.canvas.dataset.drawn = `${this.layer.ready ? "webgl" : "2d"} ${how.density ? "density" : "points"}`;
+    this.canvas.dataset.frames = String(++this.frames);
+    this.paintMarks();
+  }
+
+  /** What lies over the points: rings, the sample in focus, the lasso. */
+  paintMarks() {
+    const { marks } = this;
+    const ringed = this.any && this.chosen <= RINGS && this.how && !this.how.density;
+    marks.hidden = !(ringed || this.beside >= 0 || this.focus >= 0 || this.trail.length > 1); // a layer less to put together
+    if (this.gone || marks.hidden) return;
+    const dpr = devicePixelRatio || 1;
+    const [w, hgt] = [Math.round(this.canvas.clientWidth * dpr), Math.round(this.canvas.clientHeight * dpr)];
+    if (marks.width !== w || marks.height !== hgt) Object.assign(marks, { width: w, height: hgt });
+    const pen = marks.getContext("2d");
     pen.setTransform(dpr, 0, 0, dpr, 0, 0);
-    pen.clearRect(0, 0, this.canvas.clientWidth, this.canvas.clientHeight);
-    const n = this.xy.length / 2;
-    const size = n < 2000 ? 4 : 2.5;
+    pen.clearRect(0, 0, w, hgt);
     const style = getComputedStyle(this.canvas);
-    if (n > MANY) this.pixels(pen, dpr);
-    else {
-      this.dots(pen, (i) => this.any && !this.selected[i], size, 0.22);
-      this.dots(pen, (i) => !this.any || this.selected[i], size, 0.92);
-      if (this.any) this.rings(pen, size, style.color);
-    }
-    if (this.focus >= 0 && 2 * this.focus < this.xy.length) this.target(pen, this.focus, style.color);
+    if (ringed) this.rings(pen, this.how.size / 2, style.color);
+    if (this.beside >= 0 && this.beside !== this.focus) this.target(pen, this.beside, style.getPropertyValue("--af-accent"), false);
+    if (this.focus >= 0) this.target(pen, this.focus, style.color, true);
     this.drawTrail(pen, style.getPropertyValue("--af-accent"));
-  }
-
-  /** Points by colour, so that the pen changes ink seldom. */
-  dots(pen, test, size, alpha) {
-    const inks = new Map();
-    const [w, hgt] = [this.canvas.clientWidth, this.canvas.clientHeight];
-    for (let i = 0, n = this.xy.length / 2; i < n; i++) {
-      if (Number.isNaN(this.xy[2 * i]) || !this.shown[i] || !test(i)) continue;
-      const [x, y] = this.toScreen(this.xy[2 * i], this.xy[2 * i + 1]);
-      if (x < -9 || y < -9 || x > w + 9 || y > hgt + 9) continue;
-      const key = this.inks[i];
-      if (!inks.has(key)) inks.set(key, []);
-      inks.get(key).push(x, y);
-    }
-    pen.globalAlpha = alpha;
-    for (const [key, at] of inks) {
-      pen.fillStyle = css([key >> 16, (key >> 8) & 255, key & 255]);
-      pen.beginPath();
-      for (let k = 0; k < at.length; k += 2) {
-        pen.moveTo(at[k] + size, at[k + 1]);
-        pen.arc(at[k], at[k + 1], size, 0, 6.2832);
-      }
-      pen.fill();
-    }
-    pen.globalAlpha = 1;
-  }
-
-  /** Many points: squares of a few pixels written into the picture, those selected last. */
-  pixels(pen, dpr) {
-    const { width, height } = this.canvas;
-    const image = pen.createImageData(width, height);
-    const half = Math.max(1, Math.round(dpr));
-    for (const last of this.any ? [0, 1] : [0]) {
-      const alpha = this.any && !last ? 0.25 : 0.8;
-      for (let i = 0, n = this.xy.length / 2; i < n; i++) {
-        if (!this.shown[i] || (this.any && this.selected[i] !== last)) continue;
-        const x = Math.round(((this.xy[2 * i] - this.view.x) * this.view.scale) * dpr + width / 2);
-        const y = Math.round(height / 2 - (this.xy[2 * i + 1] - this.view.y) * this.view.scale * dpr);
-        if (x >= half && y >= half && x < width - half && y < height - half) stamp(image.data, width, x, y, half, this.inks[i], alpha);
-      }
-    }
-    pen.putImageData(image, 0, 0);
   }
 
   rings(pen, size, ink) {
     pen.strokeStyle = ink;
     pen.lineWidth = 1;
     pen.beginPath();
-    for (let i = 0, n = this.xy.length / 2; i < n; i++) {
-      if (!this.selected[i] || Number.isNaN(this.xy[2 * i]) || !this.shown[i]) continue;
+    for (let i = 0; i < this.n; i++) {
+      if (this.state[i] !== DRAWN + SELECTED) continue;
       const [x, y] = this.toScreen(this.xy[2 * i], this.xy[2 * i + 1]);
       pen.moveTo(x + size + 1, y);
       pen.arc(x, y, size + 1, 0, 6.2832);
@@ -243,13 +259,15 @@ export class Scatter {
     pen.stroke();
   }
 
-  target(pen, i, ink) {
+  /** A mark on one sample: with a cross for the one looked at, a plain ring for the one that the pointer is on in the map beside. */
+  target(pen, i, ink, crossed) {
+    if (!(i < this.n) || !(this.xy[2 * i] - this.xy[2 * i] === 0)) return;
     const [x, y] = this.toScreen(this.xy[2 * i], this.xy[2 * i + 1]);
     pen.strokeStyle = ink;
     pen.lineWidth = 2;
     pen.beginPath();
     pen.arc(x, y, 9, 0, 6.2832);
-    for (const [dx, dy] of [[0, -1], [0, 1], [-1, 0], [1, 0]]) {
+    for (const [dx, dy] of crossed ? [[0, -1], [0, 1], [-1, 0], [1, 0]] : []) {
       pen.moveTo(x + 9 * dx, y + 9 * dy);
       pen.lineTo(x + 14 * dx, y + 14 * dy);
     }
@@ -282,19 +300,19 @@ export class Scatter {
       this.canvas.setPointerCapture(e.pointerId);
       last = at(e);
       moved = 0;
+      this.report.hover(-1, 0, 0);
       if (!panning(e)) this.trail = [last];
     });
     this.canvas.addEventListener("pointermove", (e) => {
       if (!last) return this.report.hover(this.nearest(...at(e)), ...at(e));
       const [x, y] = at(e);
-      moved += Math.hypot(x - last[0], y - last[1]);
-      if (panning(e)) {
-        this.view.x -= (x - last[0]) / this.view.scale;
-        this.view.y += (y - last[1]) / this.view.scale;
-        this.fitted = false;
-      } else this.trail.push([x, y]);
+      const far = Math.hypot(x - last[0], y - last[1]);
+      if (!panning(e) && far < 2) return undefined; // a lasso needs no finer corners
+      moved += far;
+      if (panning(e)) this.pan(x - last[0], y - last[1]);
+      else this.trail.push([x, y]);
       last = [x, y];
-      return this.draw();
+      return this.drawMarks();
     });
     this.canvas.addEventListener("pointerup", (e) => {
       if (!last) return;
@@ -302,8 +320,13 @@ export class Scatter {
       const trail = this.trail;
       this.trail = [];
       if (moved < 4) this.report.pick(this.nearest(...at(e)));
-      else if (this.tool === "lasso" && trail.length > 2) this.close(trail, e.shiftKey ? "add" : e.altKey ? "remove" : "new");
-      this.draw();
+      else if (this.tool === "lasso" && trail.length > 2) this.close(trail.map(([x, y]) => this.toData(x, y)), e.shiftKey ? "add" : e.altKey ? "remove" : "new");
+      this.drawMarks();
+    });
+    this.canvas.addEventListener("pointercancel", () => {
+      last = null;
+      this.trail = [];
+      this.drawMarks();
     });
     this.canvas.addEventListener("pointerleave", () => this.report.hover(-1, 0, 0));
     this.canvas.addEventListener("wheel", (e) => {
@@ -312,15 +335,8 @@ export class Scatter {
     }, { passive: false });
   }
 
-  close(trail, how) {
-    const polygon = trail.map(([x, y]) => this.toData(x, y));
-    const box = boxOf(Float32Array.from(polygon.flat()));
-    const found = [];
-    for (let i = 0, n = this.xy.length / 2; i < n; i++) {
-      const [x, y] = [this.xy[2 * i], this.xy[2 * i + 1]];
-      if (x < box[0] || y < box[1] || x > box[2] || y > box[3] || Number.isNaN(x) || !this.shown[i]) continue;
-      if (inside(polygon, x, y)) found.push(i);
-    }
-    this.report.lasso(found, how);
+  /** Hand over what a closed line holds. @param {number[][]} polygon in the map's own coordinates */
+  close(polygon, how) {
+    if (this.n) this.report.lasso((each) => this.grid.within(polygon, (i) => this.state[i] & DRAWN && each(i)), how);
   }
 }

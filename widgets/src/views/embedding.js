@@ -1,198 +1,304 @@
-// Embedding: the map of a model's spaces; lasso a group, colour by any column, page through it.
-import { typed } from "../shared/arrays.js";
-import { icon, label } from "../shared/colours.js";
-import { number, readColumns } from "../shared/columns.js";
+// Embedding: the map of a model's spaces; lasso a group, colour by any column, search, compare two maps, page through what was found.
+import { label } from "../shared/colours.js";
 import { button, choice, h, once, put } from "../shared/dom.js";
-import { blank, frame, waiting } from "../shared/frame.js";
+import { frame } from "../shared/frame.js";
 import { KEYS } from "../shared/keys.js";
-import { act, positions, readSelection, tell, writeSelection } from "../shared/link.js";
+import { act, readSelection, tell, writeSelection } from "../shared/link.js";
+import looks from "../shared/map.css";
+import { mapColumns, search } from "../shared/map_columns.js";
+import { epochSlider } from "../shared/map_epochs.js";
+import { legend } from "../shared/map_legend.js";
+import { pane, spaceName } from "../shared/map_pane.js";
+import { summary } from "../shared/map_summary.js";
+import { sampled, thumbs } from "../shared/map_thumbs.js";
 import { pager } from "../shared/paging.js";
-import { classNames, palette } from "../shared/palette.js";
-import { Scatter } from "../shared/scatter.js";
+import { classNames, inkOf, palette } from "../shared/palette.js";
 
-const LISTED = 60;
+const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+const STEP = 60; // pixels that shift and an arrow move the map
 
 class EmbeddingView {
   constructor(model, el) {
     this.model = model;
-    this.hidden = new Set();
-    this.unpacked = new Map();
-    this.frame = frame(model, el, { title: "Embedding", keys: KEYS.embedding, on: this.keys(), themed: () => this.scatter?.draw() });
-    this.scatter = new Scatter({ pick: (i) => tell(model, { focus: i }), lasso: (found, how) => this.lasso(found, how), hover: (i, x, y) => this.hover(i, x, y) });
-    this.frame.life.push(() => this.scatter.end());
+    this.frame = frame(model, el, { title: "Embedding", keys: KEYS.embedding, on: this.keys(), themed: () => this.panes?.forEach((p) => p.scatter.draw()), looks });
+    this.found = null;
     this.build();
     const { on } = this.frame.life;
-    on("change:maps change:method change:space", once(() => this.showMap()));
+    on("change:maps change:method change:space change:beside change:epoch change:epochs", once(() => this.showMaps()));
     on("change:columns", once(() => this.readColumns()));
     on("change:colour", once(() => this.recolour()));
     on("change:selected change:focus", once(() => this.showSelection()));
-    on("change:busy change:live change:notes", once(() => this.drawTools()));
+    on("change:busy change:live change:notes change:methods change:density change:thumbs", once(() => this.drawTools()));
   }
 
   keys() {
+    const arrow = (name) => (event) => this.arrow(name, event);
+    const scatter = () => (this.panes[1]?.scatter.canvas === this.frame.root.getRootNode().activeElement ? this.panes[1] : this.panes[0]).scatter;
     const page = (by) => () => this.pager.page(by);
     return {
-      ArrowRight: page(1), ArrowLeft: page(-1), ArrowDown: page(1), ArrowUp: page(-1), Escape: () => writeSelection(this.model, new Uint8Array(0)),
-      "+": () => this.scatter.zoom(1.3), "=": () => this.scatter.zoom(1.3), "-": () => this.scatter.zoom(1 / 1.3), 0: () => this.scatter.fit(), l: () => this.use("lasso"), p: () => this.use("pan"), "/": () => this.colourBy?.focus(),
+      ...Object.fromEntries(Object.keys(ARROWS).map((name) => [name, arrow(name)])), "[": page(-1), "]": page(1),
+      Escape: () => this.clear(), " ": (event) => this.flip(event), Home: () => scatter().fit(), 0: () => scatter().fit(),
+      "+": () => scatter().zoom(1.3), "=": () => scatter().zoom(1.3), "-": () => scatter().zoom(1 / 1.3),
+      l: () => this.use("lasso"), p: () => this.use("pan"), v: () => scatter().visible("new"), c: () => this.compare(), "/": () => this.query.focus(), k: () => this.colourBy?.focus(),
     };
   }
 
+  /** On a map an arrow goes to the neighbour that lies there, with shift it moves the map; elsewhere it pages through the samples. */
+  arrow(name, event) {
+    const [dx, dy] = ARROWS[name];
+    const on = this.panes.find((p) => p.scatter.canvas === event.target);
+    if (!on) return this.pager.page(dx + dy > 0 ? (name === "ArrowUp" ? -1 : 1) : name === "ArrowDown" ? 1 : -1);
+    if (event.shiftKey) return on.scatter.pan(-dx * STEP, dy * STEP);
+    const next = on.scatter.neighbour(this.model.get("focus"), dx, dy);
+    if (next < 0) return undefined;
+    tell(this.model, { focus: next });
+    return on.scatter.reveal(next);
+  }
+
+  /** Select the sample in focus, or take it out. */
+  flip(event) {
+    const focus = this.model.get("focus");
+    if (!this.panes.some((p) => p.scatter.canvas === event.target) || focus < 0) return false;
+    const mask = readSelection(this.model, this.n);
+    mask[focus] ^= 1;
+    return writeSelection(this.model, mask);
+  }
+
+  clear() {
+    this.query.value = "";
+    this.find("");
+    writeSelection(this.model, new Uint8Array(0));
+  }
+
   build() {
+    const { model } = this;
     this.tools = h("div", { class: "af-row" });
-    this.badges = h("div", { class: "af-row af-caption" });
-    this.tip = h("div", { class: "af-tip", hidden: true, "aria-hidden": "true" });
-    this.over = h("div", { class: "af-map-over" });
-    this.legend = h("div", { class: "af-legend", role: "group", "aria-label": "Legend: press to hide or show" });
-    this.summary = h("div", { class: "af-summary", "aria-live": "polite" });
-    const stage = h("div", { class: "af-stage" }, this.scatter.canvas, this.over, this.tip);
-    put(this.frame.main, this.tools, h("div", { class: "af-map-split" }, h("div", {}, stage, this.badges), h("div", { class: "af-panel" }, this.legend, this.summary)));
-    this.frame.note.textContent = this.model.get("title");
+    this.more = h("div", { class: "af-row" });
+    this.query = h("input", { type: "search", class: "af-find", placeholder: "search ids, label=…, z>0.5", "aria-label": "Search samples; Enter selects them", oninput: () => this.find(this.query.value), onkeydown: (event) => event.key === "Enter" && this.take() });
+    this.says = h("span", { class: "af-caption", role: "status" });
+    this.thumbs = thumbs(model, (i) => this.facts(i));
+    this.legendNode = h("div", { class: "af-legend", role: "group", "aria-label": "Legend: press to hide or show" });
+    this.legend = legend(this.legendNode, () => this.restate());
+    this.heads = [h("div", { class: "af-row af-pane-head", hidden: true }), h("div", { class: "af-row af-pane-head" })];
+    this.panes = [this.pane(0)];
+    this.paneBox = h("div", { class: "af-panes" }, this.panes[0].node);
+    this.epochs = epochSlider(model, this.frame.life);
+    this.summary = summary(model, { facts: (i) => this.known(i), pick: (i) => this.pick(i), clear: () => this.clear() });
+    this.strip = h("div", { class: "af-strip", role: "group", "aria-label": "Some of those selected" });
+    const left = h("div", {}, this.paneBox, this.epochs.node, this.strip);
+    put(this.frame.main, this.tools, this.more, h("div", { class: "af-map-split" }, left, h("div", { class: "af-panel" }, this.legendNode, this.summary.node)));
+    this.frame.note.textContent = model.get("title");
+    this.frame.life.push(() => this.panes.forEach((p) => p.scatter.end()), () => this.thumbs.end());
     this.readColumns();
-    this.showMap();
+    this.showMaps();
+  }
+
+  pane(k) {
+    const made = pane(this.model, { pick: (i) => this.pick(i), lasso: (each, how) => this.lasso(each, how), hover: (i, x, y) => this.hover(k, i, x, y) }, this.heads[k]);
+    return made;
   }
 
   readColumns() {
-    this.columns = readColumns(this.model.get("columns"));
-    this.n = this.columns[0]?.raw.length && this.columns[0].raw[0] !== "" ? this.columns[0].raw.length : 0;
-    this.pager = pager(this.model, this.n);
-    if (!this.columns.some((c) => c.name === this.model.get("colour"))) tell(this.model, { colour: this.columns.find((c) => c.role === "target")?.name || "" });
+    this.columns = mapColumns(this.model, this.model.get("columns"));
+    const n = this.columns[0]?.n === 1 && this.columns[0].ready && this.columns[0].text(0) === "" ? 0 : this.columns[0]?.n || 0;
+    if (n !== this.n) this.found = null;
+    this.n = n;
+    this.pager = pager(this.model, n);
+    if (!this.columns.some((c) => c.name === this.model.get("colour"))) tell(this.model, { colour: this.columns.find((c) => c.role === "target" && c.kind !== "text")?.name || "" });
     this.classes = classNames(this.columns, this.model.get("colour"));
+    this.summary.samples(n, this.columns);
     this.drawTools();
     this.recolour();
   }
 
-  /** The planes of the method shown, unpacked once. */
-  planes() {
-    const method = this.model.get("method");
-    const packed = (this.model.get("maps") || {})[method];
-    if (!packed) return [];
-    if (this.unpacked.get(method)?.packed !== packed) this.unpacked.set(method, { packed, planes: packed.map((p) => ({ ...p, xy: typed(p.xy) })) });
-    return this.unpacked.get(method).planes;
+  /** Which planes the maps show: that of the method and space, or of an epoch of training; and the one beside it. */
+  wanted() {
+    const { model } = this;
+    const maps = model.get("maps") || {};
+    const of = (method, space) => ({ method, plane: (maps[method] || []).find((p) => p.space === space) });
+    const first = of(model.get("method"), model.get("space"));
+    first.plane ??= (maps[model.get("method")] || [])[0];
+    const frames = this.epochs.frames(first.plane?.space ?? model.get("space"));
+    const frame = frames[model.get("epoch")];
+    if (frame) Object.assign(first, { plane: frame, method: "epoch" });
+    const [method, ...space] = model.get("beside").split("/");
+    return [first, ...(method ? [of(method, space.join("/"))] : [])];
   }
 
-  showMap() {
-    const planes = this.planes();
-    const plane = planes.find((p) => p.space === this.model.get("space")) || planes[0];
+  showMaps() {
+    const wanted = this.wanted();
     this.drawTools();
-    if (!this.n) return put(this.over, blank("No samples", "Give samples to the widget: af.EmbeddingWidget(run, samples)."));
-    if (!plane) return put(this.over, this.model.get("error") ? blank("No map", "The message above says why.") : waiting("Asking the model for its vectors"));
-    put(this.over, plane.n ? null : blank(`No sample has ${label(plane.space)}`, "Choose another space."));
-    if (this.shown !== plane) this.scatter.place(plane.xy);
-    this.shown = plane;
-    this.drawBadges(plane);
+    while (this.panes.length > wanted.length) {
+      const gone = this.panes.pop();
+      gone.scatter.end();
+      gone.node.remove();
+    }
+    while (this.panes.length < wanted.length) {
+      const added = this.pane(this.panes.length);
+      this.panes.push(added);
+      this.paneBox.append(added.node);
+      added.scatter.colours(this.inks);
+    }
+    this.paneBox.classList.toggle("is-two", wanted.length > 1);
+    this.epochs.draw(wanted[0].plane?.space);
+    wanted.forEach(({ plane, method }, k) => this.panes[k].show(plane, this.n, method, () => this.restate()));
+    this.drawHeads(wanted);
     this.showSelection();
-    return undefined;
   }
 
-  drawBadges(plane) {
-    const missing = this.n - plane.n;
-    const trust = plane.trust === null ? null : h("span", { class: "af-tag", title: "share of neighbours on the map that are neighbours in the model's own space (Venna and Kaski 2001); 1 is best" }, `trustworthiness ${plane.trust.toFixed(2)} (${plane.k} neighbours, ${plane.n} samples)`);
-    put(this.badges, trust, missing > 0 && h("span", { class: "af-tag" }, `${missing} samples lack ${label(plane.space)}`), h("span", {}, this.model.get("method") === "pca" ? "First two principal components of the model's vectors." : "Neighbours mean something on this map; distances between groups do not."));
+  /** What each of two maps is; the second may be chosen there. */
+  drawHeads(wanted) {
+    const { model } = this;
+    const titles = Object.fromEntries(model.get("methods") || []);
+    const named = (method, space) => [titles[method], space].filter(Boolean).map(label).join(" · ");
+    this.heads[0].hidden = wanted.length < 2;
+    if (wanted.length < 2) return;
+    const pairs = Object.entries(model.get("maps") || {}).flatMap(([method, planes]) => planes.map((p) => [`${method}/${p.space}`, named(method, p.space)]));
+    put(this.heads[0], h("strong", {}, wanted[0].plane ? named(model.get("method"), wanted[0].plane.space) : ""));
+    put(this.heads[1], h("label", { class: "af-check" }, "beside it", choice("Map beside", pairs, model.get("beside"), (beside) => tell(model, { beside }))), h("span", { class: "af-space" }), button("Close", () => this.compare(), { class: "af-link", "aria-label": "Close the second map" }));
+  }
+
+  /** A second map beside the first: another space of the same method, or else another method; or none. */
+  compare() {
+    const { model } = this;
+    if (model.get("beside")) return tell(model, { beside: "" });
+    const all = Object.entries(model.get("maps") || {}).flatMap(([method, planes]) => planes.map((p) => [method, p.space]));
+    const [method, space] = [model.get("method"), this.wanted()[0].plane?.space];
+    const other = all.find(([m, s]) => m === method && s !== space) || all.find(([m, s]) => m !== method && s === space) || all[0];
+    return other && tell(model, { beside: other.join("/") });
   }
 
   use(tool) {
-    this.scatter.tool = tool;
+    for (const one of this.panes) one.scatter.tool = tool;
     this.drawTools();
   }
 
   drawTools() {
     const { model } = this;
-    const planes = this.planes();
     const maps = model.get("maps") || {};
-    const spaces = planes.map((p) => h("button", { type: "button", class: "af-chip", "aria-pressed": String(p.space === model.get("space")), onclick: () => tell(model, { space: p.space }) }, p.space === "fused" ? null : icon(p.space, 14), label(p.space)));
+    const live = model.get("live");
+    const planes = maps[model.get("method")] || [];
+    const shown = (planes.find((p) => p.space === model.get("space")) || planes[0])?.space;
+    const chip = (text, pressed, onclick, more = {}) => h("button", { type: "button", class: "af-chip", "aria-pressed": String(pressed), onclick, ...more }, text);
+    const spaces = planes.length < 2 && shown === "given" ? [] : planes.map((p) => chip(spaceName(p.space), p.space === shown, () => tell(model, { space: p.space })));
     // a page without a kernel computes nothing: only what was stored is offered, and one map is no choice
-    const known = ["pca", "umap"].filter((m) => model.get("live") || m in maps);
-    const methods = known.length < 2 ? [] : known.map((m) => {
+    const known = (model.get("methods") || []).filter(([m]) => live || m in maps);
+    const methods = known.length < 2 ? [] : known.map(([m, title]) => {
       const ready = m in maps;
-      const start = () => (ready ? tell(model, { method: m }) : act(model, "umap"));
-      return h("button", { type: "button", class: "af-chip", "aria-pressed": String(m === model.get("method")), disabled: !ready && (m === "pca" || model.get("busy") || !model.get("live")), title: ready ? `Show ${m.toUpperCase()}` : "Compute UMAP in the background", onclick: start }, m.toUpperCase());
+      return chip(title, m === model.get("method"), () => (ready ? tell(model, { method: m }) : act(model, "embed", { method: m })), { disabled: !ready && (m === "pca" || model.get("busy") || !live), title: ready ? `Show ${title}` : `Compute ${title} in the background` });
     });
+    const group = (name, chips) => (chips.length ? h("div", { class: "af-chips", role: "group", "aria-label": name }, chips) : null);
+    const several = Object.values(maps).flat().length > 1;
+    put(this.tools, group("Space", spaces), group("Method", methods), h("span", { class: "af-space" }), several ? chip("compare", Boolean(model.get("beside")), () => this.compare(), { title: "A second map beside this one, with the same selection" }) : null);
     const coloured = this.columns?.filter((c) => c.kind !== "text") || [];
     this.colourBy = choice("Colour by", coloured.map((c) => [c.name, c.name]), model.get("colour"), (v) => tell(model, { colour: v }));
-    const tool = (name, text) => h("button", { type: "button", class: "af-chip", "aria-pressed": String(this.scatter.tool === name), onclick: () => this.use(name) }, text);
-    put(this.tools, h("div", { class: "af-chips", role: "group", "aria-label": "Space" }, spaces), methods.length ? h("div", { class: "af-chips", role: "group", "aria-label": "Method" }, methods) : null,
-      h("label", { class: "af-check" }, "colour by", this.colourBy), h("span", { class: "af-space" }), h("div", { class: "af-chips", role: "group", "aria-label": "Tool" }, tool("lasso", "lasso"), tool("pan", "move")),
-      button("Show all", () => this.scatter.fit(), { class: "af-link" }));
-    const notes = model.get("notes") || [];
-    this.tools.title = notes.join("\n");
+    const tool = (name, text) => chip(text, this.panes[0].scatter.tool === name, () => this.use(name));
+    const idle = live && !model.get("busy") && known.length > 0 && planes.length > 0;
+    const act1 = (text, verb, values, title) => (live && known.length ? button(text, () => (verb === "groups" ? act(model, "groups", values) : act(model, "stability", values)), { class: "af-link", disabled: !idle, title }) : null);
+    put(this.more, h("label", { class: "af-check" }, "colour by", this.colourBy), this.query, this.says,
+      act1("Find groups", "groups", { space: shown }, "Clusters (HDBSCAN) and anomalies of this space, as columns to colour by"),
+      model.get("method") !== "pca" ? act1("Check stability", "stability", { method: model.get("method"), space: shown }, "Make this map with other seeds and say how much of it stays") : null,
+      h("span", { class: "af-space" }), group("Tool", [tool("lasso", "lasso"), tool("pan", "move")]),
+      choice("Draw", [["auto", "points, or density"], ["points", "points"], ["density", "density"]], model.get("density"), (v) => tell(model, { density: v })),
+      button("Show all", () => this.panes.forEach((p) => p.scatter.fit()), { class: "af-link" }));
+    for (const one of this.panes) if (one.scatter.mode !== model.get("density")) {
+      one.scatter.mode = model.get("density");
+      one.scatter.draw();
+    }
+    this.tools.title = (model.get("notes") || []).join("\n");
   }
 
   recolour() {
-    const column = this.columns.find((c) => c.name === this.model.get("colour"));
-    this.ink = palette(column, this.classes);
+    const name = this.model.get("colour");
+    const column = this.columns.find((c) => c.name === name);
+    if (this.colourBy) this.colourBy.value = name;
+    if (column && !column.ready) column.load().then(() => this.model.get("colour") === name && this.recolour(), (error) => (this.says.textContent = error.message));
     this.column = column;
-    this.hidden.clear();
-    if (this.colourBy) this.colourBy.value = this.model.get("colour");
-    this.scatter.colours(this.n, this.ink.of);
-    this.filter();
-    this.drawLegend();
+    this.ink = palette(column?.ready ? column : null, this.classes);
+    this.inks = inkOf(this.ink, this.n);
+    for (const one of this.panes) one.scatter.colours(this.inks);
+    this.legend.show(this.ink, column);
+    this.restate();
+  }
+
+  /** Tell the maps which samples are drawn and which are selected. */
+  restate() {
+    this.shown = this.legend.mask(this.n);
     this.showSelection();
   }
 
-  filter() {
-    const raw = this.ink.kind === "category" && this.hidden.size ? this.column.raw : null;
-    this.scatter.show(this.n, (i) => !raw || !this.hidden.has(raw[i]));
+  find(query) {
+    const asked = (this.asked = query.trim());
+    clearTimeout(this.typing);
+    this.found = null;
+    this.says.textContent = "";
+    if (!asked) return;
+    this.typing = setTimeout(() => search(asked, this.columns, this.n).then((found) => {
+      if (this.asked !== asked) return;
+      this.found = found;
+      this.says.textContent = found.count ? `${found.count} found; Enter selects` : "none found";
+    }, (error) => (this.says.textContent = error.message)), 150);
   }
 
-  drawLegend() {
-    const { ink } = this;
-    if (ink.kind === "number") return put(this.legend, h("h3", {}, ink.label), h("div", { class: "af-key" }, h("span", { class: "af-num" }, number(ink.low, 3)), h("span", { class: "af-ramp plain" }), h("span", { class: "af-num" }, number(ink.high, 3))));
-    if (ink.kind === "none") return put(this.legend, h("p", { class: "af-caption" }, "Choose a column to colour by."));
-    const flip = (code) => {
-      if (!this.hidden.delete(code)) this.hidden.add(code);
-      this.drawLegend();
-      this.filter();
-    };
-    const counts = new Map();
-    for (const code of this.column.raw) counts.set(code, (counts.get(code) || 0) + 1);
-    return put(this.legend, h("h3", {}, ink.label), ink.entries.map(({ name, code, colour }) =>
-      h("button", { type: "button", class: "af-chip", "aria-pressed": String(!this.hidden.has(code)), onclick: () => flip(code) }, h("i", { class: "af-dot", style: { background: colour } }), name, h("span", { class: "af-num" }, counts.get(code) || 0))));
+  /** Select what was searched for, and go to it. */
+  async take() {
+    clearTimeout(this.typing);
+    this.asked = this.query.value.trim();
+    if (!this.asked) return;
+    const { mask, count } = (this.found = await search(this.asked, this.columns, this.n));
+    this.says.textContent = count ? `${count} found` : "none found";
+    if (!count) return;
+    const first = mask.indexOf(1);
+    writeSelection(this.model, mask);
+    tell(this.model, { focus: first });
+    for (const one of this.panes) one.scatter.reveal(first);
   }
 
-  lasso(found, how) {
+  pick(i) {
+    tell(this.model, { focus: i });
+    for (const one of this.panes) one.scatter.reveal(i);
+  }
+
+  lasso(each, how) {
     const mask = how === "new" ? new Uint8Array(this.n) : readSelection(this.model, this.n);
-    for (const i of found) mask[i] = how === "remove" ? 0 : 1;
+    const value = how === "remove" ? 0 : 1;
+    each((i) => (mask[i] = value));
     writeSelection(this.model, mask);
   }
 
-  hover(i, x, y) {
-    this.tip.hidden = i < 0;
-    if (i < 0) return;
-    const told = this.columns.filter((c) => c.role === "target" || c.role === "prediction").filter((c) => !c.missing(i)).slice(0, 5);
-    put(this.tip, h("strong", {}, this.columns[0].text(i)), told.map((c) => h("div", {}, `${c.name} ${c.text(i)}`)));
-    const right = x > this.scatter.canvas.clientWidth - 190;
-    this.tip.style.left = `${right ? x - 190 : x + 14}px`;
-    this.tip.style.top = `${Math.max(0, y - 10)}px`;
+  /** What is known of a sample here, without asking Python. */
+  known(i) {
+    const told = this.columns.filter((c, k) => k > 0 && c.ready && c.kind !== "text" && (["target", "prediction"].includes(c.role) || c === this.column));
+    return { id: this.columns[0]?.ready ? this.columns[0].text(i) : "", facts: told.filter((c) => !c.missing(i)).slice(0, 6).map((c) => [c.name, c.text(i), c.role]) };
+  }
+
+  facts(i) {
+    const { id, facts } = this.known(i);
+    return [h("strong", {}, id || `sample ${i}`), facts.map(([name, text]) => h("div", {}, `${name} ${text}`))];
+  }
+
+  hover(k, i, x, y) {
+    const { tip, tipAt } = this.panes[k];
+    this.panes.forEach(({ scatter }, other) => {
+      if (other === k || scatter.beside === i) return;
+      scatter.beside = i;
+      scatter.drawMarks();
+    });
+    this.thumbs.hover(tip, i);
+    if (i >= 0) tipAt(x, y);
   }
 
   showSelection() {
     const mask = readSelection(this.model, this.n);
-    const chosen = positions(mask);
-    Object.assign(this.scatter, { selected: mask, any: chosen.length > 0, focus: this.model.get("focus") });
-    this.scatter.draw();
-    put(this.summary, chosen.length ? this.counts(mask, chosen) : this.invitation(), this.focused());
-  }
-
-  invitation() {
-    return h("p", { class: "af-caption" }, "Draw around points to select them. Shift adds, alt takes away.");
-  }
-
-  counts(mask, chosen) {
-    const rows = this.ink.kind === "category" ? this.ink.entries.map(({ name, code, colour }) => {
-      let [inside, all] = [0, 0];
-      for (let i = 0; i < this.n; i++) if (this.column.raw[i] === code) { all++; inside += mask[i]; }
-      return h("tr", {}, h("th", { scope: "row" }, h("i", { class: "af-dot", style: { background: colour } }), name), h("td", { class: "af-num" }, inside), h("td", { class: "af-num af-none" }, `of ${all}`), h("td", { class: "af-num" }, `${Math.round((100 * inside) / chosen.length)} %`));
-    }) : [];
-    const list = chosen.slice(0, LISTED).map((i) => button(this.columns[0].text(i), () => tell(this.model, { focus: i }), { class: `af-link${i === this.model.get("focus") ? " is-focus" : ""}` }));
-    return [h("div", { class: "af-row" }, h("h3", {}, `${chosen.length} selected`), h("span", { class: "af-space" }), button("Clear", () => writeSelection(this.model, new Uint8Array(0)), { class: "af-link" })),
-      h("table", { class: "af-values" }, h("tbody", {}, rows)), h("div", { class: "af-ids" }, list, chosen.length > LISTED ? h("span", { class: "af-caption" }, `and ${chosen.length - LISTED} more`) : null)];
-  }
-
-  focused() {
-    const i = this.model.get("focus");
-    if (i < 0 || i >= this.n) return null;
-    const told = this.columns.slice(1).filter((c) => ["target", "prediction"].includes(c.role) && !c.missing(i));
-    return h("div", { class: "af-focused" }, h("h3", {}, this.columns[0].text(i)), h("dl", { class: "af-facts" }, told.map((c) => h("div", { class: c.role === "target" ? "is-target" : "" }, h("dt", {}, c.name), h("dd", {}, c.text(i))))));
+    const focus = this.model.get("focus");
+    for (const { scatter } of this.panes) {
+      scatter.focus = focus;
+      scatter.drawMarks();
+      if (scatter.xy.length === 2 * this.n && (this.shown !== scatter.shown || this.bits !== this.model.get("selected"))) scatter.states(this.shown, mask);
+    }
+    this.bits = this.model.get("selected");
+    const count = this.summary.draw(mask, this.ink, this.column);
+    this.thumbs.strip(this.strip, sampled(mask, count, this.thumbs.some), focus, (i) => this.pick(i));
   }
 }
 

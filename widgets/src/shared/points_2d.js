@@ -1,0 +1,101 @@
+// Points without WebGL: counts in cells when they crowd, which is faster than drawing them anywhere; circles, or squares of pixels, where there is no WebGL.
+import { css } from "./colours.js";
+
+const MANY = 8000; // points above which pixels are written instead of circles drawn
+const CELL = 2;
+
+/** @typedef {{xy: Float32Array, ink: Uint8Array, state: Uint8Array}} Points */
+/** @typedef {{x: number, y: number, scale: number, width: number, height: number}} View */
+
+/** Circles by colour, so that the pen changes ink seldom. @param {OffscreenCanvasRenderingContext2D} pen @param {Points} points @param {View} view */
+function dots(pen, { xy, ink, state }, view, wanted, size, alpha, ranges) {
+  const inks = new Map();
+  for (let k = 0; k < ranges.length; k += 2) for (let i = ranges[k]; i < ranges[k + 1]; i++) {
+    if ((state[i] & 3) !== wanted) continue;
+    const x = (xy[2 * i] - view.x) * view.scale + view.width / 2;
+    const y = view.height / 2 - (xy[2 * i + 1] - view.y) * view.scale;
+    if (x < -9 || y < -9 || x > view.width + 9 || y > view.height + 9) continue;
+    const key = (ink[4 * i] << 16) | (ink[4 * i + 1] << 8) | ink[4 * i + 2];
+    if (!inks.has(key)) inks.set(key, []);
+    inks.get(key).push(x, y);
+  }
+  pen.globalAlpha = alpha;
+  for (const [key, at] of inks) {
+    pen.fillStyle = css([key >> 16, (key >> 8) & 255, key & 255]);
+    pen.beginPath();
+    for (let k = 0; k < at.length; k += 2) {
+      pen.moveTo(at[k] + size / 2, at[k + 1]);
+      pen.arc(at[k], at[k + 1], size / 2, 0, 6.2832);
+    }
+    pen.fill();
+  }
+  pen.globalAlpha = 1;
+}
+
+/** Counts, and sums of red, green and blue, in cells of `cell` pixels. @param {Points} points @param {View} view */
+function counted({ xy, ink, state }, view, wanted, cell, half, ranges) {
+  const [w, h] = [Math.ceil(view.width / cell), Math.ceil(view.height / cell)];
+  const sums = new Float32Array(4 * w * h);
+  const [scale, x0, y0] = [view.scale / cell, view.width / 2 / cell, view.height / 2 / cell];
+  for (let k = 0; k < ranges.length; k += 2) for (let i = ranges[k]; i < ranges[k + 1]; i++) {
+    if ((state[i] & 3) !== wanted) continue;
+    const x = Math.floor((xy[2 * i] - view.x) * scale + x0);
+    const y = Math.floor(y0 - (xy[2 * i + 1] - view.y) * scale);
+    if (x < -half || y < -half || x >= w + half || y >= h + half) continue;
+    for (let v = Math.max(0, y - half); v <= y + half && v < h; v++)
+      for (let u = Math.max(0, x - half); u <= x + half && u < w; u++) {
+        const at = 4 * (v * w + u);
+        sums[at] += ink[4 * i];
+        sums[at + 1] += ink[4 * i + 1];
+        sums[at + 2] += ink[4 * i + 2];
+        sums[at + 3]++;
+      }
+  }
+  return { w, h, sums };
+}
+
+/** Counts as a picture, strength by their logarithm, or full where anything is; colours are multiplied by their strength. @param {Points} points @param {View} view */
+function toned(points, view, wanted, alpha, { cell, half, most, ranges }) {
+  const { w, h, sums } = counted(points, view, wanted, cell, half, ranges);
+  const image = new ImageData(w, h);
+  const { data } = image;
+  const scale = most ? 0.82 / Math.log1p(most) : 0;
+  for (let at = 0; at < sums.length; at += 4) {
+    const n = sums[at + 3];
+    if (!n) continue;
+    const tone = alpha * (most ? Math.min(1, 0.18 + scale * Math.log1p(n)) : 1);
+    data[at] = (sums[at] / n) * tone;
+    data[at + 1] = (sums[at + 1] / n) * tone;
+    data[at + 2] = (sums[at + 2] / n) * tone;
+    data[at + 3] = 255 * tone;
+  }
+  return { image, cell };
+}
+
+const PASSES = { true: [[1, 0.3], [3, 0.95]], false: [[1, 0.85]] };
+
+/** Counts of points where they crowd, those selected above the others. @param {Points} points @param {View} view @param {{any: boolean, most: number, ranges: number[]}} how */
+export const countPoints = (points, view, { any, most, ranges }) => PASSES[any].map(([wanted, alpha]) => toned(points, view, wanted, alpha, { cell: CELL, half: 0, most, ranges }));
+
+/** Sheets of counts, or the points themselves, drawn without a graphics card. @param {Points} points @param {View} view @param {{dpr: number, any: boolean, size: number, ranges: number[]}} how @param {{image: ImageData, cell: number}[] | null} sheets @returns {ImageBitmap} */
+export function drawPoints(points, view, { dpr, any, size, ranges }, sheets) {
+  const canvas = new OffscreenCanvas(Math.round(view.width * dpr), Math.round(view.height * dpr));
+  const pen = canvas.getContext("2d");
+  pen.scale(dpr, dpr);
+  const few = !sheets && points.state.length <= MANY;
+  if (few) for (const [wanted, alpha] of PASSES[any]) dots(pen, points, view, wanted, size, alpha, ranges);
+  const laid = few ? [] : sheets || PASSES[any].map(([wanted, alpha]) => toned(points, view, wanted, alpha, { cell: 1, half: size > 4 ? 2 : 1, most: 0, ranges }));
+  for (const { image, cell } of laid) {
+    const sheet = new OffscreenCanvas(image.width, image.height);
+    sheet.getContext("2d").putImageData(plain(image), 0, 0);
+    pen.drawImage(sheet, 0, 0, image.width * cell, image.height * cell);
+  }
+  return canvas.transferToImageBitmap();
+}
+
+/** The same with colours as they are, which is how a 2-D canvas wants them. @param {ImageData} image */
+function plain(image) {
+  const { data } = image;
+  for (let at = 0; at < data.length; at += 4) if (data[at + 3]) for (let k = 0; k < 3; k++) data[at + k] = (255 * data[at + k]) / data[at + 3];
+  return image;
+}
