@@ -34,6 +34,7 @@ PARTS = {
     "fusing": [sys.executable, "benchmarks/fuse.py"],
     "fusion-levels": [sys.executable, "benchmarks/fusion_levels.py"],
     "explaining-modalities": [sys.executable, "benchmarks/explain_modalities.py"],
+    "embedding": [sys.executable, "benchmarks/embed.py"],
     "real-sets": [sys.executable, "benchmarks/real_sets.py"],
     "ztf-alerts": [sys.executable, "benchmarks/ztf_alerts.py"],
     "binder": [sys.executable, ".ci/check-binder.py", "--json", "benchmarks/results/binder-memory.json"],

@@ -56,7 +56,7 @@ def nearest(
     points = torch.from_numpy(np.asarray(vectors, dtype=np.float32) - middle).to(device)
     from_ = points if own else torch.from_numpy(asked - middle).to(device)
     half = 0.5 * points.square().sum(1)
-    rows = _rows(len(points), (count + SPARE) * points.shape[1])
+    rows = row_budget(len(points), (count + SPARE) * points.shape[1])
     near, far = [], []
     for begin in range(0, len(from_), rows):
         if stop is not None and stop.is_set():
@@ -65,7 +65,7 @@ def nearest(
         score = torch.addmm(half, block, points.T, alpha=-1.0)  # half the squared distance, less the block's own length
         if own:
             score.diagonal(begin).fill_(torch.inf)
-        chosen = _smallest(score, min(count + SPARE, len(points) - own))
+        chosen = smallest(score, min(count + SPARE, len(points) - own))
         distance = (points[chosen] - block[:, None]).double().square().sum(2).sqrt()
         distance, order = distance.sort(dim=1, stable=True)
         near.append(chosen.gather(1, order)[:, :count].cpu().numpy())
@@ -73,20 +73,20 @@ def nearest(
     return np.concatenate(near), np.concatenate(far)
 
 
-def _rows(columns: int, differences: int) -> int:
+def row_budget(columns: int, differences: int) -> int:
     """Rows of a block: some 100 MB of scores, or of differences; a quarter of it on a small server."""
     return int(np.clip((6 if memory.small() else 25) * 10**6 // max(columns, 2 * differences, 1), 16, 2048))
 
 
-def _smallest(score: torch.Tensor, count: int) -> torch.Tensor:
+def smallest(score: torch.Tensor, count: int) -> torch.Tensor:
     """Columns of the `count` smallest of each row, (row, count), in the order of the columns."""
     columns = score.shape[1]
     groups = columns // GROUP
     if groups <= 4 * count:
         return score.topk(count, 1, largest=False).indices.sort(1).values
     whole = groups * GROUP
-    smallest = score[:, :whole].view(len(score), GROUP, groups).amin(1)  # a group: every groups-th column, which is quick to reduce
-    first = smallest.topk(count, 1, largest=False).indices
+    least = score[:, :whole].view(len(score), GROUP, groups).amin(1)  # a group: every groups-th column, which is quick to reduce
+    first = least.topk(count, 1, largest=False).indices
     candidates = (first[:, :, None] + groups * torch.arange(GROUP, device=score.device)).flatten(1)
     rest = torch.arange(whole, columns, device=score.device).expand(len(score), -1)
     candidates = torch.cat([candidates, rest], 1)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError, MissingExtraError
-from astrofuse_lab.explain.neighbourhoods import Stopped, nearest
+from astrofuse_lab.explain.neighbourhoods import Stopped
+from astrofuse_lab.explain.neighbourhoods_large import neighbourhood
 
 FEWEST = 5
 """Points below which neighbours say nothing and PCA is taken."""
@@ -109,7 +110,7 @@ def make_planes(parts: Mapping[str, NDArray[np.float32]], method: str, how: How)
     from astrofuse_lab.explain.umap_child import ProcessFailed, child_planes
 
     try:
-        near = {space: nearest(part, how.k, device=how.device, stop=how.stop) for space, part in large.items()} if method == "umap" else {}
+        near, told = _neighbours(large, how) if method == "umap" else ({}, [])
         starts = {space: _start(space, part, how) for space, part in large.items()} if method == "umap" else {}
         made = child_planes(method, large, near, starts, how)
     except (ProcessFailed, Stopped) as reason:
@@ -118,7 +119,17 @@ def make_planes(parts: Mapping[str, NDArray[np.float32]], method: str, how: How)
             warnings.warn(note, RuntimeWarning, stacklevel=3)
         return _principal(parts, [note])
     rest = _principal({space: parts[space] for space in small}, notes)
-    return Made({**rest.planes, **made}, notes, method, rest.axes, near)
+    return Made({**rest.planes, **made}, [*notes, *told], method, rest.axes, near)
+
+
+def _neighbours(parts: Mapping[str, NDArray[np.float32]], how: How) -> tuple[dict[str, Near], list[str]]:
+    out, notes = {}, []
+    for space, part in parts.items():
+        near, far, found = neighbourhood(part, how.k, device=how.device, stop=how.stop)
+        out[space] = near, far
+        if found < 1:
+            notes.append(f"{found:.1%} of the true neighbours in {space} were found")
+    return out, notes
 
 
 def _principal(parts: Mapping[str, NDArray[np.float32]], notes: list[str]) -> Made:

@@ -18,10 +18,10 @@ import astrofuse_lab
 from astrofuse_lab import memory
 from astrofuse_lab.explain.planes import PACKAGES, How, Near
 
-NEEDS = {"umap": 250 * 1024**2, "tsne": 250 * 1024**2, "densmap": 450 * 1024**2, "pacmap": 450 * 1024**2}
-"""Bytes that the process takes at its peak for some thousand samples, most of it libraries and numba's compiler (densMAP: measured 423 MB)."""
-A_SAMPLE = 1500
-"""Bytes that each sample adds: neighbours, graph and layout."""
+NEEDS = {"umap": 190 * 1024**2, "tsne": 220 * 1024**2, "densmap": 450 * 1024**2, "pacmap": 450 * 1024**2}
+"""Bytes that the process takes at its peak for some thousand samples, most of it libraries and numba's compiler (measured: UMAP 178 MB, t-SNE 205, densMAP 429)."""
+A_SAMPLE = 1700
+"""Bytes that each sample adds: neighbours, graph and layout (measured for UMAP: 337 MB for 100,000)."""
 
 
 class ProcessFailed(Exception):

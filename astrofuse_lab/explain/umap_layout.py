@@ -10,6 +10,7 @@ What differs from umap-learn, and why:
 - Nothing is compiled for searching neighbours, which arrive as they are: the first call takes seconds less.
 """
 
+import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -26,7 +27,8 @@ MANY, LONG, SHORT = 10_000, 500, 200
 """Points above which `SHORT` epochs do, else `LONG`, as in umap-learn."""
 FIRST_BITS, LAST_BITS, STEPS = 0x2D800000, 0x4F000000, 16
 """Squared distances of the table, 2^-36 to 2^31, as bits of a float32; bits of the fraction that are dropped: 2^7 entries a doubling."""
-PARTS = 64
+FEW = 2000
+"""Points below which sharing them out costs more than it saves."""
 
 
 def curve(min_dist: float = 0.1, spread: float = 1.0) -> tuple[float, float]:
@@ -187,16 +189,16 @@ def layout(near: Array, distance: Array, start: Array, seed: int = 0, epochs: in
     old = np.ascontiguousarray(start + luck.normal(0, 1e-4, (n, 2)), dtype=np.float32)
     new = old.copy()
     mixed = int(luck.integers(2**62))
-    cuts = np.linspace(0, n, min(PARTS, n) + 1).astype(int)
-    workers = threads or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    workers = 1 if n < FEW else threads or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    cuts = np.linspace(0, n, (1 if workers == 1 else 4 * workers) + 1).astype(int).tolist()
     with ThreadPoolExecutor(workers) as pool:
         for epoch in range(epochs):
-            rate, now = 1.0 - epoch / epochs, epoch
-            work = lambda part, now=now, rate=rate, old=old, new=new: move(cuts[part], cuts[part + 1], now, rate, mixed, old, new, begins, tails, every, due, table)  # noqa: E731
-            if n < 2000:
-                for part in range(len(cuts) - 1):
-                    work(part)
+            given: Any = (epoch, 1.0 - epoch / epochs, mixed, old, new, begins, tails, every, due, table)
+            if workers == 1:
+                move(0, n, *given)
             else:
-                list(pool.map(work, range(len(cuts) - 1)))
+                done = [pool.submit(move, first, last, *given) for first, last in itertools.pairwise(cuts)]
+                for one in done:
+                    one.result()
             old, new = new, old
     return old
