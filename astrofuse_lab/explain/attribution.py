@@ -5,13 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from astrofuse_lab.errors import InputError, UnknownNameError
-from astrofuse_lab.explain.adapter import chosen_modalities, score_of, some_samples
+from astrofuse_lab.explain.adapter import chosen_modalities, device_of, score_of, some_samples
+from astrofuse_lab.explain.attribution_ensembles import attribute_all
 from astrofuse_lab.explain.attribution_result import CONVERGED, Attribution
 from astrofuse_lab.explain.attribution_work import TOLERANCE, Plan, Told, Work, levels_of
 from astrofuse_lab.explain.baselines import choose
 from astrofuse_lab.explain.methods import METHODS
 from astrofuse_lab.explain.methods_hiding import WINDOWS
+from astrofuse_lab.explain.methods_layers import seen_by_convolutions
 from astrofuse_lab.explain.methods_question import Settings
+from astrofuse_lab.training.ensembles import Ensemble
 
 if TYPE_CHECKING:
     from astrofuse_lab.samples.sample_set import SampleSet
@@ -21,7 +24,7 @@ __all__ = ["CONVERGED", "Attribution", "attribute"]
 
 
 def attribute(
-    run: "Run", samples: "SampleSet", method: str = "integrated_gradients", *, modalities: Sequence[str] | None = None, target: Any = None,
+    run: "Run | Ensemble", samples: "SampleSet", method: str = "integrated_gradients", *, modalities: Sequence[str] | None = None, target: Any = None,
     baseline: str | Mapping[str, str] | None = None, steps: int | str = "auto", score: str | None = None, rows: int | str = "auto",
     tolerance: float = TOLERANCE, draws: int = 0, repeats: int = 4, windows: Mapping[str, int] | str | None = None, seed: int = 0,
     references: "SampleSet | None" = None, on_coarse: Callable[[Attribution], None] | None = None,
@@ -31,7 +34,8 @@ def attribute(
 
     Parameters
     ----------
-    run : Run
+    run : Run or Ensemble
+        Of an ensemble: the mean over its members, of the class that they predict together, and their `spread`.
     samples : SampleSet
         The inputs and the attributions of all of them are held in memory.
     method : str
@@ -82,9 +86,15 @@ def attribute(
     """
     some_samples(samples)
     numbers = check_numbers(method, steps, rows, tolerance, draws, repeats, windows)
-    kinds = {name: run.preparation.scalings[name].made for name in chosen_modalities(run, modalities)}
-    plan = make_plan(run, method, kinds, baseline, score, target, numbers._replace(seed=int(seed)), rows, on_coarse is not None, references)
-    return Work(run, samples, plan, Told(on_progress, on_coarse, stop)).go()
+    settings = numbers._replace(seed=int(seed))
+
+    def plan_of(one: "Run", goal: Any, asked: Sequence[str] | None) -> Plan:
+        return make_plan(one, samples, method, asked, baseline, score, goal, settings, rows, on_coarse is not None, references)
+
+    told = Told(on_progress, on_coarse, stop)
+    if isinstance(run, Ensemble):
+        return attribute_all(run, samples, target, modalities, plan_of, told)
+    return Work(run, samples, plan_of(run, target, modalities), told).go()
 
 
 def check_numbers(
@@ -107,17 +117,28 @@ def check_numbers(
 
 
 def make_plan(
-    run: "Run", method: str, kinds: dict[str, str], baseline: str | Mapping[str, str] | None, score: str | None, target: Any, settings: Settings,
+    run: "Run", samples: "SampleSet", method: str, modalities: Sequence[str] | None, baseline: str | Mapping[str, str] | None, score: str | None, target: Any, settings: Settings,
     rows: int | str, coarse: bool, references: "SampleSet | None",
 ) -> Plan:  # fmt: skip
     """What is to be done, after all that can be checked before any work."""
     chosen = METHODS[method]
+    kinds = {name: run.preparation.scalings[name].made for name in chosen_modalities(run, modalities)}
     if chosen.gradients and not getattr(run.model, "differentiable", True):
         without = ", ".join(repr(name) for name, one in METHODS.items() if not one.gradients)
         raise InputError(
             f"method={method!r} follows gradients, and the decision {run.recipe.decision.name if run.recipe.decision else ''!r} of this run has none: "
             f"it counts votes, or asks a learner made of steps. Use a method that hides inputs and looks what is lost: {without}; or, for whole modalities, af.explain.contributions."
         )
+    notes: tuple[str, ...] = ()
+    if method == "grad_cam":
+        able = seen_by_convolutions(run.model.eval(), kinds, run.batch(samples, [0]).to(device_of(run.model)), modalities is not None)
+        notes = tuple(f"{name} has no convolutional encoder and is left out" for name in kinds if name not in able)
+        kinds = able
+    if method == "lrp" and run.classes:
+        if score not in (None, "logit"):
+            raise InputError(f"score={score!r}: layer-wise relevance propagation shares out a logit, which a layer makes; leave score out.")
+        score = "logit"
+        notes = ("explains the logit; what biases, masks and other modalities account for is missing from the sum",)
     baselines = choose(kinds, baseline)
     drawn = None
     if references is not None:
@@ -127,4 +148,4 @@ def make_plan(
         drawn = run.batch(references)
         baselines |= {name: "samples" for name, kind in kinds.items() if kind in ("image", "spectrum", "series", "table")}
     levels = levels_of(method, settings, coarse, {**WINDOWS, **settings.windows})
-    return Plan(chosen, method, kinds, baselines, *score_of(run, score), target, levels, rows, drawn)
+    return Plan(chosen, method, kinds, baselines, *score_of(run, score), target, levels, rows, drawn, notes)

@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 from astrofuse_lab.explain.methods_gradients import DRAWS, POINTS, gradient_shap, integrated_gradients, saliency
 from astrofuse_lab.explain.methods_hiding import feature_ablation, occlusion
+from astrofuse_lab.explain.methods_layers import grad_cam
 from astrofuse_lab.explain.methods_question import Found, Question, Settings
+from astrofuse_lab.explain.methods_relevance import deep_lift, lrp
 from astrofuse_lab.explain.methods_sampling import kernel_shap, lime
 
 __all__ = ["METHODS", "Found", "Method", "Question", "Settings"]
@@ -55,6 +57,16 @@ METHODS: dict[str, Method] = {
         "the same, averaged over many baselines (draws of sky noise, training samples), with a standard error",
         "more than integrated gradients where there is one baseline only: then it is a noisier way to the same numbers",
     ),
+    "deep_lift": Method(
+        deep_lift, True, True, True, False, lambda s: 2, "2 forward, 1 backward",
+        "what integrated gradients say, by one step from the baseline to the sample; the parts sum to the difference",
+        "anything of models with parts for which it has no rule (recurrent ones): it refuses them",
+    ),
+    "lrp": Method(
+        lrp, False, True, True, False, lambda s: 1, "1 forward and backward",
+        "how the score itself, and not a difference, goes back through the layers to the inputs",
+        "what biases, masks and modalities held account for: their share is missing from the sum; nor why this class and no other, since it explains a logit",
+    ),
     "saliency": Method(
         saliency, False, True, False, False, lambda s: 1, "1 forward and backward",
         "how steep the score is at the sample", "how much of the score came from there; it has no sign and no sum",
@@ -68,6 +80,11 @@ METHODS: dict[str, Method] = {
         feature_ablation, False, False, True, False, lambda s: 4, "1 forward a band, channel or column",
         "how much score is lost when a whole band, channel or column takes its baseline, wherever it is on the sky or along the axis",
         "where in it: occlusion hides places in all bands, feature ablation hides bands in all places",
+    ),
+    "grad_cam": Method(
+        grad_cam, False, True, False, False, lambda s: 1, "1 forward and backward",
+        "where the last features of a convolutional encoder spoke for the class",
+        "anything finer than these features, what speaks against, or how much: it has no sum; only for images, spectra and series that a convolution reads",
     ),
     "lime": Method(
         lime, False, False, True, True, lambda s: 128, "4 times twice the features and 32 forward",

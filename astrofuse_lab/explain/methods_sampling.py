@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from astrofuse_lab.explain.attribution_forward import ChunkForward, taken
+from astrofuse_lab.explain.attribution_forward import taken
 from astrofuse_lab.explain.attribution_result import place_axes
 from astrofuse_lab.explain.methods_hiding import shared, windows_of
 from astrofuse_lab.explain.methods_question import Found, Question, deviation, places
@@ -111,7 +111,7 @@ def features_of(question: Question, groups: Sequence[Tensor], row: int) -> list[
     for value, baseline, group in zip(question.inputs, question.baselines, groups, strict=True):
         changed = value[row] != baseline[row]
         ids = group[row if len(group) > 1 else 0].expand(changed.shape)
-        real, dense = torch.unique(ids[changed], return_inverse=True)
+        real = torch.unique(ids[changed])
         own = torch.full(changed.shape, -1, dtype=torch.long, device=value.device)
         # a window's unchanged values go with it, so that a window is what captum is told it is
         at = torch.searchsorted(real, ids.contiguous()).clamp(max=max(0, len(real) - 1))
