@@ -66,6 +66,7 @@ _DOOR = {
     "AttentionWidget": ("widgets.attention", "AttentionWidget"),
     "ContributionWidget": ("widgets.contribution", "ContributionWidget"),
     "EvaluationWidget": ("widgets.evaluation", "EvaluationWidget"),
+    "LabelWidget": ("widgets.label", "LabelWidget"),
     "Selection": ("widgets.base", "Selection"),
     "plot": ("widgets.plots", ""),
     "workbench": ("widgets.workbench", "workbench"),

@@ -14,6 +14,7 @@ SOURCES = Path(__file__).parents[1] / "widgets" / "src"
 VIEWS = {
     "fetch": "FetchWidget", "samples": "SamplesWidget", "train": "TrainWidget",
     "embedding": "EmbeddingWidget", "attribution": "AttributionWidget", "attention": "AttentionWidget", "contribution": "ContributionWidget", "evaluation": "EvaluationWidget",
+    "label": "LabelWidget",
     "header": "HeaderWidget",
 }  # fmt: skip
 OF_JUPYTER = {"layout", "tabbable", "tooltip"}

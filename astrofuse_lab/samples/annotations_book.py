@@ -1,8 +1,7 @@
 """`LabelBook`: what several people said of objects, with "not sure", undo, agreement and consensus; nothing is lost when a kernel dies.
 
-Labels of one person, written while paging, are in `SampleSet.annotations`; the book is for labelling in earnest. Each act is one line
-of a journal (`astrofuse_lab.samples.annotations_journal`), on the disk before `say` returns; what holds now follows from replaying it,
-so nothing that was said is ever overwritten, undone acts included.
+Each act is one line of a journal (`annotations_journal`), on the disk before `say` returns; what holds follows from replaying it, so that
+nothing is ever overwritten, undone acts included. `SampleSet.annotations` is simpler: one person's labels, written while paging.
 """
 
 import re
@@ -129,6 +128,13 @@ class LabelBook:
             ids = acts[-1][0]
             self._add({"do": do, "by": who, "time": _now()}, ids)
             return tuple(ids)
+
+    def steps(self, by: str = "me") -> tuple[int, int]:
+        """How many acts the annotator can undo, and redo."""
+        who = annotator_of(by)
+        with self._lock:
+            self._refresh()
+            return len(self._acts.get(who, ())), len(self._undone.get(who, ()))
 
     def keep(self, kind: str, values: Mapping[str, Any]) -> None:
         """Write down something beside the labels, e.g. a point of a learning curve; `kept` gives it back."""
@@ -269,8 +275,7 @@ class LabelBook:
 
     def unwatch(self, call: Callable[[list[str]], None]) -> None:
         """Call no more."""
-        if call in self._watchers:
-            self._watchers.remove(call)
+        self._watchers = [one for one in self._watchers if one != call]
 
     # ---- several people ------------------------------------------------------------------------------------------------
 
@@ -315,8 +320,8 @@ class LabelBook:
             won = of >= least and not tie and first[1] > share * of
             rows.append((object_id, first[0] if won else "", first[1], of, len(votes) - of, first[1] / of if of else np.nan))
         columns = list(zip(*rows, strict=True)) or [()] * 6
-        kinds = (str, str, int, int, int, float)
-        table = Table({name: np.array(column, dtype=kind) for name, column, kind in zip(("object_id", "label", "votes", "of", "unsure", "share"), columns, kinds, strict=True)})
+        kinds = {"object_id": str, "label": str, "votes": int, "of": int, "unsure": int, "share": float}
+        table = Table({name: np.array(column, dtype=kind) for (name, kind), column in zip(kinds.items(), columns, strict=True)})
         table["label"] = MaskedColumn(table["label"], mask=np.asarray(table["label"]) == "")
         return table
 
