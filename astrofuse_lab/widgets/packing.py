@@ -116,7 +116,7 @@ def weight(value: Any, counted: set[int]) -> int:
 def _least(states: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Any, dict[str, Any], str]]:
     """What a page can do without, the least first: words for it, what is dropped, and the state and trait that it is dropped from."""
     for state in states:
-        for frame in reversed(state.get("epochs", [])):
+        for frame in reversed(state["epochs"] if "maps" in state and isinstance(state.get("epochs"), list) else []):
             yield f"epoch {frame.get('epoch')}", frame, state, "epochs"
     for state in states:
         maps = state.get("maps", {})

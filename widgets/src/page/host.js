@@ -215,7 +215,7 @@ async function boot(holder) {
 function footer({ notes, citations, code }) {
   const parts = [element("h2", "", "About this page"), ...notes.map((note) => element("p", "", note))];
   if (citations.length) parts.push(element("h2", "", "Cite"), element("ul", "", ...citations.map((line) => element("li", "", line))));
-  if (code) parts.push(element("h2", "", "The same in Python"), element("pre", "", code));
+  if (code) parts.push(element("h2", "", "The same in Python"), Object.assign(element("pre", "", code), { tabIndex: 0, ariaLabel: "The same in Python", role: "region" }));
   return element("footer", "", ...parts);
 }
 

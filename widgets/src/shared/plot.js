@@ -2,6 +2,7 @@
 import { number } from "./columns.js";
 import { s } from "./dom.js";
 
+const own = Math.random().toString(36).slice(2, 8); // each view is a module of its own, and ids are those of the whole page
 let serial = 0;
 
 /** Round steps of 1, 2 or 5 that cover a range with about `count` ticks. */
@@ -58,7 +59,7 @@ export function plot({ width, height, label, x, y, top, flip = false }) {
   const box = { left: 58, top: top ? 34 : 8, width: Math.max(40, width - 70), height: Math.max(40, height - (top ? 34 : 8) - 36) };
   const X = scaleOf(x.domain, [box.left, box.left + box.width]);
   const Y = scaleOf(y.domain, flip ? [box.top, box.top + box.height] : [box.top + box.height, box.top]);
-  const id = `af-clip-${serial++}`;
+  const id = `af-clip-${own}-${serial++}`;
   const axes = s("g", { class: "axes" });
   axisBottom(axes, box, x, X);
   axisLeft(axes, box, y, Y);
