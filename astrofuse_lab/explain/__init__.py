@@ -20,11 +20,21 @@ _DOOR = {
     "swap": ("interventions", "swap"),
     "edit": ("interventions", "edit"),
     "Interventions": ("interventions", "Interventions"),
+    "uncertainty": ("doubts", "uncertainty"),
+    "surrogate": ("surrogates", "surrogate"),
+    "Surrogate": ("surrogates", "Surrogate"),
     "suggest": ("suggestions", "suggest"),
     "active_curve": ("active_curves", "active_curve"),
+    "check": ("trust", "check"),
+    "Checks": ("trust", "Checks"),
+    "label_control": ("trust_models", "label_control"),
 }
 
-__all__ = ["Attention", "Attribution", "Contributions", "Embedding", "Interventions", "Response", "attention", "attribute", "contributions", "edit", "embed", "embed_epochs", "layers", "respond", "swap"]
+__all__ = [
+    "Attention", "Attribution", "Checks", "Contributions", "Embedding", "Interventions", "Response", "Surrogate", "active_curve", "attention",
+    "attribute", "check", "contributions", "edit", "embed", "embed_epochs", "label_control", "layers", "respond", "suggest", "surrogate", "swap",
+    "uncertainty",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
