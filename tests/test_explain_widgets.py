@@ -133,8 +133,8 @@ def test_a_map_is_checked_beside_the_maps_and_says_its_verdict(run, toy_samples,
         def table(self):
             return Table({"check": ["randomised weights"], "value": [0.93], "passed": [False], "says": ["<img src=x onerror=alert(1)>"]})
 
-    def check(source, few, method, **options):
-        asked.append((source, len(few), method))
+    def check(source, some, method, **options):
+        asked.append((source, len(some), method))
         go.wait(30)
         return Checks()
 
@@ -145,9 +145,9 @@ def test_a_map_is_checked_beside_the_maps_and_says_its_verdict(run, toy_samples,
         assert widget.checks == {"0/saliency": {"running": True}} and widget.busy
         assert widget.answer("attribution/1/0/-/saliency")["values"]  # maps do not wait for it
         go.set()
-        assert widget.wait(60) and asked == [(run, 8, "saliency")] and not widget.busy
+        assert widget.wait(60) and asked == [(run, 60, "saliency")] and not widget.busy
         done = widget.checks["0/saliency"]
-        assert done["verdict"] == Checks.verdict and not done["passed"] and done["rows"] == [["randomised weights", 0.93, False, "<img src=x onerror=alert(1)>"]] and done["n"] == 8
+        assert done["verdict"] == Checks.verdict and not done["passed"] and done["rows"] == [["randomised weights", False, 0.93, "<img src=x onerror=alert(1)>"]]
         widget.stop = True
         do(widget, "check", method="magic", model=0)
         assert widget.wait(60) and "magic" in widget.checks["0/magic"]["problem"]
@@ -181,6 +181,30 @@ def test_attention_rows_sum_to_one_over_what_is_there(run, toy_samples):
         alone = found.only(layer, int(head))
         assert np.allclose(rows[3, 0], alone.from_class[0], atol=1e-5) and np.allclose(rows[3, 1:][there], alone.between[0][there], atol=1e-5)
         assert not np.allclose(rows[3], rows[0], equal_nan=True)
+
+
+def test_attention_by_rollout_by_gradients_and_of_encoders(run, toy_samples):
+    with shown(af.AttentionWidget(af.Ensemble([run, run]), toy_samples)) as widget:
+        assert [row["name"] for row in widget.runs_shown] == ["joint_attention, 2 members, member 1", "joint_attention, 2 members, member 2"]
+        star = [str(c) for c in run.classes].index("star")
+        one = toy_samples.take([2])
+        for combine, target in (("rollout", None), ("gradient", "star")):
+            payload = widget.answer(f"attention/2/1/{star if target else '-'}/{combine}")
+            found = af.explain.attention(run, one, combine=combine, encoders=True, target=target)
+            assert payload["explained"] == (target or "") and np.allclose(values_of(payload["between"])[0, 0], found.from_class[0], atol=1e-5)
+            assert np.allclose(values_of(payload["places"]["image"])[0], found.on_input("image")[0].ravel(), atol=1e-6)
+            flow = found.flow(0)
+            assert [row[3:] for row in payload["flow"]] == [[pytest.approx(float(r["weight"])), pytest.approx(float(r["reaching"]))] for r in flow]
+        last = max(row[0] for row in payload["flow"])
+        assert last >= 1 and {row[2] for row in payload["flow"] if row[0] == last} == {"class"}
+        own = payload["own"]
+        assert own and all(values_of(layer["values"]).shape[0] == 1 + layer["heads"] for layer in own)
+        layer = own[0]
+        wanted = on_places(found.on_input(layer["modality"], layer["layer"], 0)[0], "light_curve", len(values_of(layer["values"])[0]))
+        assert layer["modality"] == "light_curve" and np.allclose(values_of(layer["values"])[1], wanted, atol=1e-6, equal_nan=True)
+        widget.combine = "gradient"
+        widget.explained = "star"
+        assert "combine='gradient', target='star'" in widget.code and widget.page_keys(3)[1] == "attention/3/0/-/gradient"
 
 
 def test_a_recipe_without_attention_is_told_so(toy_samples):

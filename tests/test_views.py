@@ -319,7 +319,7 @@ def test_attribution_that_fails_says_so_and_may_be_tried_again(stage, run, sampl
 def test_attention_by_layer_and_head(stage, run, samples):
     widget = af.AttentionWidget(run, samples)
     host = stage.show(widget)
-    host.until(lambda: "What the class token reads" in host.text())
+    host.until(lambda: "How it flows to the class token" in host.text())
     host.settle()
     stage.shot(host, "attention")
     host.page.get_by_label("Layer").select_option("fusion.0")

@@ -1,31 +1,35 @@
-"""Which kind of data looked at which: a run's own attention weights between modalities, and where on each input they fell."""
+"""Which kind of data looked at which: a run's own attention weights between modalities, layer by layer, and where on each input they fell."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import traitlets as t
 from numpy.typing import NDArray
 
-from astrofuse_lab.errors import InputError
-from astrofuse_lab.widgets.base import Base, Selection, Worker
+from astrofuse_lab.widgets.base import Selection
+from astrofuse_lab.widgets.explaining import PREDICTED, Explainer, members, named_runs
 from astrofuse_lab.widgets.places import lengths, on_places
-from astrofuse_lab.widgets.predictions import prediction_card, prediction_columns
-from astrofuse_lab.widgets.samples import sample_answer
-from astrofuse_lab.widgets.wire import array, columns_payload, coverage_payload
+from astrofuse_lab.widgets.predictions import prediction_card
+from astrofuse_lab.widgets.wire import array, plain
 
 if TYPE_CHECKING:
     from astrofuse_lab.explain.attention_maps import Attention
     from astrofuse_lab.samples.sample_set import SampleSet
-    from astrofuse_lab.training.run import Run
 
 CLASS = "class token"
 ALL = "mean"
+COMBINE = ("mean", "rollout", "gradient")
+MOST_OWN = 4_000_000
+"""Bytes of encoders' maps that are sent head by head; beyond it, layer by layer."""
 
 
 def choices(attention: "Attention") -> list[tuple[str, str, "Attention"]]:
-    """(layer, head, attention) of every choice the view offers: the mean of all first, then each layer, then its heads."""
+    """(layer, head, attention) of every choice the view offers: all layers together first, then each layer, then its heads.
+
+    A rollout is a path through all layers: it has no layers to choose from.
+    """
     out = [(ALL, ALL, attention)]
-    for layer, heads in attention.heads.items():
+    for layer, heads in {} if attention.combine == "rollout" else attention.heads.items():  # type: ignore[attr-defined]
         out.append((layer, ALL, attention.only(layer)))
         out += [(layer, str(head), attention.only(layer, head)) for head in range(heads)]
     return out
@@ -37,86 +41,99 @@ def shares(attention: "Attention") -> NDArray[np.float32]:
     return np.concatenate([attention.from_class[:1], between]).astype(np.float32)
 
 
-class AttentionWidget(Base):
+class AttentionWidget(Explainer):
     """Attention between the modalities of one sample, and on its inputs.
 
     Parameters
     ----------
-    run : Run
-        Recipes without attention get a view that says so and names recipes that have it.
+    run : Run, Ensemble, or several of them in a list or a dictionary
+        Each member of an ensemble is one to choose. Recipes without attention get a view that says so and names recipes that have it.
     samples : SampleSet
     selection : Selection, optional
     """
 
     view = "attention"
-    columns: Any = t.List().tag(sync=True)
-    coverage: Any = t.List().tag(sync=True)
+    slow: ClassVar[tuple[str, ...]] = ("attention",)
+
     available = t.Bool(True).tag(sync=True)
     reason = t.Unicode("").tag(sync=True)
+    model = t.Int(0).tag(sync=True)
+    combine = t.Enum(COMBINE, COMBINE[0]).tag(sync=True)
+    explained = t.Unicode(PREDICTED).tag(sync=True)
     layer = t.Unicode(ALL).tag(sync=True)
     head = t.Unicode(ALL).tag(sync=True)
-    title = t.Unicode("").tag(sync=True)
 
-    def __init__(self, run: "Run", samples: "SampleSet", selection: Selection | None = None, **traits: Any) -> None:
+    def __init__(self, run: Any, samples: "SampleSet", selection: Selection | None = None, **traits: Any) -> None:
+        apart = {f"{name}{f', member {i + 1}' if len(members(one)) > 1 else ''}": each for name, one in named_runs(run).items() for i, each in enumerate(members(one))}
+        super().__init__(apart, samples, selection, **traits)
+        self._look_up()
+        self.observe(self._look_up, "model")
+        self.observe(self._write_code, ["focus", "layer", "head", "combine", "explained", "model"])
+        self._write_code()
+
+    def _look_up(self, _change: Any = None) -> None:
         from astrofuse_lab.explain.attention_maps import why_none
 
-        run.preparation.check(samples)  # here, where it can be mended, and not in a job a moment later
-        self.run, self.samples = run, samples
-        reason = why_none(run)
-        given = {
-            "columns": columns_payload(samples), "coverage": coverage_payload(samples), "available": not reason, "reason": reason,
-            "title": f"{run.recipe.name}, {run.target}", "simulated": samples.simulated,
-        }  # fmt: skip
-        super().__init__(samples.object_ids, selection, **{**given, **traits})
-        self.observe(self._write_code, ["focus", "layer", "head"])
-        self._write_code()
-        self._begin()
-        self._quick.submit(self._add_predictions)
-
-    def _add_predictions(self) -> None:
-        if len(self.samples):
-            self._update(columns=[*self.columns, *prediction_columns(self.run, self.samples)])
+        reason = why_none(members(self._source(str(self.model)))[0])
+        self._update(available=not reason, reason=reason)
 
     def _write_code(self, _change: Any = None) -> None:
-        which = f"samples.select([{str(self._ids[self.focus])!r}])" if 0 <= self.focus < len(self._ids) else "samples"
-        look = "attention.between" if self.layer == ALL else f"attention.maps[{self.layer!r}][0{'' if self.head == ALL else f', {self.head}'}]"
-        self._update(code=f"attention = af.explain.attention(run, {which})\n{look}")
-
-    def _lane(self, key: str) -> Worker:
-        return self._jobs if key.startswith("attention/") else self._quick
-
-    def page_keys(self, position: int) -> tuple[str, ...]:
-        """The answers that a page without a kernel stores of one sample."""
-        return (f"sample/{position}", f"attention/{position}")
+        if self.layer == ALL:
+            look = "attention.between, attention.flow(0)"
+        elif self.layer.startswith("fusion."):
+            look = f"attention.maps[{self.layer!r}][0{'' if self.head == ALL else f', {self.head}'}]"
+        else:
+            look = f"attention.on_input({self.layer.rpartition('.')[0]!r}, {self.layer!r}{'' if self.head == ALL else f', {self.head}'})"
+        options = ("" if self.combine == "mean" else f", combine={self.combine!r}") + (f", target={self.explained!r}" if self.combine == "gradient" and self.explained != PREDICTED else "")
+        own = "" if self.layer == ALL or self.layer.startswith("fusion.") else ", encoders=True"
+        self._update(code=f"attention = af.explain.attention({self._named(self.model)}, {self._which()}{options}{own})\n{look}")
 
     def answer(self, key: str) -> dict[str, Any]:
-        """``sample/<position>`` or ``attention/<position>``."""
-        kind, _, position = key.partition("/")
+        """``sample/<position>`` or ``attention/<position>/<run>/<class, - for the predicted one>/<how layers are combined>``."""
+        kind, *rest = key.split("/")
         if kind != "attention":
-            return sample_answer(self.samples, key)
-        if not position.isdigit() or int(position) >= len(self.samples):
-            raise InputError(f"no sample at position {position!r}; positions are 0 to {len(self.samples) - 1}.")
-        return self._look(int(position))
+            return super().answer(key)
+        position, number, target, combine = [*rest, "0", PREDICTED, COMBINE[0]][:4] if len(rest) == 1 else [*rest, "", "", ""][:4]
+        return self._look(self._one(position), int(position), number, target, combine)
 
-    def _look(self, position: int) -> dict[str, Any]:
+    def _look(self, one: "SampleSet", position: int, number: str, target: str, combine: str) -> dict[str, Any]:
         from astrofuse_lab.explain import attention
         from astrofuse_lab.explain.adapter import streams_of
 
-        one = self.samples.take([position])
-        found = attention(self.run, one, keep_maps=True)
-        kinds = streams_of(self.run)
-        long = lengths(self.samples, position, self.run.preparation)
+        run = members(self._source(number))[0]
+        goal = self._goal(run, target) if combine == "gradient" else None
+        found = attention(run, one, combine=combine, keep_maps=True, encoders=True, target=goal)
+        kinds = streams_of(run)
+        long = lengths(self.shown, position, run.preparation)
         chosen = choices(found)
-        places: dict[str, list[NDArray[np.float32]]] = {name: [] for name in found.modalities}
-        for _, _, alone in chosen:
-            for name in found.modalities:
-                places[name].append(on_places(alone.on_input(name)[0], kinds[name], long.get(name, 0)))
+        places = {name: np.stack([on_places(alone.on_input(name)[0], kinds[name], long.get(name, 0)) for _, _, alone in chosen]) for name in found.modalities}
+        ran = found.flow(0)
         return {
-            "modalities": list(found.modalities), "kinds": [kinds[m] for m in found.modalities], "present": [bool(v) for v in found.present[0]],
+            "modalities": list(found.modalities), "kinds": [kinds[m] for m in found.modalities], "present": [bool(v) for v in found.present[0]], "combine": combine,
+            "explained": str(found.target[0]) if found.target else "",
             "choices": [[layer, head] for layer, head, _ in chosen], "between": array([shares(alone) for _, _, alone in chosen]),
-            "rows": [CLASS, *found.modalities], "places": {name: array(np.stack(rows)) for name, rows in places.items()},
-            "prediction": prediction_card(self.run, one),
+            "rows": [CLASS, *found.modalities], "places": {name: array(rows) for name, rows in places.items()}, "own": own_maps(found, kinds, long) if combine != "rollout" else [],
+            "flow": [[int(r["layer"]), str(r["source"]), str(r["target"]), plain(float(r["weight"])), plain(float(r["reaching"]))] for r in ran],
+            "prediction": prediction_card(run, one),
         }  # fmt: skip
+
+    def page_keys(self, position: int) -> tuple[str, ...]:
+        """The answers that a page without a kernel stores of one sample: the way to combine layers that is shown."""
+        return (f"sample/{position}", f"attention/{position}/{self.model}/{PREDICTED}/{self.combine}")
 
     def __repr__(self) -> str:
         return f"AttentionWidget({len(self._ids)} samples{'' if self.available else ', recipe without attention'})"
+
+
+def own_maps(found: "Attention", kinds: dict[str, str], long: dict[str, Any]) -> list[dict[str, Any]]:
+    """Layers of encoders that have attention of their own, mapped on their input: mean of the heads first, then each head, where these are not too many."""
+    out = []
+    for layer, heads in found.encoder_heads.items():
+        name = layer.rpartition(".")[0]
+        if name not in kinds:
+            continue
+        mean = on_places(found.on_input(name, layer)[0], kinds[name], long.get(name, 0))
+        few = heads if mean.nbytes * heads * len(found.encoder_heads) <= MOST_OWN else 0
+        each = [on_places(found.on_input(name, layer, head)[0], kinds[name], long.get(name, 0)) for head in range(few)]
+        out.append({"layer": layer, "modality": name, "heads": few, "values": array(np.stack([mean, *each]))})
+    return out

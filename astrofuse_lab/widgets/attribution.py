@@ -7,7 +7,7 @@ import numpy as np
 import traitlets as t
 
 from astrofuse_lab.errors import InputError
-from astrofuse_lab.widgets.attribution_facts import CHECKED, attribution_payload, doubt_payload, likeness, method_rows, table_rows, why_not
+from astrofuse_lab.widgets.attribution_facts import CHECKED, PROBED, attribution_payload, check_rows, doubt_payload, likeness, method_rows, why_not
 from astrofuse_lab.widgets.base import Selection, in_words
 from astrofuse_lab.widgets.contribution_facts import worth_payload
 from astrofuse_lab.widgets.explaining import PREDICTED, Explainer, members
@@ -166,7 +166,7 @@ class AttributionWidget(Explainer):
             super()._received(widget, content, buffers)
 
     def check(self, method: str | None = None, model: int = 0) -> None:
-        """Check one method's maps of one run on a few samples: `explain.check`; kept in `checks` by run and method."""
+        """Check one method's maps of one run: `explain.check` with maps of a few samples, held-out ones where there are such; kept in `checks` by run and method."""
         from astrofuse_lab import explain
 
         method = method or self.method
@@ -176,13 +176,13 @@ class AttributionWidget(Explainer):
             if reason := why_not(method, source, self.samples):
                 raise InputError(f"{method} does not apply to this run: {reason}.")
             self._update(checks={**self.checks, key: {"running": True}})
-            few = self.samples.take(np.unique(np.linspace(0, len(self.samples) - 1, min(CHECKED, len(self.samples))).astype(np.int64)))
-            with self._doing(f"Checking {method.replace('_', ' ')} on {len(few)} samples"):
-                found = explain.check(source, few, method, stop=self._halt)
+            some = self.samples.take(np.unique(np.linspace(0, len(self.samples) - 1, min(PROBED, len(self.samples))).astype(np.int64)))
+            with self._doing(f"Checking {method.replace('_', ' ')}"):
+                found = explain.check(source, some, method, most=CHECKED, probed=PROBED, stop=self._halt)
             if self._halt.is_set():
                 self._update(checks={k: v for k, v in self.checks.items() if k != key})
                 return
-            result = {"verdict": str(found.verdict), "passed": bool(found.passed), "n": len(few), **table_rows(found.table())}
+            result = {"verdict": str(found.verdict), "passed": bool(found.passed), "n": CHECKED, **check_rows(found.table())}
         except Exception as error:  # told where the verdict would stand
             result = {"problem": in_words(error)}
         self._update(checks={**self.checks, key: result})

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 CONVERGED = 0.05
 """Relative convergence delta up to which the numbers are shown without a warning, as in `explain.attribution`."""
-CHECKED = 8
-"""Samples that a map is checked on from the view."""
+CHECKED = 16
+"""Samples whose maps are made where a map is checked from the view."""
+PROBED = 1000
+"""Samples that the probes for shortcuts look at there."""
+SHOWN = ("check", "passed", "value", "reference", "says")
+"""Columns of the table of checks that the view shows."""
 
 
 def why_not(name: str, source: "Run | Ensemble", samples: "SampleSet") -> str:
@@ -89,9 +93,10 @@ def likeness(one: "Attribution", other: "Attribution") -> list[list[Any]]:
 # ---- checks and doubts ---------------------------------------------------------------------------------------------
 
 
-def table_rows(table: "Table") -> dict[str, Any]:
-    """A small table as names and cells that JSON can hold."""
-    return {"columns": [str(name) for name in table.colnames], "rows": [[_cell(row[name]) for name in table.colnames] for row in table]}
+def check_rows(table: "Table") -> dict[str, Any]:
+    """The table of checks as names and cells that JSON can hold."""
+    names = [name for name in SHOWN if name in table.colnames]
+    return {"columns": names, "rows": [[_cell(row[name]) for name in names] for row in table]}
 
 
 def _cell(value: Any) -> Any:
@@ -107,5 +112,11 @@ def _cell(value: Any) -> Any:
 def doubt_payload(table: "Table") -> dict[str, Any]:
     """What `explain.uncertainty` says of one sample: each column by name, and how well it is calibrated."""
     row = table[0]
-    known = {str(name): _cell(row[name]) for name in table.colnames if name != "object_id"}
-    return {"values": known, "units": {str(name): str(table[name].unit or "") for name in table.colnames}, "meta": {str(k): _cell(v) for k, v in table.meta.items() if isinstance(v, str | float | int | bool)}}
+    known = {str(name): _cell(row[name]) for name in table.colnames if name not in ("object_id", "prediction", "probability")}
+    calibration = [
+        {str(k): _cell(v) for k, v in one.items() if k in ("of", "measure", "value", "low", "high", "expected", "n")} for one in table.meta.get("calibration", ()) if isinstance(one, dict)
+    ]  # fmt: skip
+    return {
+        "values": known, "units": {str(name): str(table[name].unit or "") for name in table.colnames}, "coverage": plain(table.meta.get("coverage")),
+        "calibration": calibration, "notes": [str(note) for note in table.meta.get("notes", ())],
+    }  # fmt: skip
