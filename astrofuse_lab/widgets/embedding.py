@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import traitlets as t
 
-from astrofuse_lab.errors import InputError
+from astrofuse_lab.errors import InputError, RunError
 from astrofuse_lab.widgets.base import Base, Selection, Worker
 from astrofuse_lab.widgets.embedding_data import Arrays, badges_of, group_columns, heads_of_arrays, heads_of_set, map_payload, plane_payload, read_arrays
 from astrofuse_lab.widgets.predictions import prediction_columns
@@ -32,6 +32,20 @@ def methods_here() -> list[list[str]]:
     return [[m, TITLES[m]] for m in sorted(here, key=lambda m: (m != "pca", METHODS.index(m)))]
 
 
+def _frames_of(epoch: int, embedding: "Embedding") -> list[dict[str, Any]]:
+    return [{"epoch": epoch, "space": space, "xy": embedding.coordinates[space]} for space in embedding.spaces]
+
+
+def _kept(run: "Run") -> int:
+    """How many epochs of its training a run keeps the weights of."""
+    from astrofuse_lab.training.epoch_weights import kept_epochs
+
+    try:
+        return len(kept_epochs(run))
+    except RunError:
+        return 0
+
+
 class EmbeddingWidget(Base):
     """Scatter plot of the fused space and of each modality's own, linked by selection.
 
@@ -48,7 +62,6 @@ class EmbeddingWidget(Base):
     ----------
     embeddings : dict of method to Embedding
         What has been computed so far.
-    selected_samples : SampleSet
 
     See Also
     --------
@@ -56,7 +69,7 @@ class EmbeddingWidget(Base):
     """
 
     view = "embedding"
-    verbs = {"embed": "compute", "groups": "find_groups", "stability": "check_stability"}
+    verbs = {"embed": "compute", "groups": "find_groups", "stability": "check_stability", "training": "show_training"}
     columns: Any = t.List().tag(sync=True)
     maps = t.Dict().tag(sync=True)
     methods: Any = t.List().tag(sync=True)
@@ -65,6 +78,7 @@ class EmbeddingWidget(Base):
     beside = t.Unicode("").tag(sync=True)
     epochs: Any = t.List().tag(sync=True)
     epoch = t.Int(-1).tag(sync=True)
+    kept = t.Int(0).tag(sync=True)
     colour = t.Unicode("").tag(sync=True)
     density = t.Enum(("auto", "points", "density"), "auto").tag(sync=True)
     thumbs = t.Bool(False).tag(sync=True)
@@ -127,14 +141,20 @@ class EmbeddingWidget(Base):
 
     # ---- what is shown -------------------------------------------------------------------------------------------
 
-    def _from_run(self) -> dict[str, Any]:
-        run, samples = self.run, self.samples
-        if run is None or samples is None:
+    def _needed(self) -> tuple["Run", "SampleSet"]:
+        """The run and its samples, where the map was made of them."""
+        if self.arrays is not None:
+            raise InputError("this map was made of arrays, without a run; give coordinates of another method as another space of from_arrays.")
+        if self.run is None or self.samples is None:
             raise InputError("EmbeddingWidget needs a run and samples. For coordinates without a run: af.EmbeddingWidget.from_arrays(xy).")
+        return self.run, self.samples
+
+    def _from_run(self) -> dict[str, Any]:
+        run, samples = self._needed()
         run.preparation.check(samples)  # here, where it can be mended, and not in a job a moment later
         return {
             "columns": heads_of_set(self.shelf, samples), "colour": run.target if run.target in samples.roles else "",
-            "title": f"{run.recipe.name}, {run.target}", "methods": methods_here(),
+            "title": f"{run.recipe.name}, {run.target}", "methods": methods_here(), "kept": _kept(run),
         }  # fmt: skip
 
     def _from_arrays(self, given: Arrays) -> dict[str, Any]:
@@ -148,9 +168,9 @@ class EmbeddingWidget(Base):
 
         Parameters
         ----------
-        frames : sequence of dict
-            Each with ``epoch`` (int), ``space`` (str) and ``xy`` (array, (n, 2)), in order of time and in one frame of reference for each space,
-            as `astrofuse_lab.explain.embed_epochs` gives them.
+        frames : sequence of (int, Embedding), or of dict
+            As `astrofuse_lab.explain.embed_epochs` gives them; or each with ``epoch`` (int), ``space`` (str) and ``xy`` (array, (n, 2)), in order of
+            time and in one frame of reference for each space.
 
         Raises
         ------
@@ -158,19 +178,22 @@ class EmbeddingWidget(Base):
             For a frame of another number of samples.
         """
         made = []
-        for k, frame in enumerate(frames):
+        flat = [one for frame in frames for one in ([frame] if isinstance(frame, Mapping) else _frames_of(*frame))]
+        for k, frame in enumerate(flat):
             xy = np.asarray(frame["xy"], dtype=np.float32)
             if xy.shape != (len(self._ids), 2):
                 raise InputError(f"the frame of epoch {frame['epoch']} has shape {xy.shape}; ({len(self._ids)}, 2) is needed.")
             made.append({"epoch": int(frame["epoch"]), **plane_payload(self.shelf, f"epoch.{k}", str(frame["space"]), xy)})
         self._update(epochs=made, epoch=-1)
 
-    @property
-    def selected_samples(self) -> "SampleSet":
-        """The selected samples, as a set of their own."""
-        if self.samples is None:
-            raise InputError("this map was made of arrays, without samples; widget.selection.ids has the ids.")
-        return self.samples.select(i for i in self.selection.ids if i in self._place)
+    def show_training(self) -> None:
+        """Compute where the samples lay after each epoch whose weights the run kept (``af.train(..., out=folder, keep_epochs=True)``), and show the slider."""
+        from astrofuse_lab.explain import embed_epochs
+
+        run, samples = self._needed()
+        self._update(status="Looking back at the training", progress=0.0)
+        self.show_epochs(embed_epochs(run, samples, seed=self.seed, stop=self._halt, on_progress=self._space_done))
+        self._update(status="", method="pca", epoch=0 if self.epochs else -1)
 
     def _write_code(self, _change: Any = None) -> None:
         if self.arrays is None:
@@ -192,8 +215,7 @@ class EmbeddingWidget(Base):
     def _first_look(self, umap: bool) -> None:
         self._update(status="Asking the model for its vectors")
         self._add("pca")
-        assert self.run is not None and self.samples is not None
-        extra = prediction_columns(self.run, self.samples)
+        extra = prediction_columns(*self._needed())
         self._update(columns=[*self.columns, *extra], status="")
         if umap and not self._halt.is_set():
             self.compute("umap")
@@ -211,9 +233,8 @@ class EmbeddingWidget(Base):
     def _add(self, method: str, title: str = "PCA") -> None:
         from astrofuse_lab.explain import embed
 
-        if self.run is None or self.samples is None:
-            raise InputError("this map was made of arrays, without a run; give coordinates of another method as another space of from_arrays.")
-        made = embed(self.run, self.samples, method, seed=self.seed, stop=self._halt, on_progress=self._space_done)
+        run, samples = self._needed()
+        made = embed(run, samples, method, seed=self.seed, stop=self._halt, on_progress=self._space_done)
         if made.method != method:  # stopped, or too few samples: PCA is what came back, and is shown already
             why = f"{title} was stopped" if self._halt.is_set() else f"{title} could not be computed"
             self._update(status=f"{why}; PCA is shown", notes=[*made.notes])

@@ -17,10 +17,10 @@ export function typed(packed, bytes = bytesOf(packed.data).slice()) {
   return Object.assign(packed.step ? stepped(values, packed) : values, { shape: packed.shape });
 }
 
-/** Coordinates that a saved page keeps as steps between the ends of their axes. */
+/** Numbers that a saved page keeps as steps between the ends of their axes, or of their column. */
 function stepped(codes, { low, step }) {
   const out = new Float32Array(codes.length);
-  for (let k = 0; k < codes.length; k++) out[k] = codes[k] === UNKNOWN ? NaN : low[k & 1] + codes[k] * step[k & 1];
+  for (let k = 0; k < codes.length; k++) out[k] = codes[k] === UNKNOWN ? NaN : low[k % low.length] + codes[k] * step[k % step.length];
   return out;
 }
 

@@ -1,5 +1,6 @@
 // The frame of every view: title, badge, status, error, code drawer, keys; theme; tidy end.
 import { button, copy, h, once, put } from "./dom.js";
+import { onSilence } from "./link.js";
 import styles from "./style.css";
 
 function luminance(colour) {
@@ -116,6 +117,16 @@ export function errorLine(model, life) {
   return box;
 }
 
+/** Said, and the view greyed, while Python owes an answer: what is here can still be looked at. */
+function silenceLine(model, life) {
+  const box = h("div", { class: "af-silent", role: "status", hidden: true }, "Python does not answer: the kernel is busy, was restarted, or is gone. What is here stays; if nothing comes, run the cell again.");
+  life.push(onSilence(model, (silent) => {
+    box.hidden = !silent;
+    box.closest(".af")?.toggleAttribute("data-silent", silent);
+  }));
+  return box;
+}
+
 /** Keys go to the view unless a control is being typed in; gives what ends that. */
 export function keyboard(root, help, opener, keys) {
   const press = (event) => {
@@ -144,7 +155,7 @@ export function frame(model, el, { title, keys = [], on = {}, themed = () => {},
   const note = h("span", { class: "af-note" });
   const head = h("header", { class: "af-head" }, h("h2", {}, title), note, badge, h("span", { class: "af-space" }), statusLine(model, life), codeButton, helpButton);
   const main = h("div", { class: "af-main" });
-  const root = h("section", { class: "af", role: "region", "aria-label": `AstroFuse: ${title}`, tabindex: "0" }, h("style", {}, styles + looks), head, drawer, help, errorLine(model, life), main);
+  const root = h("section", { class: "af", role: "region", "aria-label": `AstroFuse: ${title}`, tabindex: "0" }, h("style", {}, styles + looks), head, drawer, help, errorLine(model, life), silenceLine(model, life), main);
   const showBadge = () => (badge.hidden = !model.get("simulated"));
   life.on("change:simulated", showBadge);
   showBadge();

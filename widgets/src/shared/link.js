@@ -2,6 +2,7 @@
 import { bytesOf, unpack, withBuffers } from "./arrays.js";
 
 const KEPT = 48;
+const PATIENCE = 6000; // milliseconds
 const books = new WeakMap();
 
 function bookOf(model) {
@@ -41,9 +42,13 @@ export function want(model, key, part) {
   if (key in saved) answer = Promise.resolve(unpack(saved[key]));
   else if (!model.get("live")) return Promise.reject(new Error("This page has no kernel, and this sample was not stored with it. Open it in a notebook to see it."));
   else {
-    answer = new Promise((resolve, reject) => book.waiting.set(key, { resolve, reject, part, coarse: null }));
+    answer = new Promise((resolve, reject) => book.waiting.set(key, { resolve, reject, part, coarse: null, since: performance.now() }));
     answer.catch(() => {});
-    model.send({ type: "want", key });
+    try {
+      model.send({ type: "want", key });
+    } catch (error) { // the line to the kernel is closed
+      settle(book, { key, error: `Python is gone (${error.message}). Run the cell again.` }, []);
+    }
   }
   book.answers.set(key, answer);
   for (const old of book.answers.keys()) {
@@ -51,6 +56,17 @@ export function want(model, key, part) {
     if (!book.waiting.has(old)) book.answers.delete(old);
   }
   return answer;
+}
+
+/** Hear when Python owes an answer for long, though it does not say that it is busy, and when it has answered; gives what ends that. @param {any} model @param {(silent: boolean) => void} call */
+export function onSilence(model, call) {
+  let silent = false;
+  const look = () => {
+    const late = !model.get("busy") && [...bookOf(model).waiting.values()].some((one) => performance.now() - one.since > PATIENCE);
+    if (late !== silent) call((silent = late));
+  };
+  const timer = setInterval(look, 1000);
+  return () => clearInterval(timer);
 }
 
 /** Forget answers, because what they were made of changed. @param {any} model @param {string} [prefix] */

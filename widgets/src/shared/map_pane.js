@@ -5,7 +5,7 @@ import { blank, waiting } from "./frame.js";
 import { whole } from "./parts.js";
 import { Scatter } from "./scatter.js";
 
-const FALLBACK = "First two principal components of the model's vectors.";
+const SAYS = { pca: "First two principal components of the model's vectors.", epoch: "Turned to lie on the map of the trained model, never stretched.", given: "" };
 const NEIGHBOURS = "Neighbours mean something on this map; distances between groups do not.";
 
 /** What a badge says, with its interval where it has one. */
@@ -40,7 +40,7 @@ export function pane(model, report, head) {
   const says = (plane, n, method) => {
     const missing = n - plane.n;
     const given = plane.badges?.length ? plane.badges.map(tag) : plane.trust === null || plane.trust === undefined ? [] : [h("span", { class: "af-tag", title: "share of neighbours on the map that are neighbours in the model's own space (Venna and Kaski 2001); 1 is best" }, `trustworthiness ${plane.trust.toFixed(2)} (${plane.k} neighbours, ${plane.n} samples)`)];
-    put(badges, given, missing > 0 && h("span", { class: "af-tag" }, `${missing} samples lack ${label(plane.space)}`), method === "given" ? null : h("span", {}, method === "pca" ? FALLBACK : NEIGHBOURS));
+    put(badges, given, missing > 0 && h("span", { class: "af-tag" }, `${missing} samples lack ${label(plane.space)}`), SAYS[method] === "" ? null : h("span", {}, SAYS[method] || NEIGHBOURS));
   };
 
   /** Show a plane; `then` is called once its points are there. @param {any} plane @param {number} n @param {string} method @param {() => void} then */

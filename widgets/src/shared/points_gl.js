@@ -20,7 +20,7 @@ void main() {
 }`;
 
 const DOT = `#version 300 es
-precision mediump float;
+precision highp float;
 in vec4 colour;
 uniform float size;
 out vec4 ink;
@@ -50,6 +50,7 @@ class Renderer {
     this.canvas = new OffscreenCanvas(1, 1);
     this.layers = new Set();
     this.lost = false;
+    this.broken = "";
     this.gl = this.canvas.getContext("webgl2", { alpha: true, antialias: false, depth: false, stencil: false, premultipliedAlpha: true, powerPreference: "high-performance" });
     if (!this.gl) return;
     /** @type {[string, (event: Event) => void][]} */
@@ -85,8 +86,9 @@ class Renderer {
     }
     gl.linkProgram(program);
     const at = {};
-    const names = gl.getProgramParameter(program, gl.LINK_STATUS) ? gl.getProgramParameter(program, gl.ACTIVE_UNIFORMS) : 0;
-    for (let k = 0; k < names; k++) {
+    // a driver that cannot do it is worked around by drawing without it; a context that is lost links nothing and will be back
+    if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) this.broken = gl.getProgramInfoLog(program) || "not linked";
+    for (let k = 0; k < (gl.getProgramParameter(program, gl.ACTIVE_UNIFORMS) || 0); k++) {
       const { name } = gl.getActiveUniform(program, k);
       at[name] = gl.getUniformLocation(program, name);
     }
@@ -162,7 +164,7 @@ class Layer {
   }
 
   get ready() {
-    return Boolean(this.renderer.gl) && !this.renderer.lost && !this.renderer.gl.isContextLost();
+    return Boolean(this.renderer.gl) && !this.renderer.lost && !this.renderer.broken && !this.renderer.gl.isContextLost();
   }
 
   /** @param {Float32Array} to @param {Float32Array} from */

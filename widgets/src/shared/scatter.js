@@ -23,6 +23,7 @@ export class Scatter {
     this.ink = new Uint8Array(0);
     this.state = new Uint8Array(0);
     this.shown = this.selected = null;
+    this.told = null; // what the view said of states last
     this.any = false;
     this.chosen = 0;
     this.focus = this.beside = -1;
@@ -105,6 +106,7 @@ export class Scatter {
   place(xy) {
     const before = this.xy;
     this.xy = xy;
+    this.told = null;
     const glides = before.length === xy.length && this.n <= GLIDE && this.n > 0 && !still();
     this.glide = glides ? 0 : 1;
     this.sort("xy");

@@ -28,7 +28,7 @@ class EmbeddingView {
     on("change:columns", once(() => this.readColumns()));
     on("change:colour", once(() => this.recolour()));
     on("change:selected change:focus", once(() => this.showSelection()));
-    on("change:busy change:live change:notes change:methods change:density change:thumbs", once(() => this.drawTools()));
+    on("change:busy change:live change:notes change:methods change:density change:thumbs change:kept", once(() => this.drawTools()));
   }
 
   keys() {
@@ -194,10 +194,11 @@ class EmbeddingView {
     this.colourBy = choice("Colour by", coloured.map((c) => [c.name, c.name]), model.get("colour"), (v) => tell(model, { colour: v }));
     const tool = (name, text) => chip(text, this.panes[0].scatter.tool === name, () => this.use(name));
     const idle = live && !model.get("busy") && known.length > 0 && planes.length > 0;
-    const act1 = (text, verb, values, title) => (live && known.length ? button(text, () => (verb === "groups" ? act(model, "groups", values) : act(model, "stability", values)), { class: "af-link", disabled: !idle, title }) : null);
+    const job = (text, call, title, there = true) => (live && known.length && there ? button(text, call, { class: "af-link", disabled: !idle, title }) : null);
     put(this.more, h("label", { class: "af-check" }, "colour by", this.colourBy), this.query, this.says,
-      act1("Find groups", "groups", { space: shown }, "Clusters (HDBSCAN) and anomalies of this space, as columns to colour by"),
-      model.get("method") !== "pca" ? act1("Check stability", "stability", { method: model.get("method"), space: shown }, "Make this map with other seeds and say how much of it stays") : null,
+      job("Find groups", () => act(model, "groups", { space: shown }), "Clusters (HDBSCAN) and anomalies of this space, as columns to colour by"),
+      job("Check stability", () => act(model, "stability", { method: model.get("method"), space: shown }), "Make this map with other seeds and say how much of it stays", model.get("method") !== "pca"),
+      job("Show training", () => act(model, "training"), "How this map came about, epoch by epoch", model.get("kept") > 0 && !model.get("epochs").length),
       h("span", { class: "af-space" }), group("Tool", [tool("lasso", "lasso"), tool("pan", "move")]),
       choice("Draw", [["auto", "points, or density"], ["points", "points"], ["density", "density"]], model.get("density"), (v) => tell(model, { density: v })),
       button("Show all", () => this.panes.forEach((p) => p.scatter.fit()), { class: "af-link" }));
@@ -294,9 +295,10 @@ class EmbeddingView {
     for (const { scatter } of this.panes) {
       scatter.focus = focus;
       scatter.drawMarks();
-      if (scatter.xy.length === 2 * this.n && (this.shown !== scatter.shown || this.bits !== this.model.get("selected"))) scatter.states(this.shown, mask);
+      if (scatter.xy.length !== 2 * this.n || (scatter.told?.[0] === this.shown && scatter.told[1] === this.model.get("selected"))) continue;
+      scatter.states(this.shown, mask);
+      scatter.told = [this.shown, this.model.get("selected")];
     }
-    this.bits = this.model.get("selected");
     const count = this.summary.draw(mask, this.ink, this.column);
     this.thumbs.strip(this.strip, sampled(mask, count, this.thumbs.some), focus, (i) => this.pick(i));
   }
