@@ -107,11 +107,16 @@ def _largest(func: Any, *args: Any, **options: Any) -> Any:
     return func(*args, **options)
 
 
+_ACTIVATIONS = (
+    "relu", "gelu", "silu", "mish", "elu", "celu", "selu", "leaky_relu", "tanh", "hardtanh", "hardswish", "softsign", "arctan", "asinh", "square", "sqrt", "abs",
+    "log1p", "expm1", "pow",
+)  # fmt: skip
+_GATES = ("sigmoid", "hardsigmoid", "softmax", "exp", "softplus", "cos", "sin", "rsqrt", "reciprocal", "log")
+_MAXIMA = ("max_pool1d", "max_pool2d", "boolean_dispatch", "fn", "amax", "max", "maximum", "clamp")
 LRP: dict[str, Rule] = {
-    **dict.fromkeys("relu gelu silu mish elu celu selu leaky_relu tanh hardtanh hardswish softsign arctan asinh square sqrt abs log1p expm1 pow".split(), _proportional),
-    **dict.fromkeys(("sigmoid", "hardsigmoid", "softmax", "exp", "softplus", "cos", "sin", "rsqrt", "reciprocal", "log"), _gate), **dict.fromkeys(("mul", "rmul", "imul", "multiply", "matmul", "bmm", "mm"), _halves),
-    **dict.fromkeys(("div", "truediv", "divide"), _over), "einsum": _einsum, "layer_norm": _layer_norm, "group_norm": _group_norm,
-    "scaled_dot_product_attention": _attention, **dict.fromkeys(("max_pool1d", "max_pool2d", "boolean_dispatch", "fn", "amax", "max", "maximum", "clamp"), _largest),
+    **dict.fromkeys(_ACTIVATIONS, _proportional), **dict.fromkeys(_GATES, _gate), **dict.fromkeys(_MAXIMA, _largest),
+    **dict.fromkeys(("mul", "rmul", "imul", "multiply", "matmul", "bmm", "mm"), _halves), **dict.fromkeys(("div", "truediv", "divide"), _over),
+    "einsum": _einsum, "layer_norm": _layer_norm, "group_norm": _group_norm, "scaled_dot_product_attention": _attention,
 }  # fmt: skip
 
 
