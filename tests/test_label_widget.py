@@ -118,6 +118,8 @@ def test_a_round_adds_a_point_beside_chance_and_outlives_the_kernel(made, tmp_pa
     label_all(widget, widget._pool[:14])
     widget.retrain()
     point = widget.rounds[0]
+    np.testing.assert_allclose(point["gain"][0], point["value"] - point["random"]["value"], atol=1e-9)
+    assert point["gain"][1] <= point["gain"][0] <= point["gain"][2]
     assert point["labels"] == point["random"]["labels"] == 14 and point["metric"] == "balanced_accuracy" and widget.queue["by"] == "margin"
     assert not set(queue(widget)) & set(widget._pool[:14]) and widget.run.classes and (tmp_path / "runs" / "labels-14" / "run.json").is_file()
     again = made(book=tmp_path / "labels.jsonl", truth="label")
@@ -157,7 +159,7 @@ def test_answers_are_blind_until_the_sample_is_labelled(made):
     widget.book.say(str(SET.object_ids[at]), CLASSES[2], by="bob")
     assert widget.answer(f"said/{at}") == {"hidden": True, "model": True, "card": None, "votes": []}
     shown = widget.answer(f"sample/{at}")
-    assert "label" not in [one[0] for one in shown["columns"]] and shown["modalities"]
+    assert {one[0] for one in shown["columns"]} == {"ra", "dec", *SET.inputs} and shown["modalities"]  # no column that may tell the label
     widget.say(str(SET.object_ids[at]), CLASSES[0])
     told = widget.answer(f"said/{at}")
     assert told["card"]["prediction"] in CLASSES and "truth" not in told["card"] and told["votes"] == [{"who": "bob", "label": CLASSES[2]}]

@@ -118,8 +118,7 @@ def learn_round(
     asked = with_column(samples, GIVEN, pa.array([said.get(str(i)) for i in samples.object_ids], pa.string()), "target")
     # judged below, on all classes: the run itself would pass over those that it does not know
     run = train(recipe, asked, GIVEN, modalities, Split(tuple(used), (), group=group), seed, device, epochs, out, progress=False, stop=stop, on_epoch=on_epoch)
-    classes = sorted({*names, *(truth[i] for i in tested)})
-    value, low, high, count = judge(run, samples, {i: truth[i] for i in tested}, classes, metric, group, resamples)
+    value, low, high, count = judge(run, samples, {i: truth[i] for i in tested}, metric, group, resamples)
     return Round(run, len(used), metric, value, low, high, count, few)
 
 
@@ -133,23 +132,32 @@ def _check_apart(samples: SampleSet, used: Iterable[str], tested: Sequence[str],
 
 
 def judge(
-    run: Run, samples: SampleSet, truth: Mapping[str, str], classes: Sequence[str], metric: str = "balanced_accuracy", group: str | None = None, resamples: int = 1000
+    runs: Run | tuple[Run, Run], samples: SampleSet, truth: Mapping[str, str], metric: str = "balanced_accuracy", group: str | None = None, resamples: int = 1000
 ) -> tuple[float, float, float, int]:
-    """A metric with its 95 % interval over groups, and the number of samples: over all `classes`, also those that the run does not know."""
+    """A metric, or what the first of two runs has more of it, with its 95 % bootstrap interval over groups, and the number of samples.
+
+    Over all classes of `truth`, also those that a run does not know. Two runs are measured on the same resamples: their difference is
+    paired. Samples of which a run has no modality take no part.
+    """
+    both = runs if isinstance(runs, tuple) else (runs,)
     places = np.array([k for k, i in enumerate(samples.object_ids) if str(i) in truth], dtype=np.int64)
     if not len(places):
         return np.nan, np.nan, np.nan, 0
-    shares, seen = run.outputs(samples, places)
-    places, shares = places[seen], shares[seen]
-    if not len(places):
+    classes = sorted({*truth.values(), *(str(name) for run in both for name in run.classes)})
+    said = [run.outputs(samples, places) for run in both]
+    use = np.all([seen for _, seen in said], axis=0)
+    if not use.any():
         return np.nan, np.nan, np.nan, 0
-    wide = np.zeros((len(places), len(classes)))
-    wide[:, [list(classes).index(str(name)) for name in run.classes]] = shares
-    code = {name: k for k, name in enumerate(classes)}
-    codes = np.array([code[truth[str(samples.object_ids[k])]] for k in places])
-    name, measure = M.metric_named("classification", metric)
-    found = M.evaluate("classification", codes, wide, group_codes(samples, group)[places], resamples, metrics={name: measure})[name]
-    return (*found, len(places))
+    codes = np.array([classes.index(truth[str(i)]) for i in samples.object_ids[places[use]]])
+    groups, (_, measure) = group_codes(samples, group)[places[use]], M.metric_named("classification", metric)
+    found = []
+    for run, (shares, _) in zip(both, said, strict=True):
+        wide = np.zeros((len(codes), len(classes)))
+        wide[:, [classes.index(str(name)) for name in run.classes]] = shares[use]
+        found.append((M.value(measure, codes, wide), M.resampled(measure, codes, wide, groups, resamples)))
+    if len(found) == 1:
+        return (found[0][0], *M.interval(found[0][1]), len(codes))
+    return (found[0][0] - found[1][0], *M.interval(found[0][1] - found[1][1]), len(codes))
 
 
 def random_labels(truth: Mapping[str, str], pool: Iterable[str], count: int, seed: int) -> dict[str, str]:

@@ -13,7 +13,7 @@ from astrofuse_lab.widgets import label_parts as parts
 from astrofuse_lab.widgets.base import Base, Selection, Worker
 from astrofuse_lab.widgets.predictions import prediction_card
 from astrofuse_lab.widgets.samples import sample_answer
-from astrofuse_lab.widgets.wire import array
+from astrofuse_lab.widgets.wire import array, plain
 
 if TYPE_CHECKING:
     from astrofuse_lab.recipes.schema import Recipe
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 QUEUE = 60
 """Samples suggested at once."""
+SEEN = ("ra", "dec", "time")
+"""Columns that tell no label."""
 AT_ONCE = ("say", "undo", "redo")
 """Verbs that must not wait for a training."""
 
@@ -57,6 +59,8 @@ class LabelWidget(Base):
     out : path, optional
         Folder for the runs trained here, one a number of labels.
     device : str
+    show : sequence of str
+        Columns shown beside position, time and inputs. Others are not: they may tell the label.
 
     Attributes
     ----------
@@ -93,7 +97,7 @@ class LabelWidget(Base):
         self, samples: "SampleSet", classes: Sequence[str], run: "Run | None" = None, selection: Selection | None = None, annotator: str = "me",
         book: LabelBook | str | Path | None = None, by: str = "entropy", truth: str | None = None, recipe: "str | Recipe | None" = None,
         modalities: Sequence[str] | None = None, split: "Split | None" = None, epochs: int | None = None, seed: int = 0, out: str | Path | None = None,
-        device: str = "auto", **traits: Any,
+        device: str = "auto", show: Sequence[str] = (), **traits: Any,
     ) -> None:  # fmt: skip
         from astrofuse_lab.explain.suggestions import WAYS
 
@@ -107,7 +111,9 @@ class LabelWidget(Base):
         self.book = book if isinstance(book, LabelBook) else LabelBook.of(samples) if book is None else LabelBook(book)
         self.split = parts.held_out(samples, run, split, seed)
         self.truth = {i: label for i, label in parts.known_truth(samples, truth).items() if label in names}
-        self._hidden = {truth} if truth else set()
+        for name in show:
+            samples.column(name)
+        self._shown = {*SEEN, *show} - {truth}
         self._training: dict[str, Any] = {"modalities": modalities or (run.modalities if run is not None else None), "epochs": epochs, "seed": seed, "device": device}
         self._out = out
         every = list(map(str, samples.object_ids))
@@ -263,7 +269,7 @@ class LabelWidget(Base):
 
     def retrain(self) -> None:
         """Train on the labels there are, judge, add a point to the curve, and ask anew; blocks (the view's button runs it on the worker thread)."""
-        from astrofuse_lab.training.label_rounds import learn_round, random_labels
+        from astrofuse_lab.training.label_rounds import judge, learn_round, random_labels
 
         labels, judges = self.labels(), self._judges()
         rest = {**self._training, "group": self.split.group if self.split is not None else None, "stop": self._halt}
@@ -271,12 +277,13 @@ class LabelWidget(Base):
         made = learn_round(self.recipe, self.samples, labels, judges, on_epoch=self._epoch("Training on the labels"), out=self._folder(len(labels)), **rest)
         if made.run.state == "stopped":
             return self._update(status="Stopped; no point was added to the curve")
-        point = {**made.to_json(), "by": self.by, "random": None}
+        point = {**made.to_json(), "by": self.by, "random": None, "gain": None}
         if self.chance and self.truth:
             drawn = random_labels(self.truth, self._pool, made.labels, int(self._training["seed"]))
             other = learn_round(self.recipe, self.samples, drawn, judges, on_epoch=self._epoch("Training on as many labels by chance"), **rest)
             if other.run.state != "stopped":
-                point["random"] = other.to_json()
+                more, low, high, _ = judge((made.run, other.run), self.samples, judges, made.metric, rest["group"])
+                point |= {"random": other.to_json(), "gain": [plain(more), plain(low), plain(high)]}
         self.run = made.run
         self.book.keep("round", point)
         self._update(rounds=[*self.rounds, point], progress=1.0, status="")
@@ -312,7 +319,7 @@ class LabelWidget(Base):
         return {name: card[name] for name in ("prediction", "classes", "p")}
 
     def answer(self, key: str) -> dict[str, Any]:
-        """``sample/<position>``: one sample, without the columns that tell its label; ``said/<position>``: what the model and the others say of it, once
+        """``sample/<position>``: one sample, without the columns that may tell its label; ``said/<position>``: what the model and the others say of it, once
         the annotator has."""
         kind, _, position = key.partition("/")
         if kind == "said" and position.isdigit() and int(position) < len(self._ids):
@@ -321,7 +328,7 @@ class LabelWidget(Base):
             hidden = self.blind and self.annotator not in votes
             return {"hidden": hidden, "model": self.run is not None, "card": None if hidden else self._card(object_id), "votes": [] if hidden else parts.votes_payload(votes, self.annotator)}
         payload = sample_answer(self.samples, key)
-        shown = [one for one in payload["columns"] if one[3] != "target" and one[0] not in self._hidden]
+        shown = [one for one in payload["columns"] if one[0] in self._shown or one[3] == "input"]
         return {**payload, "columns": shown}
 
     def _write_code(self, _change: Any = None) -> None:

@@ -46,7 +46,7 @@ export function progressPart(model, life) {
     put(body, h("div", { class: "af-label-stack", role: "img", "aria-label": `${tally.mine} labelled and ${tally.unsure} not sure, of ${tally.pool} samples` }, bars),
       h("table", { class: "af-label-counts" }, h("tbody", {}, classes.map((name, k) => row(name, tally.per[k], classColour(k))), tally.other ? row("other labels", tally.other, "") : null, row("not sure", tally.unsure, "var(--af-muted)"))),
       h("p", { class: "af-caption" }, `${number(tally.done)} of ${number(tally.pool)} samples done by ${model.get("annotator")}; ${number(tally.everyone)} labelled by anyone. `, tally.test ? `${number(tally.test)} are held out for judging${tally.judged < tally.test ? `, ${number(tally.judged)} of them with a known label` : ""}.` : "None are held out for judging: there are too few."),
-      caption(kept, true), tally.torn ? caption(`${tally.torn} line(s) of the book cannot be read; all others are there.`, true) : null,
+      model.get("live") ? caption(kept, true) : null, tally.torn ? caption(`${tally.torn} line(s) of the book cannot be read; all others are there.`, true) : null,
       tally.where && !tally.unsaved ? h("p", { class: "af-caption af-cut", title: tally.where }, `each label is on the disk: ${tally.where.split("/").at(-1)}`) : null);
   };
   life.on("change:tally change:classes change:annotator", once(draw));
@@ -136,10 +136,12 @@ export function learnPart(model, life) {
   return section("Learn", row, holder, said);
 }
 
-/** Whether the last point differs from chance, carefully. */
-function apart({ low, high, random }) {
-  if (!random || random.value === null || low === null) return "";
-  return low > random.high ? "Better than by chance." : high < random.low ? "Worse than by chance." : "Not told apart from labelling by chance.";
+/** Whether the last point differs from chance, by the paired difference. */
+function apart({ gain }) {
+  if (!gain || gain[1] === null) return "";
+  const [more, low, high] = gain;
+  const figures = `: difference ${number(more, 3)} [${number(low, 3)}, ${number(high, 3)}].`;
+  return `${low > 0 ? "Better than by chance" : high < 0 ? "Worse than by chance" : "Not told apart from labelling by chance"}${figures}`;
 }
 
 /** Where the labels are written to. @param {any} model @param {any} life */

@@ -125,7 +125,7 @@ class LabelView {
     if (!tally.pool && !tally.test) return blank("No samples", "This set is empty. Align what was fetched with af.align(found), or load a set: af.load_samples(\"practice\").");
     if (model.get("busy")) return h("div", { class: "af-wait", role: "status" }, h("span", {}, "Looking for the samples to ask about"));
     if (!model.get("live")) return blank("Nothing to look at", "This page was saved before a sample was in focus.");
-    return blank("Nothing left to ask", `All ${tally.pool} samples are done. More labels wanted of each sample, another annotator, or Retrain go on from here.`);
+    return blank("Nothing left to ask", `Done: ${tally.done} of ${tally.pool}. More labels wanted of each sample, another annotator, or Retrain go on from here.`);
   }
 
   redraw() {
