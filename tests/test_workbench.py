@@ -115,12 +115,12 @@ def test_a_run_without_samples_is_refused(folders):
 
 
 def test_given_all_every_step_is_there_and_linked(bench):
-    assert shown(bench) == [["FetchWidget"], ["SamplesWidget"], ["TrainWidget"], ["EmbeddingWidget", "AttributionWidget", "AttentionWidget", "EvaluationWidget"]]
-    assert bench._tabs.active == 3 and bench.header.steps[3] == {"name": "Inspect", "why": "", "views": ["embedding", "attribution", "attention", "evaluation"]}
+    assert shown(bench) == [["FetchWidget"], ["SamplesWidget"], ["TrainWidget"], ["EmbeddingWidget", "AttributionWidget", "AttentionWidget", "ContributionWidget", "EvaluationWidget"]]
+    assert bench._tabs.active == 3 and bench.header.steps[3] == {"name": "Inspect", "why": "", "views": ["embedding", "attribution", "attention", "contribution", "evaluation"]}
     ids = tuple(bench.samples.object_ids[:3])
     bench.selection.ids = ids
     bench.selection.focus = ids[1]
-    for name in ("samples", "embedding", "attribution", "attention"):
+    for name in ("samples", "embedding", "attribution", "attention", "contribution"):
         assert bench.widgets[name].focus == 1
         assert np.unpackbits(np.frombuffer(bench.widgets[name].selected, np.uint8)).sum() == 3
 
@@ -140,7 +140,7 @@ def test_training_in_step_3_fills_step_4(folders):
     train.recipe, train.modalities, train.epochs = "late_fusion", ["table"], 1
     train.comm.receive({"method": "custom", "content": {"type": "do", "verb": "train"}})
     until(lambda: bench.run is not None and shown(bench)[3])
-    assert shown(bench)[3] == ["EmbeddingWidget", "AttributionWidget", "EvaluationWidget"]  # late fusion has no attention
+    assert shown(bench)[3] == ["EmbeddingWidget", "AttributionWidget", "ContributionWidget", "EvaluationWidget"]  # late fusion has no attention
     assert train.code in bench.code
     bench.close()
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 TABS = ("sample", "whole", "response", "change")
 FEW = 4
-"""What can be scaled, of which a page without a kernel stores the answers: modalities come first."""
+"""Modalities whose response a page without a kernel stores."""
+SOON = 200_000
+"""Samples times subsets that are worked out for a page where nobody has measured them."""
 
 
 class ContributionWidget(Explainer):
@@ -137,6 +139,17 @@ class ContributionWidget(Explainer):
 
     def _told(self, news: dict[str, Any]) -> None:
         self._update(progress=news["done"] / max(news["total"], 1))
+
+    def page_always(self) -> tuple[str, ...]:
+        """Nothing: a page cannot ask about changes."""
+        return ()
+
+    def page_state(self) -> dict[str, Any]:
+        """With the worth over all samples, also where nobody has asked for it and it is soon worked out."""
+        if not self.whole and 0 < len(self.samples) * 2 ** len(self._source(str(self.model)).modalities) <= SOON:
+            self._halt.clear()
+            self.measure()
+        return {**super().page_state(), "whole": self.whole}
 
     def page_keys(self, position: int) -> tuple[str, ...]:
         """The answers that a page without a kernel stores of one sample: its worth, and the response to each modality."""

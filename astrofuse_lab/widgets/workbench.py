@@ -10,6 +10,7 @@ from astrofuse_lab.errors import InputError
 from astrofuse_lab.widgets.attention import AttentionWidget
 from astrofuse_lab.widgets.attribution import AttributionWidget
 from astrofuse_lab.widgets.base import Base, Selection
+from astrofuse_lab.widgets.contribution import ContributionWidget
 from astrofuse_lab.widgets.embedding import EmbeddingWidget
 from astrofuse_lab.widgets.evaluation import EvaluationWidget
 from astrofuse_lab.widgets.export import save_page
@@ -37,7 +38,7 @@ WAITING = {
 """What a step says that cannot run yet: in the head, as a title, in full; and the step to go to first."""
 WIDE = {"sizing_mode": "stretch_width"}
 TABS = ":host .bk-header { display: none; }"  # the head has them
-BESIDE = {"embedding": {"flex": "5 1 560px", "min-width": "0"}, "attribution": {"flex": "7 1 640px", "min-width": "0"}, "attention": {"flex": "1 1 100%", "min-width": "0"}, "evaluation": {"flex": "1 1 100%", "min-width": "0"}}
+BESIDE = {"embedding": {"flex": "5 1 560px", "min-width": "0"}, "attribution": {"flex": "7 1 640px", "min-width": "0"}, "attention": {"flex": "1 1 100%", "min-width": "0"}, "contribution": {"flex": "1 1 100%", "min-width": "0"}, "evaluation": {"flex": "1 1 100%", "min-width": "0"}}
 """On a wide screen the map stands beside what explains its points."""
 
 
@@ -63,7 +64,7 @@ class Workbench(pn.viewable.Viewer):
     comparison : Table or None
         Of ``af.compare``; shown in step 4.
     widgets : dict of str to widget
-        Those that are there so far: fetch, samples, train, embedding, attribution, attention, evaluation.
+        Those that are there so far: fetch, samples, train, embedding, attribution, attention, contribution, evaluation.
     """
 
     def __init__(self, run: "Run | None" = None, samples: "SampleSet | None" = None, comparison: "Table | None" = None, umap: bool = True, **params: Any) -> None:
@@ -153,6 +154,8 @@ class Workbench(pn.viewable.Viewer):
                 views.append(self._show("attention"))
             elif "attention" in self.widgets:
                 self.widgets.pop("attention").close()
+            self._add("contribution", ContributionWidget, self.run, self.samples)
+            views.append(self._show("contribution"))
             self._add("evaluation", EvaluationWidget, self.run, self.samples, comparison=self._fitting())
             views.append(self._show("evaluation"))
             self._steps[3].objects = [pn.FlexBox(*views, align_items="flex-start", gap="12px", **WIDE), self._judgement()]

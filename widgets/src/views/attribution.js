@@ -125,7 +125,7 @@ class AttributionView {
   painted(k) {
     this.panel.redraw();
     const { state } = this.asks[k];
-    if (!state.now || state.coarse || !this.model.get("live")) return;
+    if (!state.now || state.coarse) return;
     const panels = this.panels();
     const focus = this.model.get("focus");
     if (k > 0 && panels[k]) this.later(this.alike, `alike/${focus}/${this.part(panels[0])}/${this.part(panels[k])}`);
