@@ -155,6 +155,11 @@ def test_embedding_by_umap():
     assert found.trustworthiness() > 0.7
     np.testing.assert_array_equal(np.isfinite(found.coordinates["text"]).all(1), cases.samples().present("text"))
     assert found.table().meta["method"] == "umap"
+    badges = {badge["name"]: badge for badge in found.badges(seeds=2, timeout=300)}
+    assert list(badges) == ["trustworthiness", "neighbours kept", "seed stability", "seed shift"]
+    assert badges["trustworthiness"]["value"] == pytest.approx(found.trustworthiness())
+    assert badges["seed stability"]["low"] < badges["seed stability"]["value"] <= 1
+    assert found.badges(seeds=2) == list(badges.values())  # kept: nothing is made again
 
 
 def _children():

@@ -183,7 +183,7 @@ def _recall(queries: Array, candidates: Array, k: int) -> tuple[float, float, fl
     z = 1.959964
     middle, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     scale = 1 + z**2 / n
-    return share, float((middle - half) / scale), float((middle + half) / scale), min(1.0, k / n)
+    return share, max(0.0, float((middle - half) / scale)), min(1.0, float((middle + half) / scale)), min(1.0, k / n)
 
 
 # ---- the mapping ---------------------------------------------------------------------------------------------------
