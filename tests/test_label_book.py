@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from sklearn.metrics import cohen_kappa_score
 
 import astrofuse_lab as af
 from astrofuse_lab.errors import InputError, SampleSetError, StorageError
+from astrofuse_lab.explain.suggestions import WAYS
 from astrofuse_lab.samples import annotations_journal
 from astrofuse_lab.samples.annotations_agreement import cohen_kappa, fleiss_kappa, krippendorff_alpha
 from astrofuse_lab.samples.annotations_book import LABELS, LabelBook
@@ -317,3 +319,13 @@ def test_what_cannot_be_said(tmp_path):
 @settings(max_examples=100, deadline=None)
 def test_escaping_is_undone(text):
     assert plain(escaped(text)) == text and not escaped(text).startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+
+
+def test_the_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page, names = (Path(af.__file__).parents[1] / "docs" / "labelling.md").read_text(), {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, names)
+    names["widget"].close()
+    assert "random" in names["curve"].meta["verdict"] and (tmp_path / "labels-out.csv").is_file()
+    assert all(f"| `{name}`" in page for name in WAYS)
