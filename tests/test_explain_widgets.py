@@ -153,6 +153,47 @@ def test_a_map_is_checked_beside_the_maps_and_says_its_verdict(run, toy_samples,
         assert widget.wait(60) and "magic" in widget.checks["0/magic"]["problem"]
 
 
+def test_stop_keeps_the_map_as_fine_as_it_was(run, toy_samples, monkeypatch):
+    from astrofuse_lab import explain
+
+    real, begun, asked = explain.attribute, threading.Event(), []
+
+    def attribute(source, one, method, *, on_coarse=None, stop=None, **options):
+        asked.append(method)
+        coarse = real(source, one, method, **{**options, "steps": 2})
+        if on_coarse is None or len(asked) > 1:
+            return coarse
+        on_coarse(coarse)
+        begun.set()
+        assert stop.wait(30)
+        return coarse
+
+    monkeypatch.setattr(explain, "attribute", attribute)
+    with shown(AttributionWidget(run, toy_samples)) as widget:
+        widget._handle_custom_msg({"type": "want", "key": "attribution/0/0/-/integrated_gradients"}, [])
+        assert begun.wait(60) and widget.busy
+        widget.set_state({"stop": True})
+        assert widget.wait(60) and not widget.busy and not widget.stop
+        said = [content["payload"] for content, _ in widget.sent if content["type"] == "answer"]
+        assert said[0]["worth"] is None and "stopped" not in said[0] and said[-1]["stopped"] and said[-1]["worth"] is None
+        assert not widget.attributions  # what was stopped is worked out anew when it is asked for again
+        widget._handle_custom_msg({"type": "want", "key": "attribution/0/0/-/integrated_gradients"}, [])
+        assert widget.wait(60) and "stopped" not in widget.sent[-1][0]["payload"] and widget.sent[-1][0]["payload"]["worth"]
+
+
+def test_a_number_can_be_explained(toy_samples):
+    few = toy_samples.take(np.arange(40))
+    number = af.train("late_fusion", few, "redshift", modalities=["table", "spectrum"], epochs=1, progress=False)
+    with shown(AttributionWidget(number, few)) as widget, shown(af.ContributionWidget(number, few)) as worth:
+        payload = widget.answer(f"attribution/1/0/-/{widget.method}")
+        assert payload["explained"] == "redshift" and payload["worth"]["score"] is not None and not payload["prediction"]["p"]
+        assert worth.answer("worth/1/0/-")["explained"] == "redshift"
+        curve = worth.answer("response/1/0/-/0")
+        assert curve["task"] == "regression" and not any(curve["flips"]) and isinstance(curve["predicted"][0], float)
+        worth.measure()
+        assert worth.whole["lower_is_better"] and len(worth.whole["subsets"]) == 4
+
+
 def test_places_of_the_model_are_laid_on_those_of_the_data():
     assert on_places(np.array([1.0, 2.0, 9.0]), "light_curve", 2).tolist() == [1.0, 2.0]  # padding is cut
     long = on_places(np.array([1.0, 2.0]), "light_curve", 4)

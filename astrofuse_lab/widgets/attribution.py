@@ -121,7 +121,11 @@ class AttributionWidget(Explainer):
             return {"prediction": card, **attribution_payload(found, METHODS[method].signed, long)}
 
         found = self._attributed(one, number, target, method, lambda coarse: self._give_coarse(key, {**told(coarse), "worth": None}))
+        if not len(found.object_ids):
+            raise InputError("stopped before the first map was there.")
         fine = told(found)
+        if self._turned.is_set():  # as fine as it was then
+            return {**fine, "worth": self._worths.get((str(one.object_ids[0]), number, target)), "stopped": True}
         if (place := (str(one.object_ids[0]), number, target)) not in self._worths:
             self._give_coarse(key, {**fine, "worth": None})
         return {**fine, "worth": self._worth(place, source, one, target)}

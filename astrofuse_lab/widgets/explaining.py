@@ -188,7 +188,7 @@ class Explainer(Base):
 
     def _goal(self, source: "Source", target: str) -> Any:
         """The class of a number, or None for the predicted one."""
-        if target == PREDICTED or source.task != "classification":
+        if target == PREDICTED or source.task not in ("classification", "multi_label"):
             return None
         if not target.isdigit() or int(target) >= len(source.classes):
             raise InputError(f"no class number {target!r}; the run has {len(source.classes)}: {', '.join(map(str, source.classes))}.")

@@ -71,7 +71,7 @@ export function responsePanel(curves, ui, life) {
     at.textContent = `now ${times(factors[ui.at])}`;
     if (width) put(holder, draw(curves, ui, width));
   };
-  const at = h("output", { class: "af-num" });
+  const at = h("output", { class: "af-num af-now" });
   const slider = h("input", { type: "range", class: "af-long", min: 0, max: factors.length - 1, step: 1, value: ui.at, "aria-label": "How much the input is multiplied by", oninput: (e) => { ui.at = Number(e.target.value); read(); } });
   life.push(sized(holder, (w) => { width = w; read(); }));
   read();
@@ -81,6 +81,6 @@ export function responsePanel(curves, ui, life) {
     for (const chip of e.currentTarget.parentNode.children) chip.setAttribute("aria-pressed", String(chip === e.currentTarget));
     read();
   } }, text));
-  return h("div", { class: "af-card" }, chips.length ? h("div", { class: "af-chips", role: "group", "aria-label": "What the curve shows" }, chips) : null, holder, h("label", { class: "af-slide" }, times(factors[0]), slider, times(factors.at(-1)), at), list,
+  return h("div", { class: "af-card" }, chips.length ? h("div", { class: "af-chips", role: "group", "aria-label": "What the curve shows" }, chips) : null, holder, h("label", { class: "af-slide" }, at, times(factors[0]), slider, times(factors.at(-1))), list,
     h("p", { class: "af-caption" }, `dashed: as observed; ◆ another class is predicted${curves[0].one.members > 1 ? `; band: one standard deviation between ${curves[0].one.members} members` : "; one model has no band: give an ensemble to see how far retrained models agree"}`));
 }

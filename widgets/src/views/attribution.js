@@ -215,7 +215,7 @@ class AttributionView {
     const pick = this.model.get("live") && now.prediction.task === "classification" ? (name) => this.set(k, { explained: name === panel.explained ? PREDICTED : name }) : undefined;
     const doubt = doubtList(this.doubts.get(`doubt/${this.model.get("focus")}/${panel.model}`));
     const card = predictionCard(now.prediction, explained, pick);
-    return [doubt ? h("div", { class: "af-stack-cards" }, card, doubt) : card, now.worth ? worthBars(now.worth) : working("What is each modality worth?"), this.trust(k, now, coarse)];
+    return [doubt ? h("div", { class: "af-stack-cards" }, card, doubt) : card, now.worth ? worthBars(now.worth) : now.stopped ? h("div", { class: "af-card" }, h("h4", {}, "Worth of each modality"), h("p", { class: "af-caption" }, "Stopped before it was worked out."), button("Go on", () => { forget(this.model, "attribution/"); this.asks[k].turn(0); })) : working("What is each modality worth?"), this.trust(k, now, coarse)];
   }
 
   trust(k, now, coarse) {
@@ -230,7 +230,7 @@ class AttributionView {
     const alike = k ? this.alike.get(`alike/${this.model.get("focus")}/${this.part(this.panels()[0])}/${this.part(panel)}`) : null;
     const like = alike ? h("p", { class: "af-caption" }, `rank correlation with A: ${alike.modalities.map(([m, v]) => `${label(m)} ${v === null ? "unknown" : number(v, 2)}`).join(", ")}`) : null;
     const ask = this.model.get("live") ? () => this.check(k) : null;
-    return h("div", { class: "af-card" }, h("h4", {}, `Attribution to ${now.explained}`), coarse ? h("span", { class: "af-refining", role: "status" }, "coarse; refining") : null,
+    return h("div", { class: "af-card" }, h("h4", {}, `Attribution to ${now.explained}`), coarse ? h("span", { class: "af-refining", role: "status" }, "coarse; refining") : now.stopped ? h("p", { class: "af-caption af-poor" }, "Stopped: as fine as it was by then.") : null,
       colourKey(this.shared ? number(scale, 2) : "max", now.signed, { title: score, low: "", high: "" }), h("p", { class: "af-caption" }, means), spread,
       h("p", { class: `af-caption${poor ? " af-poor" : ""}` }, poor ? `Not converged: ${adds}. Read it with care.` : adds), baselines ? h("p", { class: "af-caption" }, `baseline: ${baselines}`) : null,
       now.notes.length ? h("p", { class: "af-caption" }, now.notes.join("; ")) : null, like, checkBadge(this.model.get("checks")[`${panel.model}/${panel.method}`], ask));
