@@ -1,6 +1,8 @@
 """The contribution widget says what `explain` says, for one sample, many, brighter and fainter data, swaps and edits."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,3 +141,26 @@ def test_runs_have_names_that_differ():
     with shown(af.ContributionWidget({"a": run, "b": trained("late_fusion")}, make_toy_samples(8))) as widget:
         widget.model = 1
         assert "runs['b']" in widget.code and widget.answer("worth/0/1/-")["modalities"] == list(trained("late_fusion").modalities)
+
+
+def test_the_page_of_the_views_does_what_it_says_and_names_their_keys():
+    root = Path(af.__file__).parents[1]
+    page = (root / "docs" / "views.md").read_text()
+    names = {"af": af, "run": trained(), "samples": cached_samples()}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, names)
+    why, worth = names["why"], names["worth"]
+    assert why.wait(120) and why.focus == worth.focus == 3 and [one["method"] for one in why.compare] == ["occlusion", "integrated_gradients"]
+    assert worth.measured is not None and worth.whole["n"] == len(cached_samples())
+    why.close()
+    worth.close()
+    keys = (root / "widgets" / "src" / "shared" / "keys.js").read_text()
+    for view in ("attribution", "contribution"):
+        for key in re.findall(r'\["([^"]+)", "', re.search(rf"  {view}: (.*)", keys)[1]):
+            assert f"| {key} |" in page
+
+
+def test_pages_get_the_worth_of_all_samples_without_being_asked(widget):
+    state = widget.page_state()
+    assert state["whole"]["n"] == len(cached_samples()) and widget.page_always() == ()
+    assert widget.page_keys(2)[:2] == ("sample/2", "worth/2/0/-") and all(key.startswith("response/2/0/-/") for key in widget.page_keys(2)[2:])

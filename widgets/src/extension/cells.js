@@ -16,6 +16,7 @@ export const CELLS = {
   embedding: { label: 'Embedding', caption: 'Map of what the model has learnt, with a lasso', code: 'af.EmbeddingWidget(run, samples)', needs: ['samples', 'run'] },
   attribution: { label: 'Attribution', caption: 'What in each input spoke for the prediction', code: 'af.AttributionWidget(run, samples)', needs: ['samples', 'run'] },
   attention: { label: 'Attention', caption: 'Which modality listened to which', code: 'af.AttentionWidget(run, samples)', needs: ['samples', 'run'] },
+  contribution: { label: 'Contributions', caption: 'What each kind of data is worth, and what the model says of other data', code: 'af.ContributionWidget(run, samples)', needs: ['samples', 'run'] },
   workbench: { label: 'Workbench', caption: 'All of it in one linked view', code: 'af.workbench(run, samples)', needs: ['samples', 'run'], run: true },
   doctor: { label: 'Doctor', caption: 'Check versions, device, memory, cache and front end', code: 'af.doctor()', needs: [], run: true }
 };
