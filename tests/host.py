@@ -39,6 +39,7 @@ MODEL = """async ([source, state]) => {
     off: (name, call) => { listeners[name] = (listeners[name] || []).filter((c) => c !== call); },
     send: (content) => window.toPython(JSON.stringify({ message: content })),
   };
+  window.fireModel = fire;
   window.fromPython = ({ state, message }) => {
     if (message) { const { content, buffers } = open(message); fire("msg:custom", content, buffers); }
     for (const [name, value] of Object.entries(open(state || {}))) { values[name] = value; fire("change:" + name); }

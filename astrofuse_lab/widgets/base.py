@@ -175,6 +175,7 @@ class Base(Saving, anywidget.AnyWidget):
         self._echo: dict[str, Any] = {}
         self._reporting: int | None = None
         self._page_asked: dict[str, None] = {}
+        self._own_layout = "layout" not in traits
         self.failure: Exception | None = None
         self._set_ids(ids)
         self.selection = selection if selection is not None else Selection()
@@ -319,7 +320,10 @@ class Base(Saving, anywidget.AnyWidget):
             self._jobs.close()
             with self._lock:
                 self._ended = True
+        layout = self.layout if self._own_layout else None
         super().close()
+        if layout is not None:  # ipywidgets would keep it, and the notebook with it
+            layout.close()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self._ids)} samples)"

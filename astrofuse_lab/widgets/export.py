@@ -36,6 +36,8 @@ PAGE = 5_000_000
 """Bytes that a page may have for each 100,000 samples, begun ones counted whole."""
 ROOM = 100_000
 """Bytes kept free below that."""
+EMPTY = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+"""A picture of one clear pixel, where there is none."""
 Progress = Callable[[int, int], object]
 
 
@@ -76,7 +78,7 @@ def stored_answers(
             on_progress(number + 1, len(ids))
         made = [{key: coarse(payload) for key, payload in _answered(view, _keys(view, object_id))} for view in views]
         used += weight(made, counted)
-        if used > budget and stored:
+        if used > budget:
             break
         stored += 1
         for answer, new in zip(answers, made, strict=True):
@@ -148,7 +150,7 @@ def page(header: Mapping[str, Any], still: tuple[bytes, str] = (b"", "")) -> byt
     template = (STATIC / "page.html").read_text(encoding="utf-8")
     if "</script" in host.lower() or any(template.count(mark) != 1 for mark in ("@@PAGE@@", "@@HOST@@", "@@STILL@@", "@@SHOWS@@")):
         raise InputError("static/page.html and static/host.js do not fit together. Run `make front-end`.")
-    picture = f"data:image/png;base64,{base64.b64encode(still[0]).decode()}" if still[0] else "data:,"
+    picture = f"data:image/png;base64,{base64.b64encode(still[0]).decode()}" if still[0] else EMPTY
     template = template.replace("@@STILL@@", picture).replace("@@SHOWS@@", html.escape(still[1]))
     before, rest = template.split("@@PAGE@@")
     between, after = rest.split("@@HOST@@")

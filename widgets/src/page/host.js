@@ -157,7 +157,7 @@ export function render({ model: panel, el }) {
 // ---- a saved page ---------------------------------------------------------------------------------------------------
 
 /** Base64 of gzip of: header length, header (JSON), buffers end to end. */
-async function unpacked(text) {
+export async function unpacked(text) {
   const raw = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   const stream = new Blob([raw]).stream().pipeThrough(new DecompressionStream("gzip"));
   const bytes = await new Response(stream).arrayBuffer();
@@ -203,7 +203,7 @@ async function boot(holder) {
     stage.append(el);
     try {
       await mount(view.source, models[i], el);
-    } catch (error) { // the others go on; of a map its picture stays
+    } catch (/** @type {any} */ error) { // the others go on; of a map its picture stays
       console.error(error);
       const picture = view.name === "embedding" && still?.querySelector("img")?.naturalWidth ? still : "";
       el.replaceChildren(element("p", "failed", `This view could not be drawn here: ${error.message}.`), picture);

@@ -80,6 +80,25 @@ export function toggle(node, opener) {
   opener.setAttribute("aria-expanded", String(!node.hidden));
 }
 
+/** Models whose Python is gone. */
+const gone = new WeakSet();
+
+/** A kernel that is gone leaves the view as a page without one: readable, greyed, without verbs; it says so, and goes on where the kernel is back. */
+function goneLine(model, life) {
+  const box = h("div", { class: "af-gone", role: "alert", hidden: true }, "Python no longer answers: the kernel was restarted or has ended. What is shown stays readable; run the cell again to go on.");
+  const look = () => requestAnimationFrame(() => {
+    const away = box.closest(".jupyter-widgets-disconnected") !== null; // what ipywidgets marks once the line is lost
+    if (away === gone.has(model)) return;
+    if (away) gone.add(model);
+    else gone.delete(model);
+    box.hidden = !away;
+    box.closest(".af")?.toggleAttribute("data-gone", away);
+    model.set("live", !away); // here alone: nobody is left to be told
+  });
+  life.on("comm_live_update comm:close", look);
+  return box;
+}
+
 export function statusLine(model, life) {
   const bar = h("progress", { max: 1, "aria-label": "Progress" });
   const stop = button("Stop", () => {
@@ -95,7 +114,7 @@ export function statusLine(model, life) {
     else bar.removeAttribute("value");
     stop.disabled = model.get("stop");
     stop.textContent = model.get("stop") ? "Stopping" : "Stop";
-    text.textContent = model.get("live") ? model.get("status") : "saved page, no kernel";
+    text.textContent = model.get("live") ? model.get("status") : gone.has(model) ? "no kernel" : "saved page, no kernel";
   };
   life.on("change:busy change:progress change:stop change:status change:live", once(show));
   show();
@@ -155,7 +174,7 @@ export function frame(model, el, { title, keys = [], on = {}, themed = () => {},
   const note = h("span", { class: "af-note" });
   const head = h("header", { class: "af-head" }, h("h2", {}, title), note, badge, h("span", { class: "af-space" }), statusLine(model, life), codeButton, helpButton);
   const main = h("div", { class: "af-main" });
-  const root = h("section", { class: "af", role: "region", "aria-label": `AstroFuse: ${title}`, tabindex: "0" }, h("style", {}, styles + looks), head, drawer, help, errorLine(model, life), silenceLine(model, life), main);
+  const root = h("section", { class: "af", role: "region", "aria-label": `AstroFuse: ${title}`, tabindex: "0" }, h("style", {}, styles + looks), head, drawer, help, goneLine(model, life), errorLine(model, life), silenceLine(model, life), main);
   const showBadge = () => (badge.hidden = !model.get("simulated"));
   life.on("change:simulated", showBadge);
   showBadge();

@@ -9,6 +9,10 @@ function bookOf(model) {
   if (!books.has(model)) {
     const book = { answers: new Map(), waiting: new Map() };
     books.set(model, book);
+    model.on("change:live", () => {
+      if (model.get("live")) return;
+      for (const key of [...book.waiting.keys()]) settle(book, { key, error: "Python is gone. Run the cell again." }, []);
+    });
     model.on("msg:custom", (message, buffers) => message?.type === "answer" && settle(book, message, buffers));
   }
   return books.get(model);
@@ -46,7 +50,7 @@ export function want(model, key, part) {
     answer.catch(() => {});
     try {
       model.send({ type: "want", key });
-    } catch (error) { // the line to the kernel is closed
+    } catch (/** @type {any} */ error) { // the line to the kernel is closed
       settle(book, { key, error: `Python is gone (${error.message}). Run the cell again.` }, []);
     }
   }

@@ -40,7 +40,7 @@ class EvaluationView {
     life.on("change:part change:shown", once(() => this.ask()));
     life.on("change:by change:measure change:one", once(() => { this.vertex = -1; this.ask(); }));
     life.on("change:selected change:focus", this.later);
-    life.on("change:rows change:verdict change:contenders change:parts change:names change:bys change:measures change:task change:unit", this.later);
+    life.on("change:live change:rows change:verdict change:contenders change:parts change:names change:bys change:measures change:task change:unit", this.later);
     this.ask();
   }
 
@@ -63,7 +63,7 @@ class EvaluationView {
   }
 
   /** Whether an answer can be had: in a page without a kernel, what was stored with it. */
-  known(key) { return this.model.get("live") || key in (this.model.get("saved") || {}); }
+  known(key) { return this.model.get("live") || this.answers.get(key) || key in (this.model.get("saved") || {}); }
 
   ask() {
     for (const key of this.keys()) {
@@ -138,7 +138,7 @@ class EvaluationView {
     const task = model.get("task");
     const kept = Object.keys(model.get("saved") || {});
     const names = model.get("contenders").filter((_, i) => this.known(this.judgedKey(i))).map((c) => [c.name, `${label(c.name)}${c.run ? "" : " (compared)"}`]);
-    const parts = model.get("parts").filter((p) => model.get("live") || kept.some((key) => key.startsWith(`judged/${p.name}/`))).map((p) => [p.name, `${p.name} (${p.n})`]);
+    const parts = model.get("parts").filter((p) => model.get("live") || [...kept, ...this.answers.keys()].some((key) => key.startsWith(`judged/${p.name}/`))).map((p) => [p.name, `${p.name} (${p.n})`]);
     const pairs = model.get("names").map((name) => [name, name]);
     const what = { classification: "class", multi_label: "label", multi_regression: "target" }[task];
     put(this.tools, names.length > 1 ? h("label", { class: "af-check" }, "model", choice("Model", names, model.get("shown"), (v) => tell(model, { shown: v }))) : null,
@@ -263,7 +263,7 @@ class EvaluationView {
     if (!model.get("bys").length) return null;
     const own = this.place();
     const answer = this.got(this.errorsKey(own));
-    const [live, kept] = [model.get("live"), Object.keys(model.get("saved") || {})];
+    const [live, kept] = [model.get("live"), [...Object.keys(model.get("saved") || {}), ...this.answers.keys()]];
     const measures = model.get("measures").filter((m) => live || kept.some((key) => key.split("/")[4] === m));
     const bys = model.get("bys").filter((_, i) => live || kept.some((key) => key.startsWith(`errors/${model.get("part")}/${own}/`) && key.endsWith(`/${model.get("measure")}/${i}`)));
     const head = h("header", {}, h("label", { class: "af-check" }, choice("Measure", measures.map((m) => [m, label(m)]), model.get("measure"), (v) => tell(model, { measure: v })), "by", choice("Column to bin by", bys.map((b) => [b, label(b)]), model.get("by"), (v) => tell(model, { by: v }))));
