@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -134,9 +135,11 @@ class EmbeddingWidget(Base):
         --------
         >>> widget = af.EmbeddingWidget.from_arrays(embedding.coordinates, embedding.labels, embedding.object_ids)  # doctest: +SKIP
         """
-        given = read_arrays(xy, columns, samples.object_ids if samples is not None and ids is None else ids)
-        if samples is not None and (len(samples) != given.n or given.ids is None or not np.array_equal(given.ids, samples.object_ids)):
-            raise InputError(f"xy has {given.n} rows and samples {len(samples)} objects; they must be the same samples in the same order.")
+        given = read_arrays(xy, columns, ids)
+        if samples is not None:
+            if len(samples) != given.n or (given.ids is not None and not np.array_equal(given.ids, samples.object_ids)):
+                raise InputError(f"xy has {given.n} rows and samples {len(samples)} objects; they must be the same samples in the same order.")
+            given = replace(given, ids=samples.object_ids)
         return cls(None, samples, selection, arrays=given, title=title, **traits)
 
     # ---- what is shown -------------------------------------------------------------------------------------------

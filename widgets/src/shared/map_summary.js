@@ -43,7 +43,7 @@ export function summary(model, { facts, pick, clear }) {
 
   const say = (count, rows, focus) => {
     const most = [...rows].sort((a, b) => b.inside - a.inside)[0];
-    const chosen = count ? `${count} of ${n} selected${most?.inside ? `, most of them ${most.name}` : ""}.` : "Nothing selected.";
+    const chosen = count ? `Selected: ${count} of ${n}${most?.inside ? `, most of them ${most.name}` : ""}.` : "Nothing selected.";
     const { id, facts: told } = focus >= 0 && focus < n ? facts(focus) : { id: "", facts: [] };
     const text = `${chosen}${focus >= 0 ? ` In focus: ${[id || `sample ${focus}`, ...told.map(([name, value]) => `${name} ${value}`)].join(", ")}.` : ""}`;
     if (aloud.textContent !== text) aloud.textContent = text;

@@ -98,6 +98,8 @@ export class Scatter {
     const { clientWidth: w, clientHeight: hgt } = this.canvas;
     if (!w || (w === this.size[0] && hgt === this.size[1])) return;
     this.size = [w, hgt];
+    const dpr = devicePixelRatio || 1;
+    Object.assign(this.canvas, { width: Math.round(w * dpr), height: Math.round(hgt * dpr) });
     if (this.fitted !== false) this.fit();
     this.draw();
   }
