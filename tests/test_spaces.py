@@ -1,6 +1,8 @@
 """Layers, new samples on an old map, retrieval in a shared space, epochs, and embeddings as folders."""
 
+import itertools
 import json
+import os
 import shutil
 import threading
 from dataclasses import replace
@@ -142,6 +144,35 @@ def test_maps_of_digits_and_samples_placed_on_them(method):
     np.testing.assert_allclose(placed(points[:9], points[:500], plane, 15, settle=True), plane[:9], atol=1e-4)
 
 
+@pytest.mark.skipif(not os.environ.get("ASTROFUSE_PROVE"), reason="umap-learn compiles for a minute; ASTROFUSE_PROVE=1 does")
+@pytest.mark.filterwarnings("ignore")
+def test_graph_map_and_places_beside_umap_learn():
+    import umap
+    from umap.umap_ import fuzzy_simplicial_set
+
+    digits = load_digits()
+    chosen = np.random.default_rng(0).permutation(len(digits.data))[:1200]
+    points, label = digits.data[chosen].astype(np.float32), digits.target[chosen]
+    fitted = points[:900]
+    near, distance = nearest(fitted, 14)
+    begins, tails, union = umap_layout.graph(near, umap_layout.memberships(distance))
+    own = np.arange(900)[:, None]
+    theirs = fuzzy_simplicial_set(fitted, 15, np.random.RandomState(0), "euclidean", knn_indices=np.hstack([own, near]), knn_dists=np.hstack([0.0 * own, distance]).astype(np.float32))[0]
+    ours = np.zeros((900, 900))
+    for i in range(900):
+        ours[i, tails[begins[i] : begins[i + 1]]] = union[begins[i] : begins[i + 1]]
+    np.testing.assert_allclose(ours, theirs.toarray(), atol=1e-3)
+    peer = umap.UMAP(n_neighbors=15, random_state=0, n_jobs=1).fit(fitted)
+    plane = make_planes({"a": fitted}, "umap", How(15, 0, 300)).planes["a"]
+    new = placed(points[900:], fitted, plane, 15, settle=True)
+    maps = {"ours": (plane, new), "theirs": (peer.embedding_, peer.transform(points[900:]))}
+    trust = {who: trust_of_each(points, np.concatenate(one), 15) for who, one in maps.items()}
+    right = {who: KNeighborsClassifier(15).fit(one[0], label[:900]).score(one[1], label[900:]) for who, one in maps.items()}
+    assert trust["ours"][:900].mean() > trust["theirs"][:900].mean() - 0.005
+    assert trust["ours"][900:].mean() > trust["theirs"][900:].mean() - 0.01
+    assert right["ours"] > right["theirs"] - 0.02
+
+
 def test_methods_that_need_a_package(monkeypatch):
     from astrofuse_lab.explain import planes
 
@@ -221,7 +252,7 @@ def test_embeddings_of_epochs_lie_over_each_other(kept):
     assert [one["done"] for one in told] == [1, 2, 3, 4]
     last = explain.embed(epoch_weights.run_at(kept, 3), cases.samples(), "pca")
     np.testing.assert_array_equal(made[-1][1].coordinates["fused"], last.coordinates["fused"])
-    for (epoch, one), (_, after) in zip(made, made[1:], strict=False):
+    for (epoch, one), (_, after) in itertools.pairwise(made):
         alone = explain.embed(epoch_weights.run_at(kept, epoch), cases.samples(), "pca")
         for space in one.spaces:
             there = one.present[space]

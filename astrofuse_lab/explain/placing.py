@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 LONG, SHORT, RATE = 100, 30, 0.25
 """Epochs for maps of up to 10,000 samples and of more, and the first step: as in umap-learn's transform."""
 
+SAME = 1e-4
+"""A distance, as a share of that to the k-th neighbour, that is rounding: batches of another size give vectors other last digits."""
+
 
 def same_run(embedding: "Embedding", run: "Run") -> None:
     """Raise InputError where vectors of a run would not lie in the embedding's spaces."""
@@ -64,7 +67,7 @@ def placed(
     """Coordinates of new vectors, (m, 2), on a plane; each depends on no other new one.
 
     By PCA exactly, with its axes. Else the mean of the coordinates of the nearest neighbours, weighted by how much each belongs to the new point,
-    which is where UMAP's own transform begins; what lies exactly on a known vector is put where that one is.
+    which is where UMAP's own transform begins; what lies on a known vector is put where that one is.
 
     Parameters
     ----------
@@ -89,8 +92,9 @@ def placed(
 
     near, distance = nearest(vectors, k, new)
     weight = memberships(distance).astype(np.float64)
-    same = distance[:, 0] == 0
-    weight[same] = distance[same] == 0
+    on_top = distance <= SAME * distance[:, -1:]
+    same = on_top[:, 0]
+    weight[same] = on_top[same]
     begin = (plane[near].astype(np.float64) * weight[:, :, None]).sum(1) / weight.sum(1)[:, None]
     if settle:
         begin[~same] = _settled(begin[~same], plane[near[~same]].astype(np.float64), weight[~same], plane, seed)
@@ -125,5 +129,7 @@ def _unlike(new: NDArray[np.float32], there: NDArray[np.bool_], vectors: NDArray
     share = np.zeros(len(new))
     if spacing.shape[1]:
         usual = np.sort(spacing[:, 0])
-        share[there] = np.searchsorted(usual, nearest(vectors, 1, new[there])[1][:, 0]) / len(usual)
+        own = nearest(vectors, 2, new[there])[1]
+        # one that the map knows is as far from the map as those on it are from each other: not at all
+        share[there] = np.where(own[:, 0] <= SAME * own[:, -1], 0.0, np.searchsorted(usual, own[:, 0]) / len(usual))
     return np.ma.MaskedArray(share, mask=~there)
