@@ -1,5 +1,8 @@
 """The map without a browser: large arrays in parts, columns, thumbnails, what is refused."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conftest import make_toy_samples, with_series
@@ -180,3 +183,15 @@ def test_a_map_of_a_set_gives_thumbnails_and_its_columns():
         assert widget.wait() and len(widget.selected_samples) == 2 and "samples.select" in widget.code
     with pytest.raises(InputError, match="same samples"):
         af.EmbeddingWidget.from_arrays(np.zeros((3, 2)), samples=samples)
+
+
+def test_the_page_about_the_map_runs():
+    page = (Path(af.__file__).parents[1] / "docs" / "map.md").read_text()
+    names: dict = {}
+    try:
+        for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+            exec(block.replace("samples)  ", "samples, umap=False)  "), names)  # UMAP has tests of its own
+        assert len(names["widget"].selected_samples) == 5 and len(names["million"].columns) == 3
+    finally:
+        for widget in (names.get("widget"), names.get("million")):
+            widget.close()
