@@ -124,7 +124,7 @@ def respond(
     window: str | tuple[float, float] | None = None, factors: Sequence[float] = FACTORS, width: float = 3000.0, redshift: str = "redshift", target: Any = None,
     score: str | None = None, rows: int = 64, on_progress: "Progress | None" = None, stop: threading.Event | None = None,
 ) -> Response:  # fmt: skip
-    """Scale one input of the model in physical units and watch the prediction (Raza et al. 2023, arXiv:2308.12357, section 3).
+    """Scale one input of the model in physical units and watch the prediction (Raza et al. 2023, arXiv:2308.12357).
 
     Everything else of the samples stays. The scaled data go through the whole preparation as observed data do. With an ensemble the
     answers of all members are kept: where their band is wide, retrained models disagree.
