@@ -1,5 +1,6 @@
 """Why this class: attributions on the image, spectrum, light curve, columns and words of one sample, beside those of other methods, classes and models."""
 
+import importlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -79,6 +80,10 @@ class AttributionWidget(Explainer):
     def _whole_panels(self, proposal: Any) -> list[dict[str, Any]]:
         own = {"model": self.model, "method": self.method, "explained": self.explained}
         return [{**own, **{k: v for k, v in one.items() if k in own}} for one in list(proposal["value"])[:BESIDE]]
+
+    def _warm(self) -> None:
+        for module in ("captum.attr", "astrofuse_lab.explain.attribution", "astrofuse_lab.explain.coalitions"):
+            importlib.import_module(module)
 
     def _write_code(self, _change: Any = None) -> None:
         lines = [f"one = {self._which()}"]

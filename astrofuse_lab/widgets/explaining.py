@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     Source = Run | Ensemble
 
 PREDICTED = "-"
+GRACE = 0.25
+"""Seconds in which a view asks for its first answer."""
 DROPPED = "dropped: another sample was asked for"
 """What a question gets whose sample is no longer looked at; the view asks again where it returned to it."""
 
@@ -87,6 +89,7 @@ class Explainer(Base):
         # as the model sees them: a light curve as its DMDT image, where the run says so
         self.shown = members(self.first)[0].preparation.represented(samples)
         self._turned = threading.Event()
+        self._ending = threading.Event()
         self._at = self._asking = ""
         self._active: dict[object, str] = {}
         self._aside: Worker | None = None
@@ -97,10 +100,18 @@ class Explainer(Base):
         super().__init__(samples.object_ids, selection, **{**given, **traits})
         self._aside = Worker(f"{type(self).__name__}-aside", self._failed)
         self._begin()
-        self._quick.submit(self._add_predictions)
+        self._aside.submit(self._add_predictions)
+
+    def _warm(self) -> None:
+        """Import what the first answer needs, while the view is being drawn."""
 
     def _add_predictions(self) -> None:
-        if len(self.samples):
+        """Columns that say what is predicted: after the first answer, if one is asked for, since a person waits for that."""
+        self._warm()
+        self._ending.wait(GRACE)
+        while self._active and not self._ending.is_set():
+            self._ending.wait(0.05)
+        if len(self.samples) and not self._ending.is_set():
             self._update(columns=[*self.columns, *prediction_columns(cast("Run", self.first), self.samples)])
 
     def _which(self) -> str:
@@ -210,6 +221,7 @@ class Explainer(Base):
 
     def close(self) -> None:
         """As `Base.close`; what runs aside ends, too."""
+        self._ending.set()
         self._turned.set()
         self._halt.set()
         if self._aside is not None:
