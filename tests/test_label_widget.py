@@ -202,6 +202,23 @@ def test_few_samples_one_class(made, count):
     assert queue(widget) == [] and widget.tally["mine"] == count
 
 
+def test_it_is_hosted_by_panel(made, tmp_path):
+    """Gestures come and traits go as in the workbench, without ipywidgets' manager."""
+    from astrofuse_lab.widgets.hosting import Channel, Hosted
+
+    channel, heard = Channel(), []
+    widget = made(book=tmp_path / "labels.jsonl", comm=channel)
+    shown = Hosted(widget)
+    assert shown._widget is widget
+    channel.listeners.append(heard.append)
+    at = widget._place[queue(widget)[0]]
+    channel.receive({"method": "custom", "content": {"type": "do", "verb": "say", "position": at, "code": 2}})
+    channel.receive({"method": "update", "state": {"annotator": "bob"}, "buffer_paths": []})
+    widget.wait()
+    assert codes(widget) == {} and widget.annotator == "bob" and LabelBook(widget.book.path).get(str(SET.object_ids[at]), "me").label == CLASSES[2]
+    assert {"given", "tally", "queue"} <= {name for message in heard if message["method"] == "update" for name in message["state"]}
+
+
 # ---- the page ------------------------------------------------------------------------------------------------------------
 
 

@@ -225,6 +225,8 @@ def test_a_round_learns_from_labels_and_is_judged_on_others():
     with pytest.raises(af.errors.TrainingError, match=r"two classes with 2 labels each.*there are 1 of"):
         learn_round("late_fusion", samples(), {rare: truth[rare]}, judged, epochs=1, device="cpu")
     assert learnable(samples(), {}) == ({}, {})
+    bare = [str(i) for i in samples().object_ids[~samples().present("spectrum")][:2]]
+    assert learnable(samples(), dict.fromkeys(bare, "star"), modalities=["spectrum"]) == ({}, {"star": 2})  # nothing of them can be learned
     assert random_labels(truth, split.train, 5, 0) == random_labels(truth, reversed(split.train), 5, 0) != random_labels(truth, split.train, 5, 1)
 
 

@@ -17,6 +17,7 @@ from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.samples.split import Split, group_codes
 from astrofuse_lab.training import metrics as M
 from astrofuse_lab.training.loop import OnEpoch, train
+from astrofuse_lab.training.plan import choose_modalities
 from astrofuse_lab.training.run import Run
 
 Array = NDArray[Any]
@@ -60,15 +61,18 @@ class Round:
         return {"labels": self.labels, "metric": self.metric, **numbers, "tested": self.tested, "left_out": dict(self.left_out)}
 
 
-def learnable(samples: SampleSet, labels: Mapping[str, str], group: str | None = None) -> tuple[dict[str, str], dict[str, int]]:
-    """Labels of classes with two groups or more, and the others with their numbers."""
-    ids = [i for i in map(str, samples.object_ids) if i in labels]
-    codes = dict(zip(map(str, samples.object_ids), group_codes(samples, group).tolist(), strict=True))
+def learnable(samples: SampleSet, labels: Mapping[str, str], group: str | None = None, modalities: Sequence[str] | None = None) -> tuple[dict[str, str], dict[str, int]]:
+    """Labels of classes with two groups or more, of samples that have any of the modalities (None: of all); and the other classes with their numbers."""
+    names = choose_modalities(samples, modalities)
+    usable = np.any([samples.present(name) for name in names], axis=0)
+    every, codes = list(map(str, samples.object_ids)), group_codes(samples, group).tolist()
+    ids = [i for i, use in zip(every, usable, strict=True) if use and i in labels]
+    of = dict(zip(every, codes, strict=True))
     groups: dict[str, set[int]] = {}
     for i in ids:
-        groups.setdefault(labels[i], set()).add(codes[i])
-    few = {name for name, mine in groups.items() if len(mine) < LEAST}
-    return {i: labels[i] for i in ids if labels[i] not in few}, {name: sum(labels[i] == name for i in ids) for name in sorted(few)}
+        groups.setdefault(labels[i], set()).add(of[i])
+    few = {name for name in {labels[i] for i in every if i in labels} if len(groups.get(name, ())) < LEAST}
+    return {i: labels[i] for i in ids if labels[i] not in few}, {name: sum(labels[i] == name for i in every if i in labels) for name in sorted(few)}
 
 
 def learn_round(
@@ -83,7 +87,7 @@ def learn_round(
     recipe : str or Recipe
     samples : SampleSet
     labels : mapping of id to label
-        To train on; ids that the set lacks are passed over. Classes of one label only wait until they have two.
+        To train on; ids that the set lacks, and samples with none of the modalities, are passed over. Classes of one label only wait until they have two.
     truth : mapping of id to label
         Of the samples to judge on; none of them may be among `labels`, nor share a group with one.
     modalities, seed, epochs, device, out, stop, on_epoch
@@ -106,7 +110,7 @@ def learn_round(
     TrainingError
         If there are not two classes of two labels each.
     """
-    used, few = learnable(samples, labels, group)
+    used, few = learnable(samples, labels, group, modalities)
     names = sorted(set(used.values()))
     if len(names) < 2:
         has = ", ".join(f"{sum(v == name for v in used.values())} of {name!r}" for name in names)

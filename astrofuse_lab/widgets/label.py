@@ -117,7 +117,7 @@ class LabelWidget(Base):
         self._training: dict[str, Any] = {"modalities": modalities or (run.modalities if run is not None else None), "epochs": epochs, "seed": seed, "device": device}
         self._out = out
         every = list(map(str, samples.object_ids))
-        self._test = [i for i in every if self.split is not None and i in set(self.split.test)]
+        self._test = frozenset(() if self.split is None else self.split.test) & set(every)
         chosen = set(every) if self.split is None else {*self.split.train, *self.split.validation}
         self._pool = [i for i in every if i in chosen]
         given = {
@@ -192,7 +192,7 @@ class LabelWidget(Base):
             raise InputError(f"{object_id!r} is not in this set.")
         if label is not None and label not in self.classes:
             raise UnknownNameError("class", label, self.classes)
-        if object_id in set(self._test) and (self.truth or not self.judging):
+        if object_id in self._test and (self.truth or not self.judging):
             more = "its label is known" if self.truth else "turn on 'label the samples that judge' for it"
             raise InputError(f"{object_id} is held out for judging and is not labelled to learn from: {more}.")
         try:
@@ -226,7 +226,7 @@ class LabelWidget(Base):
             self._counted += 1
             count = self._counted
         names = list(dict.fromkeys([self.annotator, *(who for votes in every.values() for who in votes)]))
-        judged = len(self.truth.keys() & set(self._test)) if self.truth else sum(i in every for i in self._test)
+        judged = len(self.truth.keys() & self._test) if self.truth else sum(i in every for i in self._test)
         self._update(
             given=parts.given_payload(every, place, self.annotator, self.classes, count), annotators=names, agreement=parts.agreement_payload(every, place),
             tally=parts.tally_payload(self.book, every, place, self.annotator, self.classes, set(self._pool), (len(self._test), judged)),
@@ -239,7 +239,7 @@ class LabelWidget(Base):
         from astrofuse_lab.explain.suggestions import WAYS, suggest
 
         every = self.book.every()
-        among = self._test if self.judging and not self.truth else self._pool
+        among = sorted(self._test) if self.judging and not self.truth else self._pool
         done = [i for i in among if self.annotator in every.get(i, {}) or len(every.get(i, {})) >= self.votes]
         by, note = self.by, ""
         if self.judging and not self.truth:
@@ -247,11 +247,14 @@ class LabelWidget(Base):
         elif self.run is None and WAYS[by].model:
             by, note = "random", f"By chance until a model is trained: {self.by} asks one."
         self._update(status="Looking for the next samples")
-        found = suggest(self.run, self.samples, QUEUE, by, labelled=done, among=among, seed=int(self._training["seed"]), stop=self._halt)
+        found = suggest(self.run, self.samples, QUEUE, by, labelled=done, among=among, seed=int(self._training["seed"]), stop=self._halt, on_progress=self._looked)
         places = [self._place[i] for i in found["object_id"].tolist()]
         self._update(status="", queue={"positions": array(places, "int32"), "why": found["why"].tolist(), "by": by, "note": note, "pool": found.meta["pool"]})
         if places and self.focus not in places and not (0 <= self.focus < len(self._ids) and self.annotator in every.get(str(self._ids[self.focus]), {})):
             self.selection.focus = str(self._ids[places[0]])
+
+    def _looked(self, now: dict[str, Any]) -> None:
+        self._update(progress=now["done"] / max(now["total"], 1))
 
     # ---- learning ------------------------------------------------------------------------------------------------------
 
@@ -264,7 +267,7 @@ class LabelWidget(Base):
     def _judges(self) -> dict[str, str]:
         if self.truth:
             return {i: self.truth[i] for i in self._test if i in self.truth}
-        table, inside = self.book.consensus(share=0.0), set(self._test)
+        table, inside = self.book.consensus(share=0.0), self._test
         return {str(r["object_id"]): str(r["label"]) for r in table if not np.ma.is_masked(r["label"]) and str(r["object_id"]) in inside and str(r["label"]) in self.classes}
 
     def retrain(self) -> None:
