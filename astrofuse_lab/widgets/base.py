@@ -154,6 +154,7 @@ class Base(Saving, anywidget.AnyWidget):
     verbs: ClassVar[Mapping[str, str]] = {}
     """Verb on the wire -> name of the method that runs it on the `_jobs` thread."""
     _ended = True  # until the constructor has come through: a widget that refused its arguments has no threads to end
+    _own_layout = False
 
     _esm = t.Unicode().tag(sync=True)
     selected = t.Bytes(b"").tag(sync=True, from_json=lambda value, _widget: bytes(value or b""))
