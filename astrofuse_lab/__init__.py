@@ -66,6 +66,7 @@ _DOOR = {
     "AttentionWidget": ("widgets.attention", "AttentionWidget"),
     "ContributionWidget": ("widgets.contribution", "ContributionWidget"),
     "EvaluationWidget": ("widgets.evaluation", "EvaluationWidget"),
+    "link_plot": ("widgets.linked_plots", "link_plot"),
     "LabelWidget": ("widgets.label", "LabelWidget"),
     "Selection": ("widgets.base", "Selection"),
     "plot": ("widgets.plots", ""),
