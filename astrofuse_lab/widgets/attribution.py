@@ -82,7 +82,7 @@ class AttributionWidget(Explainer):
         return [{**own, **{k: v for k, v in one.items() if k in own}} for one in list(proposal["value"])[:BESIDE]]
 
     def _warm(self) -> None:
-        for module in ("captum.attr", "astrofuse_lab.explain.attribution", "astrofuse_lab.explain.coalitions"):
+        for module in ("captum.attr", "astropy.table", "astrofuse_lab.explain.attribution", "astrofuse_lab.explain.coalitions"):
             importlib.import_module(module)
 
     def _write_code(self, _change: Any = None) -> None:

@@ -40,7 +40,7 @@ export function changeTable(history, remove) {
       h("td", { class: "af-num", title: `change of the ${one.score_name.replaceAll("_", " ")}` }, `${one.difference > 0 ? "+" : ""}${number(one.difference, 2)}${one.members > 1 ? ` ± ${number(one.spread, 2)}` : ""}`),
       h("td", {}, one.flipped ? h("span", { class: "af-tag wrong" }, `${one.predicted[0]} → ${one.predicted[1]}`) : isShare(one.task) ? String(one.predicted[1]) : ""), away);
   });
-  return h("div", { class: "af-across-scroll" }, h("table", { class: "af-values af-changes" }, h("thead", {}, h("tr", {}, heads.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows)));
+  return h("div", { class: "af-across-scroll" }, h("table", { class: "af-values af-changes" }, h("thead", {}, h("tr", {}, heads.map((name) => (name ? h("th", { scope: "col" }, name) : h("td", {}))))), h("tbody", {}, rows)));
 }
 
 /** The form of one edit; `ui.edit` is its number, `ui.fields` what was typed. @param {any[]} edits @param {any} ui @param {(name: string, parts: any[]) => void} ask @param {() => void} again */

@@ -71,7 +71,7 @@ function draw(layers, names, kinds, width) {
 function table(layers) {
   const rows = layers.flatMap((one, l) => one.map((r) => h("tr", {}, h("td", { class: "af-num" }, String(l + 1)), h("th", { scope: "row" }, wordOf(r.source)), h("td", {}, wordOf(r.target)), h("td", { class: "af-num" }, share(r.weight)), h("td", { class: "af-num" }, share(r.mass)))));
   const heads = ["layer", "from", "to", "share of what it looks at", "reaches the class token"];
-  return h("details", { class: "af-more" }, h("summary", {}, "the flow as a table"), h("div", { class: "af-scroll" }, h("table", { class: "af-values" }, h("thead", {}, h("tr", {}, heads.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows))));
+  return h("details", { class: "af-more" }, h("summary", {}, "the flow as a table"), h("div", { class: "af-scroll", tabindex: "0", role: "region", "aria-label": "The flow as a table, scrolls" }, h("table", { class: "af-values" }, h("thead", {}, h("tr", {}, heads.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows))));
 }
 
 /** @param {any[][]} flow rows of layer, source, target, weight, reaching @param {{columns: string[], kinds: string[]}} about @param {any[]} life */

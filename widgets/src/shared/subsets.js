@@ -38,7 +38,7 @@ export function subsetTable(whole, ui) {
       whole.modalities.map((m, k) => h("td", { class: "af-dot-cell" }, h("span", { class: `af-set${row.has[k] ? " on" : ""}`, title: `${row.has[k] ? "with" : "without"} ${label(m)}` }, row.has[k] ? "●" : "○"))),
       h("td", { class: "af-wide" }, interval(row, axis, chance)), h("td", { class: "af-num" }, words(row))));
     const pick = h("span", { class: "af-chips", role: "group", "aria-label": "Order of the subsets" }, ORDERS.map(([name, text]) => h("button", { type: "button", class: "af-chip", "aria-pressed": String(ui.order === name), onclick: () => { ui.order = name; draw(); } }, text)));
-    put(node, h("h4", {}, "Every subset of modalities"), pick, h("div", { class: "af-scroll af-subsets" }, h("table", { class: "af-values" }, h("thead", {}, head), h("tbody", {}, body))),
+    put(node, h("h4", {}, "Every subset of modalities"), pick, h("div", { class: "af-scroll af-subsets", tabindex: "0", role: "region", "aria-label": "Every subset of modalities, scrolls" }, h("table", { class: "af-values" }, h("thead", {}, head), h("tbody", {}, body))),
       h("p", { class: "af-caption" }, `${rows.length > MOST ? `the first ${MOST} of ${rows.length}; ` : ""}● given to the model, ○ left out; dashed: without any data; intervals over groups of ${whole.subsets[0].n} samples with a known target`));
   };
   draw();

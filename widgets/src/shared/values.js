@@ -12,7 +12,7 @@ function bar(overlay, i) {
   const left = overlay.signed ? (v < 0 ? 50 - size : 50) : 0;
   const colour = css(overlay.signed ? diverging(v < 0 ? -1 : 1) : viridis(v));
   return h("td", { class: "af-bar-cell", title: saying(overlay, i) },
-    h("span", { class: `af-bar${overlay.signed ? " signed" : ""}`, style: overlay.spread ? { width: "calc(100% - 124px)" } : null }, h("i", { style: { left: `${left}%`, width: `${size}%`, background: colour, opacity: Math.max(0.25, certain(overlay, i)) } })), h("span", { class: "af-num" }, number(overlay.values[i], 2), overlay.spread ? h("span", { class: "af-unit" }, ` ± ${number(overlay.spread[i], 1)}`) : null));
+    h("span", { class: `af-bar${overlay.signed ? " signed" : ""}`, style: overlay.spread ? { width: "max(48px, calc(100% - 104px))" } : null }, h("i", { style: { left: `${left}%`, width: `${size}%`, background: colour, opacity: Math.max(0.25, certain(overlay, i)) } })), h("span", { class: "af-num" }, number(overlay.values[i], 2), overlay.spread ? h("span", { class: "af-unit" }, ` ± ${number(overlay.spread[i], 1)}`) : null));
 }
 
 /** @param {any} one @param {any} context */

@@ -53,7 +53,7 @@ export function pairMatrix({ modalities, values, spread = null, present, title, 
     const more = spread ? ` ± ${number(spread[i][j], 1)}` : "";
     return h("td", { style: { background: css(colour), color: ink(colour) }, title: `${label(modalities[i])} and ${label(modalities[j])}: ${signed(v)}${more}, ${v > 0 ? "complete each other" : "say the same"}` }, signed(v), more ? h("span", { class: "af-more-num" }, more) : null);
   };
-  const head = h("tr", {}, h("th", { scope: "col" }, ""), modalities.slice(0, -1).map((c) => h("th", { scope: "col" }, icon(c, 16), h("span", {}, label(c)))));
+  const head = h("tr", {}, h("td", {}), modalities.slice(0, -1).map((c) => h("th", { scope: "col" }, icon(c, 16), h("span", {}, label(c)))));
   const body = modalities.slice(1).map((name, r) => h("tr", {}, h("th", { scope: "row" }, icon(name, 16), label(name)), modalities.slice(0, -1).map((_, c) => cell(r + 1, c))));
   return h("div", { class: "af-card" }, h("h4", {}, title), h("div", { class: "af-across-scroll" }, h("table", { class: "af-matrix", style: { "--cell": "64px" } }, h("thead", {}, head), h("tbody", {}, body))), h("p", { class: "af-caption" }, note));
 }

@@ -130,7 +130,7 @@ class ContributionView {
     const verbs = model.get("live") ? h("div", { class: "af-row" }, button(`Measure all ${this.n}`, () => act(model, "measure", { scope: "all" }), { disabled: busy, class: "af-button primary" }), count ? button(`Measure the ${count} selected`, () => act(model, "measure", { scope: "selected" }), { disabled: busy }) : null) : null;
     if (!whole.n) return void put(this.global, verbs, blank("Nothing measured yet", model.get("live") ? "Every subset of the modalities is given to the model: what is each worth, and which does it need? Press Measure." : "These were not measured before the page was saved."));
     const seen = whole.seen ? h("p", { class: "af-warned" }, `${whole.seen} of these ${whole.n} samples were used in training, so the metric flatters the model on them. Select held-out samples to measure those alone.`) : null;
-    put(this.global, verbs, h("p", { class: "af-caption" }, `${whole.n} samples${whole.which === "selected" ? ", those selected" : ""}; ${whole.notes.join("; ")}`), seen, totals(whole), h("div", { class: "af-two" }, subsetTable(whole, this.ui),
+    put(this.global, verbs, h("h3", { class: "af-offscreen" }, "All samples"), h("p", { class: "af-caption" }, `${whole.n} samples${whole.which === "selected" ? ", those selected" : ""}; ${whole.notes.join("; ")}`), seen, totals(whole), h("div", { class: "af-two" }, subsetTable(whole, this.ui),
       pairMatrix({ modalities: whole.modalities, values: whole.pairs, title: "Pairs, mean over samples that have both", note: "above zero: the two complete each other; below: they say the same" })));
   }
 
