@@ -36,6 +36,7 @@ PARTS = {
     "explaining-modalities": [sys.executable, "benchmarks/explain_modalities.py"],
     "embedding": [sys.executable, "benchmarks/embed.py"],
     "real-sets": [sys.executable, "benchmarks/real_sets.py"],
+    "planted": [sys.executable, "benchmarks/planted.py"],
     "map": [sys.executable, "benchmarks/map.py"],
     "ztf-alerts": [sys.executable, "benchmarks/ztf_alerts.py"],
     "binder": [sys.executable, ".ci/check-binder.py", "--json", "benchmarks/results/binder-memory.json"],
