@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrofuse_lab.alignment.spectral_lines import LINES as LINES
 from astrofuse_lab.modalities import Image, LightCurve, Modality, Series, Spectrum, TableRow, Text
 
 if TYPE_CHECKING:
@@ -16,12 +17,6 @@ CATEGORIES = 64
 CELLS = 1_500_000
 """Column values sent to a view at most: 12 MB, about a second on a slow line."""
 ORDER = {"target": 0, "group": 1, "input": 2, "split": 3, "other": 4, "id": 5}
-
-# vacuum wavelengths, angstrom: SDSS DR16 line list (https://classic.sdss.org/dr6/algorithms/linestable.php), from NIST
-LINES: tuple[tuple[str, float], ...] = (
-    ("Lyα", 1215.67), ("C IV", 1549.48), ("C III]", 1908.73), ("Mg II", 2799.12), ("[O II]", 3728.48), ("Ca K", 3934.78), ("Ca H", 3969.59),
-    ("Hδ", 4102.89), ("Hγ", 4341.68), ("Hβ", 4862.68), ("[O III]", 5008.24), ("Mg b", 5176.7), ("Na D", 5895.6), ("Hα", 6564.61), ("[S II]", 6725.48), ("Ca II", 8544.44),
-)  # fmt: skip
 
 
 def array(values: Any, dtype: str = "float32") -> dict[str, Any]:
