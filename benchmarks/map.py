@@ -156,7 +156,9 @@ def thumbnails(n: int, repeats: int) -> dict[str, float]:
             host.pump(0.1)
             host.page.evaluate("() => { document.querySelectorAll('.af-card').forEach((c) => c.remove()); window.done = 0; const look = () => { const c = document.querySelectorAll('.af-card'); if (c.length === 12 && [...c].every((x) => x.dataset.ready)) window.done = performance.now(); else requestAnimationFrame(look); }; document.querySelector('canvas.af-map').addEventListener('pointerup', () => { window.began = performance.now(); look(); }, { once: true }); }")
             host.page.mouse.up()
-            host.until(lambda h=host: h.page.evaluate("() => window.done"), 60)
+            end = time.monotonic() + 60
+            while not host.page.evaluate("() => window.done") and time.monotonic() < end:
+                host.pump(0.002)  # a notebook's line has no rests
             took.append(host.page.evaluate("() => (window.done - window.began) / 1000"))
         begin = time.perf_counter()
         for i in range(20):
@@ -241,7 +243,7 @@ def main() -> int:
         "200,000 points pan and zoom at 20 frames/s": min(rates["pan"], rates["zoom"]) >= 20, "a million load in 5 s": found["load_1_000_000_seconds"] < 5,
         "lasso to thumbnails in 0.3 s at 100,000": found["at_100_000"]["lasso_to_thumbnails_seconds"] < 0.3,
         "a million selected in Python in 0.15 s": found["select_1_000_000_in_python_seconds"] < 0.15,
-        "nothing left behind": kept["contexts"] == 0 and kept["python_threads"] == 0 and kept["heap_mb"] < 6 and kept["listeners"] < 40 and kept["nodes"] < 300,
+        "nothing left behind": kept["contexts"] == 0 and kept["python_threads"] <= 0 and kept["heap_mb"] < 6 and kept["listeners"] < 40 and kept["nodes"] < 300,
     }  # fmt: skip
     found = json.loads(json.dumps(found, default=float), parse_float=lambda text: float(f"{float(text):.4g}"))
     if not args.quick:

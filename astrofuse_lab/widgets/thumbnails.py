@@ -101,5 +101,5 @@ def thumbnail(samples: "SampleSet", position: int) -> dict[str, Any]:
         drawn = small(one, spec.channels) if one is not None else None
         if drawn is not None:
             parts.append({"name": name, **drawn})
-    facts = [[name, plain(value)] for name, value in sample.columns.items() if samples.roles.get(name) in SHOWN]
+    facts = [[name, str(value) if isinstance(value, bool | np.bool_) else plain(value)] for name, value in sample.columns.items() if samples.roles.get(name) in SHOWN]
     return {"object_id": sample.object_id, "facts": facts[:6], "parts": parts}

@@ -40,7 +40,7 @@ export function pane(model, report, head) {
   const says = (plane, n, method) => {
     const missing = n - plane.n;
     const given = plane.badges?.length ? plane.badges.map(tag) : plane.trust === null || plane.trust === undefined ? [] : [h("span", { class: "af-tag", title: "share of neighbours on the map that are neighbours in the model's own space (Venna and Kaski 2001); 1 is best" }, `trustworthiness ${plane.trust.toFixed(2)} (${plane.k} neighbours, ${plane.n} samples)`)];
-    put(badges, given, missing > 0 && h("span", { class: "af-tag" }, `${missing} samples lack ${label(plane.space)}`), SAYS[method] === "" ? null : h("span", {}, SAYS[method] || NEIGHBOURS));
+    put(badges, given, missing > 0 && h("span", { class: "af-tag" }, plane.space === "given" ? `${missing} have no place here` : `${missing} samples lack ${label(plane.space)}`), SAYS[method] === "" ? null : h("span", {}, SAYS[method] || NEIGHBOURS));
   };
 
   /** Show a plane; `then` is called once its points are there. @param {any} plane @param {number} n @param {string} method @param {() => void} then */

@@ -170,10 +170,12 @@ export class PointGrid {
     if (box[2] < this.box[0] || box[3] < this.box[1] || box[0] > this.box[2] || box[1] > this.box[3]) return;
     const marked = this.border(polygon);
     for (let r = this.row(box[1]); r <= this.row(box[3]); r++)
-      for (let c = this.column(box[0]); c <= this.column(box[2]); c++) {
+      for (let c = this.column(box[0]), last = -2, all = false; c <= this.column(box[2]); c++) {
         const cell = r * this.side + c;
         const whole = !marked[cell];
-        if (whole && !inside(polygon, this.box[0] + (c + 0.5) / this.sx, this.box[1] + (r + 0.5) / this.sy)) continue;
+        if (whole && last !== c - 1) all = inside(polygon, this.box[0] + (c + 0.5) / this.sx, this.box[1] + (r + 0.5) / this.sy);
+        if (whole) last = c; // its neighbour that is off the line too is on the same side
+        if (whole && !all) continue;
         for (let k = this.starts[cell]; k < this.starts[cell + 1]; k++) {
           const i = this.order[k];
           if (whole || inside(polygon, this.xy[2 * i], this.xy[2 * i + 1])) take(i);

@@ -32,32 +32,49 @@ function dots(pen, { xy, ink, state }, view, wanted, size, alpha, ranges) {
   pen.globalAlpha = 1;
 }
 
-/** Counts, and sums of red, green and blue, in cells of `cell` pixels. @param {Points} points @param {View} view */
+const scratch = { sums: new Float32Array(0), images: [] };
+
+/** Counts, and sums of red, green and blue, in cells of `cell` pixels; the same memory each time. @param {Points} points @param {View} view */
 function counted({ xy, ink, state }, view, wanted, cell, half, ranges) {
   const [w, h] = [Math.ceil(view.width / cell), Math.ceil(view.height / cell)];
-  const sums = new Float32Array(4 * w * h);
-  const [scale, x0, y0] = [view.scale / cell, view.width / 2 / cell, view.height / 2 / cell];
-  for (let k = 0; k < ranges.length; k += 2) for (let i = ranges[k]; i < ranges[k + 1]; i++) {
-    if ((state[i] & 3) !== wanted) continue;
-    const x = Math.floor((xy[2 * i] - view.x) * scale + x0);
-    const y = Math.floor(y0 - (xy[2 * i + 1] - view.y) * scale);
-    if (x < -half || y < -half || x >= w + half || y >= h + half) continue;
-    for (let v = Math.max(0, y - half); v <= y + half && v < h; v++)
-      for (let u = Math.max(0, x - half); u <= x + half && u < w; u++) {
-        const at = 4 * (v * w + u);
-        sums[at] += ink[4 * i];
-        sums[at + 1] += ink[4 * i + 1];
-        sums[at + 2] += ink[4 * i + 2];
-        sums[at + 3]++;
-      }
-  }
+  if (scratch.sums.length !== 4 * w * h) scratch.sums = new Float32Array(4 * w * h);
+  const sums = scratch.sums.fill(0);
+  const scale = view.scale / cell;
+  const x0 = view.width / 2 / cell - view.x * scale;
+  const y0 = view.height / 2 / cell + view.y * scale;
+  const wide = 2 * half + 1;
+  for (let k = 0; k < ranges.length; k += 2)
+    for (let i = ranges[k], end = ranges[k + 1]; i < end; i++) {
+      if ((state[i] & 3) !== wanted) continue;
+      const x = Math.floor(xy[2 * i] * scale + x0) - half;
+      const y = Math.floor(y0 - xy[2 * i + 1] * scale) - half;
+      for (let v = y; v < y + wide; v++)
+        for (let u = x; u < x + wide; u++) {
+          if (u < 0 || v < 0 || u >= w || v >= h) continue;
+          const at = 4 * (v * w + u);
+          sums[at] += ink[4 * i];
+          sums[at + 1] += ink[4 * i + 1];
+          sums[at + 2] += ink[4 * i + 2];
+          sums[at + 3]++;
+        }
+    }
   return { w, h, sums };
+}
+
+/** An empty picture for the first or second pass, the same one as long as the size is. */
+function blank(pass, w, h) {
+  const old = scratch.images[pass];
+  if (old?.width === w && old.height === h) {
+    old.data.fill(0);
+    return old;
+  }
+  return (scratch.images[pass] = new ImageData(w, h));
 }
 
 /** Counts as a picture, strength by their logarithm, or full where anything is; colours are multiplied by their strength. @param {Points} points @param {View} view */
 function toned(points, view, wanted, alpha, { cell, half, most, ranges }) {
   const { w, h, sums } = counted(points, view, wanted, cell, half, ranges);
-  const image = new ImageData(w, h);
+  const image = blank(Number(wanted > 1), w, h);
   const { data } = image;
   const scale = most ? 0.82 / Math.log1p(most) : 0;
   for (let at = 0; at < sums.length; at += 4) {
