@@ -212,6 +212,22 @@ def test_twelve_modalities_are_sampled():
         members(12)
 
 
+def test_pairs_of_the_metric_are_its_own_interactions(some):
+    run = cases.trained("late_fusion")
+    found = explain.contributions(run, some, resamples=40)
+    (row,) = [one for one in found.pairs if (one["first"], one["second"]) == ("image", "table")]
+    metric = np.zeros(32)
+    for one in found.subsets:
+        names = [] if one["modalities"] == "(none)" else one["modalities"].split(" + ")
+        metric[sum(1 << MODALITIES.index(name) for name in names)] = one["value"]
+    assert row["metric_interaction"] == pytest.approx(interaction_index(metric)[0, 3])
+    assert row["low"] <= row["high"] and len(found.pairs) == 10
+    both = some.present("image") & some.present("table")
+    assert row["present"] == both.sum() and row["mean_interaction"] == pytest.approx(found.interactions[both, 0, 3].mean())
+    few = explain.contributions(run, some, permutations=60, resamples=40).pairs
+    assert len(few) == 10 and np.isfinite(few["metric_interaction"]).all()
+
+
 def test_captums_sampler_agrees(some):
     """The peer's own sampling of the same game, within the errors of both."""
     import torch

@@ -46,6 +46,9 @@ class Worth:
     shares : array, (modality,)
         Shapley values of the metric.
     shares_resampled : array, (modality, resample)
+    pairs : array, (modality, modality)
+        Shapley interaction indices of the metric.
+    pairs_resampled : array, (resample, modality, modality)
     shares_error : array, (modality,), or None
         Standard error of `shares` where orders were sampled.
     """
@@ -57,6 +60,8 @@ class Worth:
     lower_is_better: bool
     shares: Array
     shares_resampled: Array
+    pairs: Array
+    pairs_resampled: Array
     shares_error: Array | None = None
 
 
@@ -175,6 +180,32 @@ class Contributions:
         table["low"], table["high"] = [low for low, _ in bounds], [high for _, high in bounds]
         if self._worth.shares_error is not None:
             table["standard_error"] = self._worth.shares_error
+        table.meta.update(metric=self._worth.metric, lower_is_better=self._worth.lower_is_better, score=self.score_name)
+        return table
+
+    @property
+    def pairs(self) -> "Table":
+        """One row a pair of modalities: first, second, how many samples have both, their mean interaction and its mean absolute value among these, and the interaction of the metric.
+
+        Positive where two complete each other, negative where they say the same; of a metric that is better when lower, the other way about
+        for ``metric_interaction``, which has a 95 % interval over groups and is masked where the samples have no labels.
+        """
+        from astropy.table import MaskedColumn, Table
+
+        from astrofuse_lab.training.metrics import interval
+
+        first, second = np.triu_indices(len(self.modalities), 1)
+        both = self.present[:, first] & self.present[:, second]
+        count, names = both.sum(0), np.array(self.modalities)
+        found = np.where(both, self.interactions[:, first, second], 0.0)
+        table = Table({"first": names[first], "second": names[second], "present": count, "mean_interaction": found.sum(0) / np.maximum(count, 1), "mean_abs_interaction": np.abs(found).sum(0) / np.maximum(count, 1)})
+        if self._worth is None:
+            for name in ("metric_interaction", "low", "high"):
+                table[name] = MaskedColumn(np.zeros(len(count)), mask=True)
+            return table
+        bounds = [interval(self._worth.pairs_resampled[:, i, j]) for i, j in zip(first, second, strict=True)]
+        table["metric_interaction"] = self._worth.pairs[first, second]
+        table["low"], table["high"] = [low for low, _ in bounds], [high for _, high in bounds]
         table.meta.update(metric=self._worth.metric, lower_is_better=self._worth.lower_is_better, score=self.score_name)
         return table
 
@@ -313,6 +344,6 @@ def _measure(
     drawn = np.concatenate([np.stack([function(truth, one, weights) for one in predicted]) for weights in group_weights(groups, max(1, int(resamples)), seed)], 1)
     lower = name in LOWER_IS_BETTER
     if orders is None:
-        return Worth(name, plain, drawn, int(known.sum()), lower, shapley_values(plain), shapley_values(drawn.T).T)
-    found, kept = orders.estimate(plain), _reported(inside)
-    return Worth(name, plain[kept], drawn[kept], int(known.sum()), lower, found.values, orders.estimate(drawn.T).values.T, found.error)
+        return Worth(name, plain, drawn, int(known.sum()), lower, shapley_values(plain), shapley_values(drawn.T).T, interaction_index(plain), interaction_index(drawn.T))
+    found, again, kept = orders.estimate(plain), orders.estimate(drawn.T), _reported(inside)
+    return Worth(name, plain[kept], drawn[kept], int(known.sum()), lower, found.values, again.values.T, found.interactions, again.interactions, found.error)

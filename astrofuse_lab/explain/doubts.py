@@ -146,7 +146,7 @@ def _neighbours(runs: "tuple[Run, ...]", samples: "SampleSet", training: "Sample
         # without a validation sample at hand: each training sample beside the others, which are a little nearer than new ones
         known = _kth(base, _unit(run, held), count) if len(held) else _kth(base, base, count + 1)
         distances.append(new)
-        beyond.append(100 * (1 - share_beyond(new, known)))
+        beyond.append(np.where(np.isfinite(new), 100 * (1 - share_beyond(new, known[np.isfinite(known)])), np.nan))
     return np.mean(distances, axis=0), np.mean(beyond, axis=0)
 
 
