@@ -173,7 +173,7 @@ def test_a_line_is_masked_or_filled_at_each_redshift():
     assert filled["mask"].all() and np.abs(filled["flux"][:2] - 2).max() < 0.05 and filled["flux"][2].max() > 6
     at_rest = changed(samples, "mask_line", line="H beta", redshift="")
     assert (~at_rest["mask"]).sum(1) == pytest.approx(np.full(3, 9), abs=2)
-    assert line_named("[oiii]") == ("[O III]", 5008.24) and line_named("Ly alpha")[0] == "Lyα"
+    assert line_named("[oiii]") == ("[O III]", 5008.24) and line_named("Ly alpha")[0] == line_named("Lya")[0] == "Lyα" and line_named("Ha")[0] == "Hα"
     with pytest.raises(UnknownNameError, match="no line 'H omega'"):
         line_named("H omega")
 

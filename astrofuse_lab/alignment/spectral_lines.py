@@ -10,13 +10,15 @@ LINES: tuple[tuple[str, float], ...] = (
     ("Hδ", 4102.89), ("Hγ", 4341.68), ("Hβ", 4862.68), ("[O III]", 5008.24), ("Mg b", 5176.7), ("Na D", 5895.6), ("Hα", 6564.61), ("[S II]", 6725.48), ("Ca II", 8544.44),
 )  # fmt: skip
 GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta"}
+SHORT = {"ha": "halpha", "hb": "hbeta", "hg": "hgamma", "hd": "hdelta", "lya": "lyalpha"}
 
 
 def _loose(name: str) -> str:
-    """A name as people type it: ``H alpha``, ``Halpha``, ``[OIII]``, ``o iii``."""
+    """A name as people type it: ``H alpha``, ``Halpha``, ``Ha``, ``[OIII]``, ``o iii``."""
     for letter, word in GREEK.items():
         name = name.replace(letter, word)
-    return re.sub(r"[^a-z]", "", name.casefold())
+    bare = re.sub(r"[^a-z]", "", name.casefold())
+    return SHORT.get(bare, bare)
 
 
 def line_named(name: str) -> tuple[str, float]:
