@@ -182,6 +182,18 @@ def test_methods_that_need_a_package(monkeypatch):
             explain.embed(cases.trained(), cases.samples(), method)
 
 
+def test_the_same_vectors_by_another_method(found):
+    other = found.mapped("tsne", seed=3)
+    assert (other.method, other.seed) == ("tsne", 3) and not other.axes
+    np.testing.assert_array_equal(other.vectors("image"), found.vectors("image"))
+    again = other.mapped("pca", seed=0)
+    for space in found.spaces:
+        np.testing.assert_array_equal(again.coordinates[space], found.coordinates[space])
+    assert again.notes == found.notes
+    with pytest.raises(UnknownNameError, match="pca"):
+        found.mapped("pcaa")
+
+
 # ---- new samples ---------------------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,8 @@
 """Where samples lie in a model's own spaces: the fused one, that of each modality, and that of any layer."""
 
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from astrofuse_lab.errors import UnknownNameError
 from astrofuse_lab.explain.agreement import Badge, Complementarity, complementarity, plane_badges, seed_badges, trust_of_each
 from astrofuse_lab.explain.grouping import BY, Clusters, anomalies, clusters
 from astrofuse_lab.explain.neighbourhoods_large import neighbourhood
-from astrofuse_lab.explain.planes import Axes, How, Near, make_planes
+from astrofuse_lab.explain.planes import METHODS, Axes, How, Near, check_method, make_planes, spread_out
 from astrofuse_lab.explain.spaces import FUSED
 
 if TYPE_CHECKING:
@@ -278,6 +279,22 @@ class Embedding:
         from astrofuse_lab.explain.placing import place
 
         return place(self, run, samples, rows)
+
+    def mapped(
+        self, method: str, *, seed: int | None = None, timeout: float = 600.0, stop: threading.Event | None = None,
+        on_progress: Callable[[dict[str, Any]], None] | None = None,
+    ) -> "Embedding":  # fmt: skip
+        """The same vectors by another method or seed: the model is not asked again. Arguments, errors and fallbacks are those of `embed`."""
+        if method not in METHODS:
+            raise UnknownNameError("embedding method", method, METHODS)
+        check_method(method)
+        how = How(self.k, self.seed if seed is None else int(seed), float(timeout), stop=stop, on_progress=on_progress)
+        made = make_planes({space: one[self.present[space]] for space, one in self._vectors.items()}, method, how)
+        notes = (*made.notes, *(note for note in self.notes if "no place in that space" in note))
+        return replace(
+            self, coordinates=spread_out(made, self.present), method=made.method, notes=notes, seed=how.seed, axes=made.axes,
+            _near={**self._near, **made.near}, _badges={},
+        )  # fmt: skip
 
     # ---- keeping ---------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.explain.adapter import some_samples
 from astrofuse_lab.explain.embedding import Embedding
-from astrofuse_lab.explain.planes import METHODS, How, Made, check_method, make_planes
+from astrofuse_lab.explain.planes import METHODS, How, check_method, make_planes, spread_out
 from astrofuse_lab.explain.spaces import FUSED, chosen_spaces, space_vectors
 from astrofuse_lab.training.self_supervised import COMPARED
 from astrofuse_lab.training.transfer import digest_of
@@ -102,15 +102,6 @@ def describe(
         table = run.embed(samples)
         units = {space: np.ma.filled(np.ma.asarray(table[space]).astype(np.float32), np.nan) for space in spaces if space in table.colnames}
     return _labels(run, samples, outputs, seen), parts, units
-
-
-def spread_out(made: Made, present: dict[str, NDArray[np.bool_]]) -> dict[str, NDArray[np.float32]]:
-    """Planes of the samples that have one, as rows of all samples; NaN for the others."""
-    out = {}
-    for space, there in present.items():
-        out[space] = np.full((len(there), 2), np.nan, dtype=np.float32)
-        out[space][there] = made.planes[space]
-    return out
 
 
 def _lacking(vectors: dict[str, NDArray[np.float32]], present: dict[str, NDArray[np.bool_]]) -> list[str]:

@@ -122,6 +122,15 @@ def make_planes(parts: Mapping[str, NDArray[np.float32]], method: str, how: How)
     return Made({**rest.planes, **made}, [*notes, *told], method, rest.axes, near)
 
 
+def spread_out(made: Made, present: Mapping[str, NDArray[np.bool_]]) -> Planes:
+    """Planes of the samples that have one, as rows of all samples; NaN for the others."""
+    out: Planes = {}
+    for space, there in present.items():
+        out[space] = np.full((len(there), 2), np.nan, dtype=np.float32)
+        out[space][there] = made.planes[space]
+    return out
+
+
 def _neighbours(parts: Mapping[str, NDArray[np.float32]], how: How) -> tuple[dict[str, Near], list[str]]:
     out, notes = {}, []
     for space, part in parts.items():
