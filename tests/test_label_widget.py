@@ -171,6 +171,9 @@ def test_answers_are_blind_until_the_sample_is_labelled(made):
     widget.wait()
     assert widget.annotator == "carl" and "needs a name" in widget.error
     assert made(run=run, blind=False).answer(f"said/{at}")["card"]["p"]
+    several = af.Ensemble([run, af.train("late_fusion", SET, "label", ["table", "spectrum"], epochs=1, seed=1, device="cpu", progress=False)])
+    asked = made(run=several, by="bald", blind=False)
+    assert asked.queue["by"] == "bald" and asked.answer(f"said/{at}")["card"]["p"] and "mutual information" in asked.queue["why"][0]
 
 
 def test_arguments_are_checked_and_files_written(made, tmp_path):
@@ -310,8 +313,9 @@ def test_states_of_the_page(tmp_path, monkeypatch):
         assert "toy-0000: me said galaxy" in host.text() and one.book.unsaved
         stage.shot(host, "label-unsaved")
         one.undo()
+        host.until(lambda: one.queue["pool"] == 1 and not one.busy)
         host.settle()
-        assert not one.book.unsaved and "Not on the disk yet" not in host.text()
+        assert not one.book.unsaved and "Not on the disk yet" not in host.text() and "Nothing left to ask" not in host.text()
         key(host, "1")
         host.until(lambda: len(LabelBook(tmp_path / "labels.jsonl")) == 1 and not one.busy)
         one.selection.focus = ""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from astrofuse_lab.recipes.schema import Recipe
     from astrofuse_lab.samples.sample_set import SampleSet
     from astrofuse_lab.samples.split import Split
+    from astrofuse_lab.training.ensembles import Ensemble
     from astrofuse_lab.training.run import Run
 
 QUEUE = 60
@@ -39,7 +40,7 @@ class LabelWidget(Base):
     samples : SampleSet
     classes : sequence of str
         The labels offered, the first nine by the keys 1 to 9.
-    run : Run, optional
+    run : Run or Ensemble, optional
         What suggests at first. None: `by` falls back to chance until the first training.
     selection : Selection, optional
     annotator : str
@@ -65,8 +66,8 @@ class LabelWidget(Base):
     Attributes
     ----------
     book : LabelBook
-    run : Run or None
-        The latest.
+    run : Run, Ensemble or None
+        The latest: as given, then what Retrain made.
     rounds : list of dict
         Points of the curve; kept in the book.
     """
@@ -94,20 +95,22 @@ class LabelWidget(Base):
     title = t.Unicode("").tag(sync=True)
 
     def __init__(
-        self, samples: "SampleSet", classes: Sequence[str], run: "Run | None" = None, selection: Selection | None = None, annotator: str = "me",
+        self, samples: "SampleSet", classes: Sequence[str], run: "Run | Ensemble | None" = None, selection: Selection | None = None, annotator: str = "me",
         book: LabelBook | str | Path | None = None, by: str = "entropy", truth: str | None = None, recipe: "str | Recipe | None" = None,
         modalities: Sequence[str] | None = None, split: "Split | None" = None, epochs: int | None = None, seed: int = 0, out: str | Path | None = None,
         device: str = "auto", show: Sequence[str] = (), **traits: Any,
     ) -> None:  # fmt: skip
         from astrofuse_lab.explain.suggestions import WAYS
+        from astrofuse_lab.training.ensembles import Ensemble
 
         if by not in WAYS:
             raise UnknownNameError("strategy", by, WAYS)
-        if run is not None:
-            run.preparation.check(samples)
+        for one in () if run is None else run.runs if isinstance(run, Ensemble) else (run,):
+            one.preparation.check(samples)
         names = parts.checked_classes(classes)
         self.samples: SampleSet = samples
-        self.run, self.recipe = run, recipe or (run.recipe if run is not None else "late_fusion")
+        self.run: Run | Ensemble | None = run
+        self.recipe = recipe or (run.recipe if run is not None else "late_fusion")
         self.book = book if isinstance(book, LabelBook) else LabelBook.of(samples) if book is None else LabelBook(book)
         self.split = parts.held_out(samples, run, split, seed)
         self.truth = {i: label for i, label in parts.known_truth(samples, truth).items() if label in names}
@@ -215,6 +218,8 @@ class LabelWidget(Base):
         if here:
             self.selection.focus = here[0]
             self._update(last={})
+            if not self.queue.get("pool"):  # nothing was left to ask
+                self._jobs.submit(self._job, self.refill, {})
 
     def _heard(self, _ids: list[str]) -> None:
         """The book was written to, here or in a cell."""

@@ -14,6 +14,7 @@ from astrofuse_lab.widgets.wire import array, plain
 if TYPE_CHECKING:
     from astrofuse_lab.samples.sample_set import SampleSet
     from astrofuse_lab.samples.split import Split
+    from astrofuse_lab.training.ensembles import Ensemble
     from astrofuse_lab.training.run import Run
 
 NOT_SURE, OTHER = -1, -2
@@ -41,7 +42,7 @@ def checked_classes(classes: Sequence[str]) -> list[str]:
     return [str(one) for one in out]
 
 
-def held_out(samples: "SampleSet", run: "Run | None", split: "Split | None", seed: int) -> "Split | None":
+def held_out(samples: "SampleSet", run: "Run | Ensemble | None", split: "Split | None", seed: int) -> "Split | None":
     """Which samples judge and which can be labelled: as given, as the run has them, else a quarter of the groups; None where there are too few."""
     ids = set(map(str, samples.object_ids))
     if split is not None:

@@ -8,6 +8,7 @@ from astrofuse_lab.widgets.wire import column_payload, plain
 
 if TYPE_CHECKING:
     from astrofuse_lab.samples.sample_set import SampleSet
+    from astrofuse_lab.training.ensembles import Ensemble
     from astrofuse_lab.training.run import Run
 
 
@@ -30,7 +31,7 @@ def prediction_columns(run: "Run", samples: "SampleSet") -> list[dict[str, Any]]
     return out
 
 
-def prediction_card(run: "Run", sample: "SampleSet") -> dict[str, Any]:
+def prediction_card(run: "Run | Ensemble", sample: "SampleSet") -> dict[str, Any]:
     """Prediction, probabilities and truth of one sample (a set of one)."""
     table = run.predict(sample)
     row = table[0]

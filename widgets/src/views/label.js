@@ -43,7 +43,7 @@ class LabelView {
     life.on("change:given", once(() => { this.readGiven(); this.redraw(); }));
     life.on("change:last change:live change:classes", once(() => this.redraw()));
     life.on("change:rounds change:blind", once(() => { forget(model, "said/"); this.drawTells(); }));
-    life.on("change:busy change:error", once(() => !this.queue.length && this.show()));
+    life.on("change:busy change:error", once(() => (this.queue.length || model.get("focus") >= 0 ? this.drawReason() : this.show())));
   }
 
   keys() {
@@ -158,7 +158,8 @@ class LabelView {
 
   drawReason() {
     const at = this.queue.indexOf(this.model.get("focus"));
-    put(this.reason, at >= 0 && this.why[at] ? h("span", {}, `asked because: ${this.why[at]}`) : null, this.left().length || !this.queue.length ? null : h("span", {}, "This queue is done."));
+    const done = this.queue.length ? "This queue is done." : this.model.get("busy") ? "" : "Nothing left to ask.";
+    put(this.reason, at >= 0 && this.why[at] ? h("span", {}, `asked because: ${this.why[at]}`) : null, this.left().length ? null : h("span", {}, done));
   }
 
   head(payload) {
