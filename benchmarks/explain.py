@@ -144,7 +144,7 @@ def shares(peer: Peer, found: Sequence[Attribution], others: Sequence[list[Tenso
 
 def gradients_line(kind: str, peer: Peer, run: Any, samples: Any, first: int, name: str, goal: float | None) -> Line:
     """Integrated gradients, complete to 1 % on both sides."""
-    ours, theirs, found, others = in_turns(samples, 50, lambda some: af.explain.attribute(run, some, tolerance=TOLERANCE), lambda i: peer.steps(peer.cases[i], first))
+    ours, theirs, found, others = in_turns(samples, 250, lambda some: af.explain.attribute(run, some, tolerance=TOLERANCE), lambda i: peer.steps(peer.cases[i], first))
     delta = np.concatenate([one.convergence_delta for one in found if one.convergence_delta is not None])
     difference = np.concatenate([one.difference for one in found])
     complete = float(np.mean(np.abs(delta) <= TOLERANCE * np.maximum(np.abs(difference), FLOOR)))
@@ -178,7 +178,7 @@ def hiding_line(kind: str, peer: Peer, run: Any, samples: Any, method: str, at_o
 def lines(quick: bool) -> Iterator[Line]:
     """Integrated gradients, occlusion and KernelSHAP of each kind of model."""
     torch.set_num_threads(1)  # as on a shared server; both sides alike
-    many, few, fewer = (40, 10, 5) if quick else (1000, 100, 50)
+    many, few, fewer = (60, 10, 5) if quick else (1000, 100, 50)
     samples = af.load_samples("practice", n=300 if quick else 1000)
     for kind, recipe in KINDS.items():
         run = trained(recipe, samples)

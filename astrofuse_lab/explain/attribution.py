@@ -47,7 +47,7 @@ def attribute(
     baseline : str or mapping of modality to str, optional
         See `astrofuse_lab.explain.baselines`; None: the first of each kind.
     steps : int or "auto"
-        Points along the path of integrated gradients. ``"auto"``: 8, 16, ... 256, on until the attributions sum to the difference within `tolerance`; a
+        Points along the path of integrated gradients. ``"auto"``: 7, 15, 24, ... 192, on until the attributions sum to the difference within `tolerance`; a
         number: so many of captum's own nodes.
     score : {"log_odds", "logit", "probability"}, optional
         Classification: what of the class is explained; ``log_odds`` unless given.
@@ -67,7 +67,7 @@ def attribute(
     references : SampleSet, optional
         Samples, e.g. of the training part, that gradient SHAP draws as baselines for images, spectra, series and tables.
     on_coarse : callable, optional
-        Called once with a coarse Attribution of all samples, if a finer one follows: integrated gradients on 8 points, some of the draws, larger windows.
+        Called once with a coarse Attribution of all samples, if a finer one follows: integrated gradients on 7 points, some of the draws, larger windows.
     on_progress : callable, optional
         Called with ``{"done": ..., "total": ...}`` after each chunk.
     stop : threading.Event, optional

@@ -115,6 +115,15 @@ def trimmed(part: "Batch", kinds: Mapping[str, str]) -> "Batch":
     return type(part)(values, masks, part.present)  # not _replace: a Batch has the length of its samples
 
 
+def without_absent(part: "Batch", explained: Mapping[str, str]) -> "Batch":
+    """The chunk without the modalities that none of its samples has: to the model they are missing either way. One that is explained stays."""
+    real = [name for name, mask in part.masks.items() if bool((mask.flatten(1).any(1) & part.present[name]).any())]
+    keep = [name for name in part.values if name in real]
+    if not any(name in explained for name in keep):
+        keep = [name for name in part.values if name in real or name in explained]
+    return type(part)(*({name: one[name] for name in keep} for one in part))
+
+
 # ---- memory --------------------------------------------------------------------------------------------------------
 
 ACTIVATIONS = 64

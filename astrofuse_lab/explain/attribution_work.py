@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from astrofuse_lab.explain.adapter import Score, answers, device_of, explaining, target_index
-from astrofuse_lab.explain.attribution_forward import ChunkForward, Rows, numbers_of, trimmed
+from astrofuse_lab.explain.attribution_forward import RAGGED, ChunkForward, Rows, numbers_of, trimmed, without_absent
 from astrofuse_lab.explain.attribution_result import Attribution, place_axes
 from astrofuse_lab.explain.baselines import draws_of, make
 from astrofuse_lab.explain.methods import Method
@@ -82,7 +82,7 @@ class Work:
 
     def go(self) -> Attribution:
         """All levels, each for the samples that need it."""
-        pending: NDArray[np.int64] = np.arange(len(self.batch))
+        pending = self._order()
         with explaining(self.run.model), torch.inference_mode(False), torch.enable_grad():
             for number, settings in enumerate(self.plan.levels):
                 last = number == len(self.plan.levels) - 1
@@ -92,6 +92,13 @@ class Work:
                 if number == 0 and self.told.on_coarse is not None:
                     self.told.on_coarse(self.result())
         return self.result()
+
+    def _order(self) -> NDArray[np.int64]:
+        """The samples in the order in which they are done: those of the same modalities and of like lengths together, so that no chunk holds much padding."""
+        made = {name: one.made for name, one in self.run.preparation.scalings.items()}
+        there = [mask.flatten(1).any(1).numpy() for mask in self.batch.masks.values()]
+        long = [mask.flatten(1).sum(1).numpy() for name, mask in self.batch.masks.items() if made[name] in RAGGED]
+        return np.lexsort((*long, *there)) if len(self.batch) > self.rows.now // max(1, self.plan.method.at_once(self.plan.levels[0])) else np.arange(len(self.batch))
 
     def _level(self, pending: NDArray[np.int64], settings: Settings, last: bool) -> NDArray[np.int64]:
         """One level for some samples, chunk by chunk; those that need the next."""
@@ -127,20 +134,23 @@ class Work:
     def _chunk(self, index: NDArray[np.int64], settings: Settings) -> None:
         """Attributions of some samples, and once for each what they are compared with."""
         plan, chosen = self.plan, torch.from_numpy(index)
-        part = trimmed(self.batch.take(chosen), {name: one.made for name, one in self.run.preparation.scalings.items()}).to(self.rows.device)
+        part = trimmed(self.batch.take(chosen), {name: one.made for name, one in self.run.preparation.scalings.items()})
+        part = (without_absent(part, plan.kinds) if getattr(self.run.model, "separable", False) else part).to(self.rows.device)
+        kinds = {name: kind for name, kind in plan.kinds.items() if name in part.values}
+        baselines = {name: plan.baselines[name] for name in kinds}
         goal, own = self._goals(part, index)
-        forward = ChunkForward(self.run.model, part, tuple(plan.kinds), plan.score, goal)
+        forward = ChunkForward(self.run.model, part, tuple(kinds), plan.score, goal)
 
         def draw(number: int) -> tuple[Tensor, ...]:
             seeds = draws_of(settings.seed, self.ids[index], number)
-            return forward.inputs(make(plan.baselines, part.values, part.masks, self.run.preparation.scalings, seeds, plan.references))
+            return forward.inputs(make(baselines, part.values, part.masks, self.run.preparation.scalings, seeds, plan.references))
 
         inputs, first = forward.inputs(part.values), draw(0)
-        fixed = not any(name in ("sky_noise", "samples") for name in plan.baselines.values())
+        fixed = not any(name in ("sky_noise", "samples") for name in baselines.values())
         with torch.no_grad():
             difference = own - forward(*first, forward.rows)
         question = Question(
-            forward, inputs, first, tuple(part.masks[name] for name in plan.kinds), tuple(plan.kinds.values()), difference, settings, self.rows,
+            forward, inputs, first, tuple(part.masks[name] for name in kinds), tuple(kinds.values()), difference, settings, self.rows,
             (lambda number: first) if fixed else draw,
         )  # fmt: skip
         self.own[index], self.difference[index] = own.cpu().numpy(), difference.cpu().numpy()
@@ -159,7 +169,7 @@ class Work:
 
     def _keep(self, index: NDArray[np.int64], question: Question, found: Found) -> None:
         total: Any = 0.0
-        for number, name in enumerate(self.plan.kinds):
+        for number, name in enumerate(question.forward.explained):
             value = found.values[number].detach().to(torch.float32)
             value = value * spread_mask(question.masks[number], value)
             total = total + value.flatten(1).sum(1)

@@ -48,7 +48,7 @@ class Method(NamedTuple):
 
 METHODS: dict[str, Method] = {
     "integrated_gradients": Method(
-        integrated_gradients, True, True, True, False, lambda s: s.steps or POINTS[0], "8 to 256 forward and backward, as many as it takes",
+        integrated_gradients, True, True, True, False, lambda s: s.steps or POINTS[0], "7 to 192 forward and backward, as many as it takes",
         "how the difference between the sample's score and its baseline's is divided among the inputs; the parts sum to it",
         "anything without its baseline: another baseline is another question",
     ),

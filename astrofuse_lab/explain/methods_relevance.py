@@ -24,23 +24,23 @@ def deep_lift(question: Question) -> Found:
     """
     count = len(question.inputs[0])
     pairs = tuple(torch.cat([value, start]).detach().requires_grad_() for value, start in zip(question.inputs, question.baselines, strict=True))
-    slopes, rules = sent_back(question, pairs, question.forward.rows.repeat(2), DEEP_LIFT)
+    slopes, rules = sent_back(question, pairs, question.forward.rows.repeat(2), DEEP_LIFT, True)
     values = tuple(slope[:count] * (value - start) for slope, value, start in zip(slopes, question.inputs, question.baselines, strict=True))
     total = torch.stack([value.flatten(1).sum(1) for value in values]).sum(0)
     missed = (total - question.difference).abs() / question.difference.abs().clamp(min=FLOOR)
-    if float(missed.max()) > SHARE:
-        what = ", ".join(sorted(rules.without - LINEAR)) or "a function that mixes samples"
+    if rules.without or float(missed.max()) > SHARE:
+        what = ", ".join(sorted(rules.without)) or "a function that mixes samples"
         raise InputError(
-            f"DeepLIFT has no rule for all that this model does ({what}): its numbers would miss {float(missed.max()):.0%} of the difference. "
+            f"DeepLIFT has no rule for all that this model does ({what}): its numbers would miss up to {float(missed.max()):.1%} of the difference. "
             "Take method='integrated_gradients', which any model with gradients allows."
         )
     return Found(values)
 
 
-def sent_back(question: Question, inputs: tuple[Tensor, ...], rows: Tensor, table: dict[str, Rule]) -> tuple[tuple[Tensor, ...], Rules]:
+def sent_back(question: Question, inputs: tuple[Tensor, ...], rows: Tensor, table: dict[str, Rule], pairs: bool = False) -> tuple[tuple[Tensor, ...], Rules]:
     """Gradients of the score under rules, and the rules with what they met."""
     given = tuple(mark(value + 0.0) for value in inputs)
-    with Rules(table, LINEAR) as rules:
+    with Rules(table, LINEAR, pairs) as rules:
         score = question.forward(*given, rows)
     return torch.autograd.grad(score.sum(), inputs), rules
 
@@ -111,7 +111,7 @@ _ACTIVATIONS = (
     "relu", "gelu", "silu", "mish", "elu", "celu", "selu", "leaky_relu", "tanh", "hardtanh", "hardswish", "softsign", "arctan", "asinh", "square", "sqrt", "abs",
     "log1p", "expm1", "pow",
 )  # fmt: skip
-_GATES = ("sigmoid", "hardsigmoid", "softmax", "exp", "softplus", "cos", "sin", "rsqrt", "reciprocal", "log")
+_GATES = ("sigmoid", "hardsigmoid", "softmax", "exp", "softplus", "cos", "sin", "rsqrt", "reciprocal", "log", "rdiv", "rtruediv")
 _MAXIMA = ("max_pool1d", "max_pool2d", "boolean_dispatch", "fn", "amax", "max", "maximum", "clamp")
 LRP: dict[str, Rule] = {
     **dict.fromkeys(_ACTIVATIONS, _proportional), **dict.fromkeys(_GATES, _gate), **dict.fromkeys(_MAXIMA, _largest),

@@ -39,6 +39,12 @@ def _mark_all(values: Any) -> None:
             mark(one)
 
 
+def _differs(pair: Tensor) -> bool:
+    """Whether samples and baselines, the halves of a batch, are different; where they cannot be told apart, they may be."""
+    halves = pair.detach().chunk(2) if pair.ndim else ()
+    return len(halves) < 2 or len(pair) % 2 == 1 or not torch.equal(*halves)
+
+
 class Rules(TorchFunctionMode):
     """Replaces torch's functions of what depends on the inputs by those of a table.
 
@@ -48,6 +54,8 @@ class Rules(TorchFunctionMode):
         Called as the function itself, but for the function before its arguments.
     linear : set of str
         Functions that need no rule.
+    pairs : bool
+        The batch is of samples and their baselines: a function that gives both the same needs no rule either.
 
     Attributes
     ----------
@@ -55,9 +63,9 @@ class Rules(TorchFunctionMode):
         Functions met that have no rule and are not linear.
     """
 
-    def __init__(self, table: Mapping[str, Rule], linear: frozenset[str] = frozenset()) -> None:
+    def __init__(self, table: Mapping[str, Rule], linear: frozenset[str] = frozenset(), pairs: bool = False) -> None:
         super().__init__()
-        self.table, self.linear = table, linear
+        self.table, self.linear, self.pairs = table, linear, pairs
         self.without: set[str] = set()
 
     def __torch_function__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
@@ -71,7 +79,7 @@ class Rules(TorchFunctionMode):
         else:
             out = func(*args, **given)
             moved = [one for one in (out if isinstance(out, list | tuple) else [out]) if isinstance(one, Tensor) and one.requires_grad]
-            if moved and name not in self.linear:
+            if name not in self.linear and any(not self.pairs or _differs(one) for one in moved):
                 self.without.add(name)
         _mark_all(out)
         return out
@@ -82,7 +90,7 @@ LINEAR = frozenset(word for line in (
     "repeat_interleave getitem index_select gather take_along_dim select narrow where masked_fill masked_select to float double type contiguous clone sum",
     "mean linear conv1d conv2d conv3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d dropout dropout1d",
     "dropout2d pad unbind chunk split tensor_split unfold flip roll interpolate cumsum batch_norm diff scatter_add index_add iadd isub get set_ T mT addmm",
-    "baddbmm matmul bmm mm einsum mul rmul imul truediv div rtruediv identity swapaxes swapdims broadcast_to tile nan_to_num requires_grad_ register_hook",
+    "baddbmm matmul bmm mm einsum mul rmul imul truediv div identity swapaxes swapdims broadcast_to tile nan_to_num requires_grad_ register_hook",
     "retain_grad index_put copy_ new_zeros zeros_like ones_like hstack vstack alpha_dropout feature_dropout",
 ) for word in line.split())
 """Functions that are linear in what depends on the inputs, as long as only one of their arguments does: products of two have rules."""
@@ -90,7 +98,8 @@ LINEAR = frozenset(word for line in (
 
 # ---- DeepLIFT: pairs of a sample and its baseline, one half of the batch each ----------------------------------------
 
-SMALL = 1e-7
+SMALL = 1e-5
+"""Changes below this are followed by the gradient: their ratio would be rounding."""
 
 
 def _swap(x: Tensor) -> Tensor:
@@ -129,6 +138,11 @@ def quotient(func: Callable[..., Tensor], a: Any, b: Any, **options: Any) -> Ten
         return func(a, b, **options)
     below = mark(rescale(torch.reciprocal, b))
     return product(torch.mul, a, below) if marked(a) else below * a
+
+
+def over(func: Callable[..., Tensor], x: Tensor, above: Any) -> Tensor:
+    """A constant over x."""
+    return rescale(torch.reciprocal, x) * above
 
 
 def power(func: Callable[..., Tensor], x: Any, exponent: Any, **options: Any) -> Tensor:
@@ -271,7 +285,7 @@ UNARY = (
 )
 DEEP_LIFT: dict[str, Rule] = {
     **dict.fromkeys(UNARY, rescale), **dict.fromkeys(("mul", "rmul", "imul", "multiply", "matmul", "bmm", "mm"), product),
-    **dict.fromkeys(("div", "truediv", "divide"), quotient), "pow": power, "einsum": einsum, "layer_norm": layer_norm, "group_norm": group_norm,
+    **dict.fromkeys(("div", "truediv", "divide"), quotient), "rdiv": over, "rtruediv": over, "pow": power, "einsum": einsum, "layer_norm": layer_norm, "group_norm": group_norm,
     "softmax": softmax, "logsumexp": logsumexp, "log_softmax": log_softmax, "scaled_dot_product_attention": attention, "normalize": normalize,
     **dict.fromkeys(("max_pool1d", "max_pool2d", "boolean_dispatch", "fn"), max_pool), "amax": largest,
 }  # fmt: skip
