@@ -119,8 +119,19 @@ def test_fleiss_kappa_and_krippendorff_alpha_of_the_literature():
     found = krippendorff_alpha(codes)
     np.testing.assert_allclose(found.value, 0.743, atol=5e-4)
     assert found.low < 0.743 < found.high and found.objects == 11 and found.annotators == 4
-    with pytest.raises(ValueError, match="same number"):
+    with pytest.raises(InputError, match="same number"):
         fleiss_kappa(np.array([[0, 1, 1], [0, 0, -1]]))
+    book = LabelBook()
+    for who, said in {"a": "xxyy", "b": "xyyx", "c": "xxyx"}.items():
+        for number, letter in enumerate(said):
+            book.say(f"o{number}", letter, by=who)
+    # counts of x: 3, 2, 0, 2; mean agreement (1 + 1/3 + 1 + 1/3) / 4 = 2/3, by chance (7/12)^2 + (5/12)^2 = 37/72
+    np.testing.assert_allclose(book.agreement(measure="fleiss").value, (2 / 3 - 37 / 72) / (1 - 37 / 72))
+    assert book.agreement(["a", "b"], "cohen") == book.agreement(["a", "b"]) and book.agreement(["a", "b"], "krippendorff").measure == "Krippendorff's alpha"
+    with pytest.raises(InputError, match="is of two annotators"):
+        book.agreement(measure="cohen")
+    with pytest.raises(InputError, match="no measure of agreement 'kohen'"):
+        book.agreement(measure="kohen")
 
 
 def test_intervals_cover_and_degenerate_answers_are_said():

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from astrofuse_lab.errors import InputError, UnknownNameError
+
 Codes = NDArray[np.int64]
 RESAMPLES = 1000
 NORMAL = 1.959963984540054
@@ -96,13 +98,13 @@ def fleiss_kappa(codes: Codes, resamples: int = RESAMPLES, seed: int = 0) -> Agr
 
     Raises
     ------
-    ValueError
+    InputError
         If objects have different numbers of answers; `krippendorff_alpha` takes those.
     """
     counts = _counts(codes)
     answers = counts.sum(1)
     if len(counts) == 0 or (answers != answers[0]).any() or answers[0] < 2:
-        raise ValueError("Fleiss' kappa needs two or more answers to each object, to each the same number")
+        raise InputError("Fleiss' kappa needs two or more answers to each object, to each the same number. measure='krippendorff' takes any.")
     per_object = ((counts**2).sum(1) - answers) / (answers * (answers - 1))
 
     def kappa(weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -135,13 +137,30 @@ def krippendorff_alpha(codes: Codes, resamples: int = RESAMPLES, seed: int = 0) 
     return Agreement("Krippendorff's alpha", value, low, high, same_share(codes), len(counts), _heard(codes))
 
 
-def agreement_of(codes: Codes, resamples: int = RESAMPLES, seed: int = 0) -> Agreement:
-    """Cohen's kappa of two annotators, Krippendorff's alpha of more."""
+MEASURES = ("cohen", "fleiss", "krippendorff")
+
+
+def agreement_of(codes: Codes, resamples: int = RESAMPLES, seed: int = 0, measure: str | None = None) -> Agreement:
+    """The measure named; None: Cohen's kappa of two annotators, Krippendorff's alpha of more.
+
+    Raises
+    ------
+    UnknownNameError
+        For another measure.
+    InputError
+        For Cohen's kappa of more than two, or Fleiss' of objects with different numbers of answers.
+    """
+    if measure is not None and measure not in MEASURES:
+        raise UnknownNameError("measure of agreement", measure, MEASURES)
     heard = codes[(codes >= 0).sum(1) >= 2]
     heard = heard[:, (heard >= 0).any(0)] if len(heard) else heard
     if len(heard) == 0:
         return NOTHING
-    return cohen_kappa(heard) if heard.shape[1] == 2 else krippendorff_alpha(heard, resamples, seed)
+    if measure == "fleiss":
+        return fleiss_kappa(heard, resamples, seed)
+    if measure == "cohen" and heard.shape[1] > 2:
+        raise InputError(f"Cohen's kappa is of two annotators, and {heard.shape[1]} labelled the same objects. Name two, or take measure='krippendorff'.")
+    return cohen_kappa(heard) if heard.shape[1] == 2 and measure != "krippendorff" else krippendorff_alpha(heard, resamples, seed)
 
 
 def _heard(codes: Codes) -> int:

@@ -287,9 +287,9 @@ class LabelBook:
         rows = [[place.get(votes[who].label, -1) if who in votes else -1 for who in names] for votes in every.values()]
         return list(every), names, np.array(rows, dtype=np.int64).reshape(len(every), len(names))
 
-    def agreement(self, annotators: Iterable[str] | None = None, resamples: int = 1000) -> Agreement:
-        """Agreement beyond chance: Cohen's kappa of two annotators, Krippendorff's alpha of more; "not sure" counts as no answer."""
-        return agreement_of(self.codes(annotators)[2], resamples)
+    def agreement(self, annotators: Iterable[str] | None = None, measure: str | None = None, resamples: int = 1000) -> Agreement:
+        """Agreement beyond chance; "not sure" counts as no answer. `measure`: see `annotations_agreement.agreement_of`."""
+        return agreement_of(self.codes(annotators)[2], resamples, measure=measure)
 
     def consensus(self, least: int = 1, share: float = 0.5) -> "Table":
         """What most say.
