@@ -97,6 +97,24 @@ def test_verdicts_by_hand():
     assert not trust.Checks((good, bad), "occlusion", 3, "r2").passed
 
 
+def test_an_ensemble_is_checked_for_whether_its_members_agree():
+    from astrofuse_lab.training.ensembles import Ensemble
+
+    task, several = cases.planted(*SKY), Ensemble([cases.taught(*SKY), cases.taught(*SKY, seed=1)])
+    alone = explain.check(cases.taught(*SKY), task.samples, checks=["seeds"], members=[cases.taught(*SKY, seed=1)], **QUICK)
+    assert explain.check(several, task.samples, checks=["seeds"], **QUICK).rows == alone.rows
+    assert alone.rows[0].passed
+
+
+def test_a_number_and_a_map_without_places():
+    run = explain_cases.trained("late_fusion", "redshift", ("table",))
+    found = explain.check(run, explain_cases.samples(), checks=["skill", "learned", "noise", "deletion"], most=8, resamples=50)
+    assert found.measured == "r2"
+    assert row(found, "skill").reference == 0
+    assert "fewer than three places" in row(found, "noise").says, "two columns have no correlation"
+    assert np.isfinite(row(found, "deletion").value)
+
+
 # ---- other models -----------------------------------------------------------------------------------------------------
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from astrofuse_lab.errors import InputError, UnknownNameError
-from astrofuse_lab.explain.adapter import some_samples
+from astrofuse_lab.explain.adapter import score_of, some_samples
 from astrofuse_lab.explain.methods import METHODS
-from astrofuse_lab.explain.trust_case import Case, Check
+from astrofuse_lab.explain.questioning import runs_of
+from astrofuse_lab.explain.trust_case import Case, Check, Stopped
 from astrofuse_lab.explain.trust_curves import check_curves
 from astrofuse_lab.explain.trust_models import check_labels, check_learned, check_noise, check_randomised, check_seeds, label_control
 from astrofuse_lab.explain.trust_probes import (
@@ -174,20 +175,23 @@ def check(
     some_samples(samples)
     if int(most) < 2 or int(probed) < 1 or int(resamples) < 1:
         raise InputError(f"most={most}, probed={probed}, resamples={resamples}: at least 2 samples, and 1 of the others.")
+    score_of(runs_of(run)[0], None)  # refuses a run without a target
     case = Case(run, samples, method, target, options, most, probed, resamples, seed, stop)
     others = [*case.runs[1:], *members]
     rows: list[Check] = []
     for number, name in enumerate(chosen):
         if stop is not None and stop.is_set():
             break
-        if name == "labels":
-            control = label_control(case.run, samples, seed=seed, stop=stop) if against is None and train else against
-            found = check_labels(case, control)
-        elif name in ("deletion", "insertion"):
-            found = check_curves(case, name == "deletion")
-        else:
-            found = check_seeds(case, others) if name == "seeds" else CHECKS[name](case)
-        rows += found
+        try:
+            if name == "labels":
+                control = label_control(case.run, samples, seed=seed, stop=stop) if against is None and train else against
+                rows += check_labels(case, control)
+            elif name in ("deletion", "insertion"):
+                rows += check_curves(case, name == "deletion")
+            else:
+                rows += check_seeds(case, others) if name == "seeds" else CHECKS[name](case)
+        except Stopped:
+            break
         if on_progress:
             on_progress({"done": number + 1, "total": len(chosen), "check": name})
     finished = stop is None or not stop.is_set()

@@ -65,6 +65,10 @@ def not_done(check: str, why: str, about: str = "map") -> Check:
     return Check(check, np.nan, np.nan, np.nan, np.nan, None, f"not done: {why}", about)
 
 
+class Stopped(Exception):
+    """The caller wants to end."""
+
+
 class Changed(Run):
     """The same run with another model, or with inputs changed once they are prepared. Nothing of the run itself is touched.
 
@@ -132,8 +136,17 @@ class Case:
             return target_index(self.run, self._target, said).cpu().numpy()
 
     def map_of(self, run: Run) -> Attribution:
-        """The map of `few` that another run gives, of the same outputs."""
-        return attribute(run, self.few, self.method, target=self.goal, stop=self.stop, **self.options)
+        """The map of `few` that another run gives, of the same outputs.
+
+        Raises
+        ------
+        Stopped
+            If it was stopped before all samples were done: maps of some samples are not compared.
+        """
+        found = attribute(run, self.few, self.method, target=self.goal, stop=self.stop, **self.options)
+        if len(found.object_ids) < len(self.few):
+            raise Stopped
+        return found
 
     @cached_property
     def map(self) -> Attribution:

@@ -23,6 +23,7 @@ MOST_ALIKE = 0.5
 """Correlation from which two maps count as much the same."""
 MAPS = 3
 """Randomised models whose maps are compared with the run's."""
+NOWHERE = "a map has fewer than three places that differ"
 COPIES, TIMES = 8, 2.0
 """Randomised models, and how many times more than the most of them the run's score must move."""
 STAGES = (("head", ("heads.", "decision.")), ("head and fusion", ("fusions.",)), ("all of it", ("",)))
@@ -61,7 +62,7 @@ def check_randomised(case: Case) -> list[Check]:
         value, low, high = case.over_samples(mean_known([one for one, _ in each]))
         ranks = case.over_samples(mean_known([one for _, one in each]))[0]
         if not np.isfinite(value):
-            found.append(not_done(f"randomised: {name}", "a map is the same everywhere", "map" if last else ""))
+            found.append(not_done(f"randomised: {name}", NOWHERE, "map" if last else ""))
             continue
         passed = bool(high < MOST_ALIKE)
         says = f"with {name} randomised the map has a correlation of {value:.2f} with the run's (ranks: {ranks:.2f})"
@@ -145,7 +146,7 @@ def check_labels(case: Case, against: Run | None) -> list[Check]:
         raise InputError(f"against= is a run of {', '.join(against.modalities)}; it has to be of the same modalities and target as the run that is checked.")
     value, low, high = case.over_samples(alike(case.map, case.map_of(against))[0])
     if not np.isfinite(value):
-        return [not_done("shuffled labels", "a map is the same everywhere")]
+        return [not_done("shuffled labels", NOWHERE)]
     passed = bool(high < MOST_ALIKE)
     says = f"a model trained on shuffled labels gives a map with a correlation of {value:.2f}"
     says += "" if passed else ": the map tells of the input, not of the labels"
@@ -172,7 +173,7 @@ def check_seeds(case: Case, members: Sequence[Run]) -> list[Check]:
     gain = case.over_samples(mine - theirs)
     reference = case.over_samples(theirs)[0]
     if not np.isfinite(value):
-        return [not_done("seeds", "a map is the same everywhere")]
+        return [not_done("seeds", NOWHERE)]
     passed = bool(gain[1] > 0)
     says = f"{len(runs)} members' maps of a sample have a correlation of {value:.2f}, {reference:.2f} with those of another sample"
     return [Check("seeds", value, reference, low, high, passed, says + ("" if passed else ": other seeds show something else"))]
@@ -209,7 +210,7 @@ def check_noise(case: Case) -> list[Check]:
 
     value, low, high = case.over_samples(alike(case.map, case.map_of(Changed(case.run, change=noisy)))[0])
     if not np.isfinite(value):
-        return [not_done("noise", "the map is the same everywhere")]
+        return [not_done("noise", NOWHERE)]
     passed = bool(low > MOST_ALIKE)
     says = f"with {SHARE_OF_NOISE:.0%} noise added to the inputs the map keeps a correlation of {value:.2f}" + ("" if passed else ": it hangs on noise")
     return [Check("noise", value, MOST_ALIKE, low, high, passed, says)]
