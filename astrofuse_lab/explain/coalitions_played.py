@@ -100,7 +100,7 @@ def coalition_values(model: Any, part: "Batch", players: Sequence[str], inside: 
     """
     known = [name for name in players if name in model.modalities]
     separable = getattr(model, "separable", True)
-    tokens = model.encode({m: part.values[m] for m in known}, part.masks, part.present)[0] if separable else {}
+    tokens = {n: _trimmed(one) for n, one in model.encode({m: part.values[m] for m in known}, part.masks, part.present)[0].items()} if separable else {}
     bits = torch.zeros(len(part), dtype=torch.long, device=before.device)
     for i, name in enumerate(players):
         if name in known:
@@ -131,6 +131,20 @@ def same_as(bits: Tensor, inside: NDArray[np.bool_]) -> Tensor:
         _, first, back = np.unique(codes & pattern, return_index=True, return_inverse=True)
         each.append(first[back])
     return torch.from_numpy(np.stack(each))[which]
+
+
+def _trimmed(tokens: "Tokens") -> "Tokens":
+    """The tokens without those at the end that no sample has: short texts and light curves are not fused again and again with their padding."""
+    real = torch.nonzero(tokens.mask.any(0))[:, 0]
+    end = max(1, int(real.max()) + 1 if len(real) else 1)
+    if end == tokens.mask.shape[1]:
+        return tokens
+    place = dict(tokens.place)
+    if "box" in place:
+        place["box"] = place["box"][:end]
+    if "coordinates" in place:
+        place["coordinates"] = {name: one[:, :end] for name, one in place["coordinates"].items()}
+    return tokens._replace(values=tokens.values[:, :end], mask=tokens.mask[:, :end], place=place)
 
 
 def _of(tokens: "Tokens", rows: Tensor) -> "Tokens":
