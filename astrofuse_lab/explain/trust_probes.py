@@ -19,7 +19,7 @@ from astrofuse_lab.training.trees import fit_baseline
 
 NEAR = 0.8
 """Share of the way from chance to the run's score from which a probe counts as near it."""
-FOLDS = 3
+FOLDS, TREES = 3, 100
 
 
 class Columns:
@@ -195,7 +195,7 @@ def _probe(case: Case, name: str, features: Array, words: str) -> list[Check]:
     predicted: Array = case.run.problem.blank(len(truth))
     for one in np.unique(fold):
         train, test = usable[fold != one], usable[fold == one]
-        predicted[test] = fit_baseline(case.run.problem, Columns(features), (), truth, train, seed=case.seed)(test)
+        predicted[test] = fit_baseline(case.run.problem, Columns(features), (), truth, train, seed=case.seed, trees=TREES)(test)
 
     def says(value: float, passed: bool) -> str:
         done = f"trees that see only {words} reach a {case.measured} of {value:.2f}, the run {case.own[0]:.2f}"

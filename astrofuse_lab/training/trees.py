@@ -55,9 +55,10 @@ def tree_predictions(
 
 
 def fit_baseline(
-    problem: Problem, features: Described, modalities: tuple[str, ...], truth: Array, train: NDArray[np.int64], *, seed: int = 0, kind: str = "extra_trees"
-) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
-    """A baseline fitted on some samples: from positions to predictions; see `tree_predictions`."""
+    problem: Problem, features: Described, modalities: tuple[str, ...], truth: Array, train: NDArray[np.int64], *, seed: int = 0,
+    kind: str = "extra_trees", trees: int = TREES,
+) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:  # fmt: skip
+    """A baseline fitted on some samples: from positions to predictions; see `tree_predictions`. Of extra_trees so many `trees`."""
     if kind not in KINDS:
         raise UnknownNameError("baseline", kind, KINDS)
     values = features.of(modalities, train, seed)
@@ -65,13 +66,13 @@ def fit_baseline(
         values = _below_all(values, train)
     classify = problem.task in ("classification", "multi_label")
     if truth.ndim == 1:
-        one = _fit(values[train], truth[train], classify, kind, seed)
+        one = _fit(values[train], truth[train], classify, kind, seed, trees)
         return lambda test: _said(one, values[test], len(problem.classes) if classify else 0)
     models = []
     for column in truth[train].T:
         known = np.isfinite(column)
         y = column[known] > 0.5 if classify else column[known]
-        models.append(_fit(values[train][known], y.astype(int) if classify else y, classify, kind, seed))
+        models.append(_fit(values[train][known], y.astype(int) if classify else y, classify, kind, seed, trees))
     return lambda test: np.stack([_said(one, values[test], 2)[:, 1] if classify else _said(one, values[test], 0) for one in models], axis=1)
 
 
@@ -83,11 +84,11 @@ def _below_all(values: Array, train: NDArray[np.int64]) -> Array:
     return np.where(known, values, np.where(np.isfinite(low), low, 0.0) - 1.0)
 
 
-def _fit(x: Array, y: Array, classify: bool, kind: str, seed: int) -> Any:
+def _fit(x: Array, y: Array, classify: bool, kind: str, seed: int, trees: int) -> Any:
     """A fitted model; where all targets are equal (or none is known), that value."""
     if len(np.unique(y)) < 2:
         return y[0] if len(y) else np.nan
-    return _model(classify, kind, seed).fit(x, y)
+    return _model(classify, kind, seed, trees).fit(x, y)
 
 
 def _said(model: Any, x: Array, classes: int) -> NDArray[np.float64]:
@@ -102,7 +103,7 @@ def _said(model: Any, x: Array, classes: int) -> NDArray[np.float64]:
     return out
 
 
-def _model(classify: bool, kind: str, seed: int) -> Any:
+def _model(classify: bool, kind: str, seed: int, trees: int) -> Any:
     from sklearn import ensemble, impute, linear_model, pipeline, preprocessing
 
     if kind == "linear":
@@ -114,8 +115,8 @@ def _model(classify: bool, kind: str, seed: int) -> Any:
         options: dict[str, Any] = {"class_weight": "balanced"} if classify else {}
         return made(max_iter=200, learning_rate=0.06, random_state=seed, **options)
     if classify:
-        return ensemble.ExtraTreesClassifier(TREES, class_weight="balanced", random_state=seed)
-    return ensemble.ExtraTreesRegressor(TREES, random_state=seed)
+        return ensemble.ExtraTreesClassifier(trees, class_weight="balanced", random_state=seed)
+    return ensemble.ExtraTreesRegressor(trees, random_state=seed)
 
 
 def chance_predictions(problem: Problem, truth: Array, train: NDArray[np.int64], test: NDArray[np.int64]) -> NDArray[np.float64]:
