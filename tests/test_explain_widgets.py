@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from widget_tools import do, shown, until, values_of
 
 import astrofuse_lab as af
-from astrofuse_lab.errors import RunError, UnknownNameError
+from astrofuse_lab.errors import InputError, RunError, UnknownNameError
 from astrofuse_lab.widgets.attribution import AttributionWidget, on_places
 
 pytest_plugins = ["widget_tools"]
@@ -99,6 +99,23 @@ def test_every_method_of_the_table_is_offered_and_those_that_do_not_apply_say_wh
         assert "gradients" in reasons["integrated_gradients"] and not reasons["occlusion"] and not METHODS[widget.method].gradients
         payload = widget.answer(f"attribution/1/0/-/{widget.method}")
         assert set(payload["values"]) == {"spectrum", "table"}
+
+
+def test_methods_that_refuse_a_run_are_found_out_beside_the_maps(run, toy_samples, monkeypatch):
+    from astrofuse_lab import explain
+
+    asked = []
+
+    def attribute(source, one, method, **options):
+        asked.append((method, len(one)))
+        if method == "lrp":
+            raise InputError("layer-wise relevance propagation has no rule for a gate, which this model uses.")
+
+    monkeypatch.setattr(explain, "attribute", attribute)
+    with shown(AttributionWidget(run, toy_samples)) as widget:
+        do(widget, "probe")
+        assert widget.wait(60) and asked == [("deep_lift", 1), ("lrp", 1), ("grad_cam", 1)]
+        assert {row["name"]: row["reason"] for row in widget.methods[0] if row["reason"]} == {"lrp": "layer-wise relevance propagation has no rule for a gate, which this model uses."}
 
 
 def test_maps_beside_each_other_by_method_class_and_model(run, toy_samples):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["PREDICTED", "AttributionWidget", "on_places"]
 
 KEPT = 256
+CHOOSY = ("deep_lift", "lrp", "grad_cam")
+"""Methods that apply to some architectures only, which shows when they are tried."""
 BESIDE = 3
 """Maps at most beside the first."""
 
@@ -48,7 +50,7 @@ class AttributionWidget(Explainer):
 
     view = "attribution"
     slow: ClassVar[tuple[str, ...]] = ("attribution", "alike", "doubt")
-    verbs: ClassVar[dict[str, str]] = {"check": "check"}
+    verbs: ClassVar[dict[str, str]] = {"check": "check", "probe": "probe"}
 
     explained = t.Unicode(PREDICTED).tag(sync=True)
     method = t.Unicode("integrated_gradients").tag(sync=True)
@@ -169,8 +171,11 @@ class AttributionWidget(Explainer):
         return doubt_payload(uncertainty(self._source(number), one))
 
     def _received(self, widget: Any, content: Any, buffers: Any) -> None:
-        if isinstance(content, dict) and content.get("type") == "do" and content.get("verb") == "check":
+        verb = content.get("verb") if isinstance(content, dict) and content.get("type") == "do" else None
+        if verb == "check":
             self._aside_lane().submit(self.check, str(content.get("method", self.method)), content.get("model", self.model))
+        elif verb == "probe":
+            self._aside_lane().submit(self.probe)
         else:
             super()._received(widget, content, buffers)
 
@@ -195,6 +200,21 @@ class AttributionWidget(Explainer):
         except Exception as error:  # told where the verdict would stand
             result = {"problem": in_words(error)}
         self._update(checks={**self.checks, key: result})
+
+    def probe(self) -> None:
+        """Find out on one sample which methods refuse a run, because they have no rule for its layers or it has no convolution; `methods` then says why."""
+        from astrofuse_lab.explain import attribute
+
+        for number, source in enumerate(self.runs.values()):
+            for place, row in enumerate(self.methods[number]):
+                if row["name"] not in CHOOSY or row["reason"] or self._ending.is_set() or not len(self.samples):
+                    continue
+                try:
+                    attribute(source, self.samples.take([0]), row["name"])  # type: ignore[arg-type]
+                except InputError as error:
+                    kept = [list(rows) for rows in self.methods]
+                    kept[number][place] = {**row, "reason": in_words(error)}
+                    self._update(methods=kept)
 
     def page_keys(self, position: int) -> tuple[str, ...]:
         """The answers that a page without a kernel stores of one sample: the map that is shown, and those beside it."""

@@ -22,6 +22,7 @@ class AttributionView {
     this.model = model;
     this.shared = true;
     this.shown = true;
+    this.probed = false; // which methods refuse this model is found out after the first map
     this.doubts = new Map();
     this.alike = new Map();
     const page = (by) => () => this.paging.page(by);
@@ -41,7 +42,7 @@ class AttributionView {
     on("change:focus", once(() => this.turn()));
     on("change:explained change:method change:model change:compare", once(() => this.changed()));
     on("change:selected change:checks", once(() => this.panel.redraw()));
-    on("change:methods", once(() => this.drawTools()));
+    on("change:methods", once(() => { this.drawTools(); if (this.panels().length > 1) this.panel.redraw(); }));
     on("change:columns", once(() => (this.columns = readColumns(model.get("columns")))));
     this.drawTools();
     if (this.n) this.turn();
@@ -129,6 +130,8 @@ class AttributionView {
     const panels = this.panels();
     const focus = this.model.get("focus");
     if (k > 0 && panels[k]) this.later(this.alike, `alike/${focus}/${this.part(panels[0])}/${this.part(panels[k])}`);
+    if (!this.probed && this.model.get("live")) act(this.model, "probe");
+    this.probed = true;
     this.later(this.doubts, `doubt/${focus}/${panels[k]?.model ?? 0}`);
   }
 
