@@ -152,6 +152,27 @@ def test_labels_do_not_wait_for_a_training_and_stop_works(made, monkeypatch):
     assert widget.rounds == [] and not widget.busy and "no point was added" in widget.status
 
 
+def test_the_sample_looked_at_does_not_change_under_the_hand(made):
+    widget = made(by="random")
+    second = queue(widget)[1]
+    widget.selection.focus = second
+    widget.by = "diverse"  # another queue
+    widget.wait()
+    assert widget.selection.focus == second
+    widget.say(second, CLASSES[0])
+    widget.refill()  # as after a training: it was labelled, but others of the queue wait
+    assert widget.selection.focus == second
+    for i in queue(widget):
+        widget.say(i, CLASSES[0])
+    widget.book.say(second, "", by="me")
+    widget.refill()
+    assert queue(widget) == [second] and widget.selection.focus == second
+    widget.selection.focus = queue(widget)[0]
+    widget.judging = True
+    widget.wait()
+    assert widget.selection.focus in widget._test
+
+
 def test_answers_are_blind_until_the_sample_is_labelled(made):
     run = af.train("late_fusion", SET, "label", ["table", "spectrum"], epochs=1, device="cpu", progress=False)
     widget = made(run=run, annotator="ann", truth="label", votes=2)

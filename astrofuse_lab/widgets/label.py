@@ -129,7 +129,7 @@ class LabelWidget(Base):
             "ways": [{"name": name, "what": way.what, "model": way.model} for name, way in WAYS.items()],
         }  # fmt: skip
         super().__init__(samples.object_ids, selection, **{**given, **traits})
-        self._counted, self._who = 0, self.annotator
+        self._counted, self._who, self._queued = 0, self.annotator, list[int]()
         self._show_labels()
         self.book.watch(self._heard)
         self.observe(self._turned, ["by", "judging", "votes", "annotator"])
@@ -246,6 +246,7 @@ class LabelWidget(Base):
         every = self.book.every()
         among = sorted(self._test) if self.judging and not self.truth else self._pool
         done = [i for i in among if self.annotator in every.get(i, {}) or len(every.get(i, {})) >= self.votes]
+        left = set(self._queued) - {self._place[i] for i in done}
         by, note = self.by, ""
         if self.judging and not self.truth:
             by, note = "random", "These samples judge; they are asked for by chance, and never trained on."
@@ -253,9 +254,11 @@ class LabelWidget(Base):
             by, note = "random", f"By chance until a model is trained: {self.by} asks one."
         self._update(status="Looking for the next samples")
         found = suggest(self.run, self.samples, QUEUE, by, labelled=done, among=among, seed=int(self._training["seed"]), stop=self._halt, on_progress=self._looked)
-        places = [self._place[i] for i in found["object_id"].tolist()]
+        self._queued = places = [self._place[i] for i in found["object_id"].tolist()]
         self._update(status="", queue={"positions": array(places, "int32"), "why": found["why"].tolist(), "by": by, "note": note, "pool": found.meta["pool"]})
-        if places and self.focus not in places and not (0 <= self.focus < len(self._ids) and self.annotator in every.get(str(self._ids[self.focus]), {})):
+        # a sample that is being looked at must not change under the hand that is about to press a key
+        at = str(self._ids[self.focus]) if 0 <= self.focus < len(self._ids) else ""
+        if places and (at not in set(among) or (self.annotator in every.get(at, {}) and not left)):
             self.selection.focus = str(self._ids[places[0]])
 
     def _looked(self, now: dict[str, Any]) -> None:
