@@ -33,6 +33,7 @@ PARTS = {
     "training": [sys.executable, "benchmarks/train.py"],
     "fusing": [sys.executable, "benchmarks/fuse.py"],
     "fusion-levels": [sys.executable, "benchmarks/fusion_levels.py"],
+    "explaining": [sys.executable, "benchmarks/explain.py"],
     "explaining-modalities": [sys.executable, "benchmarks/explain_modalities.py"],
     "embedding": [sys.executable, "benchmarks/embed.py"],
     "real-sets": [sys.executable, "benchmarks/real_sets.py"],
