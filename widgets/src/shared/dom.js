@@ -47,7 +47,7 @@ export function field(label, control, unit = "") {
   return h("label", { class: "af-field" }, h("span", { class: "af-label" }, label), control, unit && h("span", { class: "af-unit" }, unit));
 }
 
-/** @param {string} label @param {(event: any) => void} onclick @param {any} [attributes] */
+/** @param {any} label @param {(event: any) => void} onclick @param {any} [attributes] */
 export function button(label, onclick, attributes = {}) {
   return h("button", { type: "button", class: "af-button", ...attributes, onclick }, label);
 }

@@ -42,8 +42,8 @@ const DRAW = { image: stamp, spectrum: line, series: line, light_curve: epochs, 
 /** One sample's small pictures. @param {any} payload @param {number} most parts at most */
 const pictures = (payload, most) => h("div", { class: "af-thumb-parts" }, payload.parts.filter((part) => part.kind in DRAW).slice(0, most).map((part) => h("figure", { "data-kind": part.kind, title: `${part.name}: ${part.says}` }, DRAW[part.kind](part))));
 
-/** @param {any} model @param {(i: number) => any[]} facts what is known of a sample without asking */
-export function thumbs(model, facts) {
+/** @param {any} model @param {(i: number) => any[]} facts what is known of a sample without asking @param {(i: number) => string} name */
+export function thumbs(model, facts, name) {
   const kept = new Map();
   const ask = (i) => {
     if (!kept.has(i)) {
@@ -76,7 +76,7 @@ export function thumbs(model, facts) {
     if (!model.get("thumbs") || !chosen.length) return void put(node);
     const known = model.get("live") ? chosen : chosen.filter((i) => `thumb/${i}` in (model.get("saved") || {}));
     const some = known.length <= STRIP ? known : Array.from({ length: STRIP }, (_, k) => known[Math.floor((k * known.length) / STRIP)]);
-    const cards = some.map((i) => button("", () => pick(i), { class: `af-card${i === focus ? " is-focus" : ""}`, "data-sample": i, "aria-label": `Sample ${i}` }));
+    const cards = some.map((i) => button(h("span", { class: "af-card-id" }, name(i)), () => pick(i), { class: `af-card${i === focus ? " is-focus" : ""}`, "data-sample": i, "aria-label": name(i) }));
     put(node, cards);
     some.forEach((i, k) => ask(i).then((payload) => {
       cards[k].setAttribute("aria-label", payload.object_id);

@@ -76,7 +76,7 @@ class EmbeddingView {
     this.more = h("div", { class: "af-row" });
     this.query = h("input", { type: "search", class: "af-find", placeholder: "search ids, label=…, z>0.5", "aria-label": "Search samples; Enter selects them", oninput: () => this.find(this.query.value), onkeydown: (event) => event.key === "Enter" && this.take() });
     this.says = h("span", { class: "af-caption", role: "status" });
-    this.thumbs = thumbs(model, (i) => this.facts(i));
+    this.thumbs = thumbs(model, (i) => this.facts(i), (i) => this.known(i).id || `sample ${i}`);
     this.legendNode = h("div", { class: "af-legend", role: "group", "aria-label": "Legend: press to hide or show" });
     this.legend = legend(this.legendNode, () => this.restate());
     this.heads = [h("div", { class: "af-row af-pane-head", hidden: true }), h("div", { class: "af-row af-pane-head" })];
@@ -190,6 +190,7 @@ class EmbeddingView {
     const group = (name, chips) => (chips.length ? h("div", { class: "af-chips", role: "group", "aria-label": name }, chips) : null);
     const several = Object.values(maps).flat().length > 1;
     put(this.tools, group("Space", spaces), group("Method", methods), h("span", { class: "af-space" }), several ? chip("compare", Boolean(model.get("beside")), () => this.compare(), { title: "A second map beside this one, with the same selection" }) : null);
+    this.tools.hidden = !(spaces.length || methods.length || several);
     const coloured = this.columns?.filter((c) => c.kind !== "text") || [];
     this.colourBy = choice("Colour by", coloured.map((c) => [c.name, c.name]), model.get("colour"), (v) => tell(model, { colour: v }));
     const tool = (name, text) => chip(text, this.panes[0].scatter.tool === name, () => this.use(name));
