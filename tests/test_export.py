@@ -13,8 +13,9 @@ from conftest import make_toy_samples
 
 import astrofuse_lab as af
 from astrofuse_lab.errors import InputError
-from astrofuse_lab.widgets.base import STATIC
+from astrofuse_lab.widgets.base import STATIC, Selection
 from astrofuse_lab.widgets.export import coarse, packed, spread, table_payload
+from astrofuse_lab.widgets.stills import values_of
 from astrofuse_lab.widgets.wire import array
 
 built = pytest.mark.skipif(not (STATIC / "host.js").exists(), reason="browser: the front end is not built; run: make front-end")
@@ -150,3 +151,58 @@ def test_page_works_without_kernel_and_network(page_path, bench):
         assert page.evaluate("() => window.hacked") is None
         assert browser.requests == [page_path.as_uri()]
         assert browser.errors == [] and browser.foreign == []
+
+
+@built
+def test_a_page_of_100_000_points_stays_below_5_mb_and_says_what_it_leaves_out(tmp_path):
+    rng = np.random.default_rng(0)
+    n = 100_000
+    label = rng.integers(0, 6, n)
+    planes = {space: rng.normal(label[:, None], 0.7, (n, 2)) for space in ("fused", "image", "spectrum")}
+    columns = {"label": np.array(list("abcdef"))[label], "mjd": rng.uniform(59000, 60000, n), "flux": rng.lognormal(2, 2, n), "count": rng.integers(0, 900, n), **{f"x{k}": rng.normal(size=n) for k in range(12)}}
+    widget = af.EmbeddingWidget.from_arrays(planes, columns, ids=[f"id-{i:06d}" for i in range(n)])
+    page = widget.save(tmp_path / "map.html")
+    assert 2_000_000 < page.stat().st_size < 5_000_000
+    text = page.read_text()
+    header, rest = unpack(text.split('id="astrofuse-page">')[1].split("<")[0])
+    state = header["views"][0]["state"]
+    assert any("Left out to keep the page small" in note and "x11" in note for note in header["notes"])
+    assert "data:image/png;base64," in text and "Map of 100000 samples in the space fused" in text
+    kept = {c["name"]: c for c in state["columns"]}
+    assert {"object_id", "label", "mjd", "flux", "count"} <= set(kept) and state["maps"]["given"][0]["space"] == "fused"
+
+    def column(name):
+        stored = kept[name]["values"]
+        at, size = stored["data"]["$buffer"]
+        return values_of({**stored, "data": rest[at : at + size]}).ravel()
+
+    assert np.array_equal(column("count"), columns["count"])
+    assert np.abs(column("mjd") - columns["mjd"]).max() < 0.01
+    np.testing.assert_allclose(column("flux"), columns["flux"], rtol=1e-3)
+    plane = state["maps"]["given"][0]["xy"]
+    at, size = plane["data"]["$buffer"]
+    assert np.abs(values_of({**plane, "data": rest[at : at + size]}) - planes["fused"]).max() < 1e-3
+    widget.close()
+
+
+@built
+@pytest.mark.browser
+def test_views_of_different_samples_are_linked_by_id_in_a_page(tmp_path):
+    samples = make_toy_samples(30)
+    selection = Selection()
+    whole, part = af.SamplesWidget(samples, selection), af.SamplesWidget(samples.take([7, 3, 5]), selection)
+    alone = af.SamplesWidget(samples.take([1, 2]))
+    page_path = whole.save(tmp_path / "linked.html", beside=[part, alone], stored=4, title="Two lists")
+    with chromium(1280, 900) as browser:
+        page = browser.page()
+        page.goto(page_path.as_uri())
+        page.wait_for_selector("body[data-ready]")
+        views = page.locator(".view.samples")
+        views.nth(1).get_by_role("button", name="Select shown").click()
+        views.nth(0).get_by_text("30 of 30 shown, 3 selected").wait_for()
+        views.nth(2).get_by_text("2 of 2 shown, 0 selected").wait_for()
+        views.nth(0).get_by_role("button", name="Clear selection").click()
+        views.nth(1).get_by_text("3 of 3 shown, 0 selected").wait_for()
+        assert page.title() == "Two lists" and browser.requests == [page_path.as_uri()] and browser.errors == []
+    for widget in (whole, part, alone):
+        widget.close()
