@@ -75,8 +75,11 @@ def _centres(points: Tensor, count: int, luck: np.random.Generator) -> Tensor:
     centres = some[torch.from_numpy(np.sort(luck.choice(len(some), count, replace=False))).to(points.device)].clone()
     for _ in range(ROUNDS):
         own = _assigned(some, centres)
-        held = torch.bincount(own, minlength=count)
-        total = torch.zeros_like(centres).index_add_(0, own, some)
+        # as a product of matrices: adding by index comes out otherwise each time on a GPU
+        total, held = torch.zeros_like(centres), torch.zeros(count, device=some.device)
+        for part, mine in zip(some.split(8192), own.split(8192), strict=True):
+            member = torch.nn.functional.one_hot(mine, count).to(some.dtype)
+            total, held = total + member.T @ part, held + member.sum(0)
         centres = torch.where((held > 0)[:, None], total / held.clamp(min=1)[:, None], centres)
     return centres
 
