@@ -40,18 +40,25 @@ KINDS = {"independent encoders": "late_fusion", "joint tokens": "joint_attention
 
 
 class Peer:
-    """captum on one sample at a time: what it is given is made ready outside of what is timed."""
+    """captum on one sample at a time; tensors and baselines of a block of samples are made at once, as ours are, and timed as ours are."""
 
     def __init__(self, run: Any, samples: Any) -> None:
-        self.run, self.model = run, run.model.eval()
+        self.run, self.model, self.samples = run, run.model.eval(), samples
         self.names = tuple(run.modalities)
         self.kinds = {name: one.made for name, one in run.preparation.scalings.items()}
-        batch = run.batch(samples)
-        self.cases = [self._case(trimmed(batch.take(torch.tensor([i])), self.kinds).to(run.device)) for i in range(len(samples))]
+        self.cases: dict[int, dict[str, Any]] = {}
 
-    def _case(self, part: Any) -> dict[str, Any]:
-        start = make(choose(self.kinds, None), part.values, part.masks, self.run.preparation.scalings)
-        inputs, baselines = tuple(part.values[n] for n in self.names), tuple(start[n] for n in self.names)
+    def prepare(self, index: Sequence[int]) -> None:
+        """What captum is given of some samples: inputs, baselines, masks and class."""
+        batch = self.run.batch(self.samples.take(np.asarray(index)))
+        start = make(choose(self.kinds, None), batch.values, batch.masks, self.run.preparation.scalings)
+        for row, i in enumerate(index):
+            one = torch.tensor([row])
+            self.cases[int(i)] = self._case(trimmed(batch.take(one), self.kinds).to(self.run.device), {name: base[one] for name, base in start.items()})
+
+    def _case(self, part: Any, start: dict[str, Tensor]) -> dict[str, Any]:
+        inputs = tuple(part.values[n] for n in self.names)
+        baselines = tuple(start[n].to(self.run.device)[tuple(slice(0, size) for size in part.values[n].shape)] for n in self.names)
         masks = tuple(part.masks[n] for n in self.names)
         with torch.no_grad():
             goal = self.model(part.values, part.masks, part.present).values.argmax(1)
@@ -88,7 +95,7 @@ class Peer:
 
     def shapley(self, case: dict[str, Any], at_once: int) -> list[Tensor]:
         """captum's KernelSHAP on the same features, with the same draws."""
-        groups = case["groups"]
+        groups = self.groups(case)
         count = int(max(int(one.max()) for one in groups)) + 1
         torch.manual_seed(0)
         return list(KernelShap(self.forward).attribute(
@@ -96,12 +103,11 @@ class Peer:
             perturbations_per_eval=at_once,
         ))  # fmt: skip
 
-    def features(self) -> None:
-        """The features of each sample, as captum's masks: values that nothing changes go with the first."""
-        for case in self.cases:
-            own = [windows_of(v, m, self.kinds[n], COARSE) for n, v, m in zip(self.names, case["inputs"], case["masks"], strict=True)]
-            asked: Any = Question(None, case["inputs"], case["baselines"], case["masks"], (), None, Settings(), None, None)  # type: ignore[arg-type]
-            case["groups"] = [one.clamp(min=0) for one in features_of(asked, own, 0)]
+    def groups(self, case: dict[str, Any]) -> list[Tensor]:
+        """The features of a sample, as captum's masks: values that nothing changes go with the first."""
+        own = [windows_of(v, m, self.kinds[n], COARSE) for n, v, m in zip(self.names, case["inputs"], case["masks"], strict=True)]
+        asked: Any = Question(None, case["inputs"], case["baselines"], case["masks"], (), None, Settings(), None, None)  # type: ignore[arg-type]
+        return [one.clamp(min=0) for one in features_of(asked, own, 0)]
 
 
 def trained(kind: str, samples: Any) -> Any:
@@ -110,15 +116,16 @@ def trained(kind: str, samples: Any) -> Any:
     return af.train(recipe, samples, target="label", epochs=8, progress=False, seed=1)
 
 
-def in_turns(samples: Any, block: int, ours: Callable[[Any], Attribution], peer: Callable[[int], Any]) -> tuple[float, float, list[Attribution], list[Any]]:
+def in_turns(samples: Any, block: int, ours: Callable[[Any], Attribution], peer: Callable[[int], Any], ready: Callable[[Sequence[int]], None]) -> tuple[float, float, list[Attribution], list[Any]]:
     """Both on blocks of the samples by turns: their seconds and what they gave."""
     times, found, others = [0.0, 0.0], [], []
-    ours(samples.take([0])), peer(0)  # what is imported and compiled first is not counted
+    ours(samples.take([0])), ready([0]), peer(0)  # what is imported and compiled first is not counted
     for begin in range(0, len(samples), block):
         index = np.arange(begin, min(begin + block, len(samples)))
         start = time.perf_counter()
         found.append(ours(samples.take(index)))
         middle = time.perf_counter()
+        ready(index.tolist())
         others += [peer(int(i)) for i in index]
         times[0] += middle - start
         times[1] += time.perf_counter() - middle
@@ -144,7 +151,7 @@ def shares(peer: Peer, found: Sequence[Attribution], others: Sequence[list[Tenso
 
 def gradients_line(kind: str, peer: Peer, run: Any, samples: Any, first: int, name: str, goal: float | None) -> Line:
     """Integrated gradients, complete to 1 % on both sides."""
-    ours, theirs, found, others = in_turns(samples, 250, lambda some: af.explain.attribute(run, some, tolerance=TOLERANCE), lambda i: peer.steps(peer.cases[i], first))
+    ours, theirs, found, others = in_turns(samples, 250, lambda some: af.explain.attribute(run, some, tolerance=TOLERANCE), lambda i: peer.steps(peer.cases[i], first), peer.prepare)
     delta = np.concatenate([one.convergence_delta for one in found if one.convergence_delta is not None])
     difference = np.concatenate([one.difference for one in found])
     complete = float(np.mean(np.abs(delta) <= TOLERANCE * np.maximum(np.abs(difference), FLOOR)))
@@ -159,14 +166,14 @@ def gradients_line(kind: str, peer: Peer, run: Any, samples: Any, first: int, na
 def hiding_line(kind: str, peer: Peer, run: Any, samples: Any, method: str, at_once: int, goal: float | None) -> Line:
     """Occlusion or KernelSHAP: the same numbers."""
     ask: Callable[[dict[str, Any], int], list[Tensor]] = peer.occlude if method == "occlusion" else peer.shapley
-    ours, theirs, found, others = in_turns(samples, 10, lambda some: af.explain.attribute(run, some, method, repeats=1), lambda i: ask(peer.cases[i], at_once))
+    ours, theirs, found, others = in_turns(samples, 10, lambda some: af.explain.attribute(run, some, method, repeats=1), lambda i: ask(peer.cases[i], at_once), peer.prepare)
 
     def divided(at: int, number: int, loss: Tensor) -> Tensor:
         from astrofuse_lab.explain.methods_hiding import shared
 
         case = peer.cases[at]
         name, value, start = peer.names[number], case["inputs"][number], case["baselines"][number]
-        group = windows_of(value, case["masks"][number], peer.kinds[name], WINDOWS) if method == "occlusion" else case["groups"][number]
+        group = windows_of(value, case["masks"][number], peer.kinds[name], WINDOWS) if method == "occlusion" else peer.groups(case)[number]
         return shared(loss, value, start, group)
 
     error = float(np.max(shares(peer, found, others, divided)))
@@ -185,7 +192,6 @@ def lines(quick: bool) -> Iterator[Line]:
         count = many if kind == "independent encoders" else max(few, many // 10)
         some = samples.take(np.arange(count))
         peer = Peer(run, some)
-        peer.features()
         yield gradients_line(kind, peer, run, some, 50, "captum one by one, 50 steps, twice as many until complete", GOAL)
         yield gradients_line(kind, peer, run, some.take(np.arange(few)), 8, "captum one by one, 8 steps, twice as many until complete", None)
         for method, number in (("occlusion", few), ("kernel_shap", fewer)):
