@@ -36,18 +36,19 @@ const scratch = { sums: new Float32Array(0), images: [] };
 
 /** Counts, and sums of red, green and blue, in cells of `cell` pixels; the same memory each time. @param {Points} points @param {View} view */
 function counted({ xy, ink, state }, view, wanted, cell, half, ranges) {
-  const [w, h] = [Math.ceil(view.width / cell), Math.ceil(view.height / cell)];
+  const [w, h] = [Math.max(1, Math.round(view.width / cell)), Math.max(1, Math.round(view.height / cell))]; // a whole number of cells fills the map
   if (scratch.sums.length !== 4 * w * h) scratch.sums = new Float32Array(4 * w * h);
   const sums = scratch.sums.fill(0);
-  const scale = view.scale / cell;
-  const x0 = view.width / 2 / cell - view.x * scale;
-  const y0 = view.height / 2 / cell + view.y * scale;
+  const across = (view.scale * w) / view.width;
+  const down = (view.scale * h) / view.height;
+  const x0 = w / 2 - view.x * across;
+  const y0 = h / 2 + view.y * down;
   const wide = 2 * half + 1;
   for (let k = 0; k < ranges.length; k += 2)
     for (let i = ranges[k], end = ranges[k + 1]; i < end; i++) {
       if ((state[i] & 3) !== wanted) continue;
-      const x = Math.floor(xy[2 * i] * scale + x0) - half;
-      const y = Math.floor(y0 - xy[2 * i + 1] * scale) - half;
+      const x = Math.floor(xy[2 * i] * across + x0) - half;
+      const y = Math.floor(y0 - xy[2 * i + 1] * down) - half;
       for (let v = y; v < y + wide; v++)
         for (let u = x; u < x + wide; u++) {
           if (u < 0 || v < 0 || u >= w || v >= h) continue;
@@ -86,7 +87,7 @@ function toned(points, view, wanted, alpha, { cell, half, most, ranges }) {
     data[at + 2] = (sums[at + 2] / n) * tone;
     data[at + 3] = 255 * tone;
   }
-  return { image, cell };
+  return image;
 }
 
 const PASSES = { true: [[1, 0.3], [3, 0.95]], false: [[1, 0.85]] };
@@ -94,18 +95,20 @@ const PASSES = { true: [[1, 0.3], [3, 0.95]], false: [[1, 0.85]] };
 /** Counts of points where they crowd, those selected above the others. @param {Points} points @param {View} view @param {{any: boolean, most: number, ranges: number[]}} how */
 export const countPoints = (points, view, { any, most, ranges }) => PASSES[any].map(([wanted, alpha]) => toned(points, view, wanted, alpha, { cell: CELL, half: 0, most, ranges }));
 
-/** Sheets of counts, or the points themselves, drawn without a graphics card. @param {Points} points @param {View} view @param {{dpr: number, any: boolean, size: number, ranges: number[]}} how @param {{image: ImageData, cell: number}[] | null} sheets @returns {ImageBitmap} */
+/** Sheets of counts, or the points themselves, drawn without a graphics card. @param {Points} points @param {View} view @param {{dpr: number, any: boolean, size: number, ranges: number[]}} how @param {ImageData[] | null} sheets @returns {ImageBitmap} */
 export function drawPoints(points, view, { dpr, any, size, ranges }, sheets) {
-  const canvas = new OffscreenCanvas(Math.round(view.width * dpr), Math.round(view.height * dpr));
-  const pen = canvas.getContext("2d");
-  pen.scale(dpr, dpr);
   const few = !sheets && points.state.length <= MANY;
-  if (few) for (const [wanted, alpha] of PASSES[any]) dots(pen, points, view, wanted, size, alpha, ranges);
   const laid = few ? [] : sheets || PASSES[any].map(([wanted, alpha]) => toned(points, view, wanted, alpha, { cell: 1, half: size > 4 ? 2 : 1, most: 0, ranges }));
-  for (const { image, cell } of laid) {
-    const sheet = new OffscreenCanvas(image.width, image.height);
+  // as many pixels as were counted in; the page stretches the picture
+  const [w, h] = few ? [Math.round(view.width * dpr), Math.round(view.height * dpr)] : [laid[0].width, laid[0].height];
+  const canvas = new OffscreenCanvas(w, h);
+  const pen = canvas.getContext("2d");
+  if (few) pen.scale(dpr, dpr);
+  if (few) for (const [wanted, alpha] of PASSES[any]) dots(pen, points, view, wanted, size, alpha, ranges);
+  for (const image of laid) {
+    const sheet = new OffscreenCanvas(w, h);
     sheet.getContext("2d").putImageData(plain(image), 0, 0);
-    pen.drawImage(sheet, 0, 0, image.width * cell, image.height * cell);
+    pen.drawImage(sheet, 0, 0);
   }
   return canvas.transferToImageBitmap();
 }

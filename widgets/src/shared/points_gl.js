@@ -41,9 +41,8 @@ const PICTURE = `#version 300 es
 precision mediump float;
 in vec2 at;
 uniform sampler2D sheet;
-uniform vec2 share;
 out vec4 ink;
-void main() { ink = texture(sheet, at * share); }`;
+void main() { ink = texture(sheet, at); }`;
 
 class Renderer {
   constructor() {
@@ -129,16 +128,15 @@ class Renderer {
     for (let k = 0; k < ranges.length; k += 2) gl.drawArrays(gl.POINTS, ranges[k], ranges[k + 1] - ranges[k]);
   }
 
-  /** A picture made elsewhere, laid over what is there and stretched to fit. @param {ImageData} image @param {number[]} share of its width and height that is used */
-  lay(image, share) {
+  /** A picture of the same size, made elsewhere, laid over what is there. @param {ImageData} image */
+  lay(image) {
     const { gl } = this;
     gl.useProgram(this.sheet.program);
     gl.bindVertexArray(this.nothing);
     gl.bindTexture(gl.TEXTURE_2D, this.texture);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, image.width, image.height, 0, gl.RGBA, gl.UNSIGNED_BYTE, image.data);
-    for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, name, gl.LINEAR);
+    for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, name, gl.NEAREST);
     for (const name of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, name, gl.CLAMP_TO_EDGE);
-    gl.uniform2f(this.sheet.at.share, share[0], share[1]);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
   }
 
@@ -223,12 +221,12 @@ class Layer {
     return this.picture();
   }
 
-  /** A picture of counts that were made without the graphics card; null where that cannot be made now. @param {{image: ImageData, cell: number}[]} sheets @returns {ImageBitmap | null} */
-  counts(view, dpr, sheets) {
+  /** A picture of counts that were made without the graphics card, a pixel a cell, since the page stretches it; null where that cannot be made now. @param {ImageData[]} sheets @returns {ImageBitmap | null} */
+  counts(sheets) {
     if (!this.ready) return null;
     const { renderer } = this;
-    renderer.start(Math.round(view.width * dpr), Math.round(view.height * dpr));
-    for (const { image, cell } of sheets) renderer.lay(image, [view.width / cell / image.width, view.height / cell / image.height]);
+    renderer.start(sheets[0].width, sheets[0].height);
+    for (const image of sheets) renderer.lay(image);
     return this.picture();
   }
 

@@ -224,7 +224,7 @@ export class Scatter {
     const how = (this.how = { dpr, any: this.any, glide: this.glide, ...this.look() });
     // where points crowd, counting them is quicker than drawing them, with or without a graphics card
     const sheets = how.density ? countPoints(sorted, view, how) : null;
-    const picture = (sheets ? this.layer.counts(view, dpr, sheets) : this.layer.draw(view, how)) || drawPoints(sorted, view, how, sheets);
+    const picture = (sheets ? this.layer.counts(sheets) : this.layer.draw(view, how)) || drawPoints(sorted, view, how, sheets);
     this.canvas.getContext("bitmaprenderer").transferFromImageBitmap(picture);
     this.canvas.dataset.drawn = `${this.layer.ready ? "webgl" : "2d"} ${how.density ? "density" : "points"}`;
     this.canvas.dataset.frames = String(++this.frames);
