@@ -2,7 +2,7 @@
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +13,6 @@ from astrofuse_lab import memory
 from astrofuse_lab.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
-    from astrofuse_lab.samples.preparation import Batch
     from astrofuse_lab.samples.sample_set import SampleSet
     from astrofuse_lab.training.run import Run
 
@@ -177,49 +176,3 @@ class Pace(NamedTuple):
                 self.on_progress({"done": end, "total": count})
             if self.stop is not None and self.stop.is_set():
                 return
-
-
-# ---- the forward that captum sees ----------------------------------------------------------------------------------
-
-
-class FlatForward:
-    """``forward(*explained values, *held values, *masks, *present, index)`` -> one number a row.
-
-    Parameters
-    ----------
-    model : FusionModel
-    explained : sequence of str
-        Modalities whose values captum changes; the others keep theirs.
-    names : sequence of str
-        All modalities, in the order of `arguments`.
-    score : callable
-        From `SCORES`.
-    """
-
-    def __init__(self, model: nn.Module, explained: Sequence[str], names: Sequence[str], score: Score) -> None:
-        self.model = model
-        self.explained = tuple(explained)
-        self.held = tuple(name for name in names if name not in self.explained)
-        self.names = tuple(names)
-        self.score = score
-
-    def inputs(self, values: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        """What captum may change."""
-        return tuple(values[name] for name in self.explained)
-
-    def rest(self, batch: "Batch", index: Tensor) -> tuple[Tensor, ...]:
-        """What captum repeats along with the inputs."""
-        return (
-            *(batch.values[name] for name in self.held), *(batch.masks[name] for name in self.names),
-            *(batch.present[name] for name in self.names), index,
-        )  # fmt: skip
-
-    def __call__(self, *tensors: Tensor) -> Tensor:
-        """The score of each row, (rows,)."""
-        first, second = len(self.explained), len(self.names)
-        values = dict(zip((*self.explained, *self.held), tensors, strict=False))
-        masks = dict(zip(self.names, tensors[second:], strict=False))
-        present = dict(zip(self.names, tensors[2 * second :], strict=False))
-        out = self.score(self.model({name: values[name] for name in self.names}, masks, present).values, tensors[-1])
-        # a modality that no sample of the batch has may be left out of the graph by the model; captum needs it in
-        return out + sum(0.0 * value.flatten(1).sum(1) for value in tensors[:first])
