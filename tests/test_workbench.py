@@ -185,7 +185,7 @@ class App(Server):
 
 def look_around(page, browser, where, name):
     """Inspect, lasso, follow the selection to the samples step and back."""
-    where.get_by_text("Worth of each modality").wait_for(timeout=60000)
+    where.get_by_role("region", name="AstroFuse: Attribution").get_by_text("Worth of each modality").wait_for(timeout=60000)
     where.get_by_text("trustworthiness").wait_for(timeout=60000)
     browser.shot(page, f"{name}-inspect")
     canvas = where.locator(".af canvas.af-map").first
@@ -198,7 +198,7 @@ def look_around(page, browser, where, name):
     page.mouse.up()
     # the samples step says so too, in a tab that nobody sees: it may be the first to have heard
     where.get_by_text("40 selected").filter(visible=True).first.wait_for()
-    where.get_by_role("tab", name="Samples").click()
+    where.get_by_role("tab", name="② Samples").click()
     where.get_by_text("40 of 40 shown, 40 selected").wait_for(timeout=30000)
     browser.shot(page, f"{name}-samples")
     where.get_by_role("tab", name="Fuse").click()
@@ -216,7 +216,7 @@ def use_the_head(page, browser, where, name):
     assert head.get_by_text("practice sky").is_visible()
     head.focus()
     page.keyboard.press("4")
-    where.get_by_text("Worth of each modality").wait_for()
+    where.get_by_role("region", name="AstroFuse: Attribution").get_by_text("Worth of each modality").wait_for()
     page.keyboard.press("?")
     keys = head.get_by_role("region", name="Keys")
     assert keys.get_by_text("lasso; with shift add, with alt take away").is_visible() and keys.get_by_text("go to a step").is_visible()
