@@ -78,12 +78,17 @@ def pointing_rows(name: str, quick: bool) -> tuple[list[dict[str, Any]], dict[st
     return rows, {"task": name, "modality": task.modality, "accuracy": float((said == truth).mean()), "test_samples": len(truth), "objects": len(np.unique(task.samples.column("object")))}
 
 
+def numbers(one: dict[str, Any]) -> dict[str, Any]:
+    """What JSON can hold: a check that was not done has no numbers."""
+    return {name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in one.items()}
+
+
 def verdict_rows(name: str) -> list[dict[str, Any]]:
     """What `check` says of the trained model, and of models without training."""
     task, run, rows = cases.planted(name), cases.taught(name), []
     for who, one in (("trained", run), *((f"untrained {seed}", randomised(run, 100 + seed)) for seed in range(2))):
         found = explain.check(one, task.samples, checks=["skill", "learned", "randomised", "deletion", "insertion", "noise", "shuffled", "artefacts", "position"], most=32)
-        rows.append({"task": name, "model": who, "passed": found.passed, "verdict": found.verdict, "checks": [one._asdict() for one in found.rows]})
+        rows.append({"task": name, "model": who, "passed": found.passed, "verdict": found.verdict, "checks": [numbers(one._asdict()) for one in found.rows]})
     return rows
 
 
