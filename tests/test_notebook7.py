@@ -1,6 +1,7 @@
-"""Notebook 7: widgets show and are linked; nothing leaves the machine."""
+"""Notebook 7: widgets show and are linked, and say so when the kernel was restarted; nothing leaves the machine."""
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -59,4 +60,14 @@ def test_widgets_show_and_are_linked(tmp_path):
         samples.get_by_role("button", name="Select shown").click()
         embedding.get_by_role("heading", name="30 selected").wait_for()
         browser.shot(page, "notebook7")
+        choose(page, "Kernel", "Restart Kernel")
+        page.locator(".jp-Dialog .jp-mod-accept").click()
+        page.locator(".jp-Dialog").wait_for(state="detached")
+        page.get_by_text("Python 3 (ipykernel)").wait_for()
+        until = time.monotonic() + 60  # the old line is closed while the kernel starts again
+        while not samples.get_by_text("Python no longer answers").is_visible() and time.monotonic() < until:
+            samples.get_by_role("row").nth(3 + int(time.monotonic()) % 5).click()
+            page.wait_for_timeout(500)
+        assert samples.get_by_text("Python no longer answers").is_visible() and samples.get_by_text("30 of 30 shown").is_visible()
+        browser.shot(page, "notebook7-restarted")
         assert [one for one in browser.errors if one not in OF_NOTEBOOK] == [] and browser.foreign == []

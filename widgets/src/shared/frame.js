@@ -1,6 +1,6 @@
 // The frame of every view: title, badge, status, error, code drawer, keys; theme; tidy end.
 import { button, copy, h, once, put } from "./dom.js";
-import { onSilence } from "./link.js";
+import { onLoss, onSilence } from "./link.js";
 import styles from "./style.css";
 
 function luminance(colour) {
@@ -86,8 +86,10 @@ const gone = new WeakSet();
 /** A kernel that is gone leaves the view as a page without one: readable, greyed, without verbs; it says so, and goes on where the kernel is back. */
 function goneLine(model, life) {
   const box = h("div", { class: "af-gone", role: "alert", hidden: true }, "Python no longer answers: the kernel was restarted or has ended. What is shown stays readable; run the cell again to go on.");
+  let lost = false;
   const look = () => requestAnimationFrame(() => {
-    const away = box.closest(".jupyter-widgets-disconnected") !== null; // what ipywidgets marks once the line is lost
+    // what ipywidgets marks once the line is lost; JupyterLab closes it without a word when a kernel is restarted: the next message fails
+    const away = lost || box.closest(".jupyter-widgets-disconnected") !== null;
     if (away === gone.has(model)) return;
     if (away) gone.add(model);
     else gone.delete(model);
@@ -96,6 +98,10 @@ function goneLine(model, life) {
     model.set("live", !away); // here alone: nobody is left to be told
   });
   life.on("comm_live_update comm:close", look);
+  onLoss(model, () => {
+    lost = true;
+    look();
+  });
   return box;
 }
 

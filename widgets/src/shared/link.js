@@ -7,7 +7,7 @@ const books = new WeakMap();
 
 function bookOf(model) {
   if (!books.has(model)) {
-    const book = { answers: new Map(), waiting: new Map() };
+    const book = { answers: new Map(), waiting: new Map(), lost: null };
     books.set(model, book);
     model.on("change:live", () => {
       if (model.get("live")) return;
@@ -32,6 +32,19 @@ function settle(book, message, buffers) {
   } else waiting.resolve(unpack(withBuffers(message.payload, message.paths, buffers)));
 }
 
+/** A message to Python. Where the line is closed (the kernel was restarted, or has ended) the view hears of it by `onLoss`. @param {any} model @param {any} message */
+function send(model, message) {
+  try {
+    model.send(message);
+  } catch (/** @type {any} */ error) {
+    bookOf(model).lost?.();
+    throw error;
+  }
+}
+
+/** What to call when nothing can be sent any more. @param {any} model @param {() => void} call */
+export const onLoss = (model, call) => void (bookOf(model).lost = call);
+
 /** The answer to a key, asked for once; @param {any} model @param {string} key @param {(coarse: any) => void} [part] gets a coarse answer, where there is one before the fine one @returns {Promise<any>} */
 export function want(model, key, part) {
   const book = bookOf(model);
@@ -49,7 +62,7 @@ export function want(model, key, part) {
     answer = new Promise((resolve, reject) => book.waiting.set(key, { resolve, reject, part, coarse: null, since: performance.now() }));
     answer.catch(() => {});
     try {
-      model.send({ type: "want", key });
+      send(model, { type: "want", key });
     } catch (/** @type {any} */ error) { // the line to the kernel is closed
       settle(book, { key, error: `Python is gone (${error.message}). Run the cell again.` }, []);
     }
@@ -80,7 +93,13 @@ export function forget(model, prefix = "") {
 }
 
 /** Run a verb of the widget. @param {any} model @param {string} verb @param {any} [values] */
-export const act = (model, verb, values = {}) => model.send({ type: "do", verb, ...values });
+export function act(model, verb, values = {}) {
+  try {
+    send(model, { type: "do", verb, ...values });
+  } catch (/** @type {any} */ error) {
+    console.warn(`${verb} was not sent: ${error.message}`); // the view says that Python is gone
+  }
+}
 
 /** Set traits and tell Python. @param {any} model @param {Record<string, any>} values */
 export function tell(model, values) {
