@@ -95,7 +95,8 @@ $(STAMPS)/dachs: .ci/install-dachs | $(STAMPS)/python
 test: $(STAMPS)/python
 	@$(MAKE) --no-print-directory $(STAMPS)/dachs & waits=$$!; $(MAKE) --no-print-directory $(STAMPS)/chromium && wait $$waits
 	$(MAKE) --no-print-directory check
-	OMP_NUM_THREADS=1 .ci/with-mirror $(BIN)/python -m pytest -n 2 --dist loadfile --nbmake --nbmake-timeout=900 -m "not remote and not browser" notebooks tests
+	@# notebook 01 is run in JupyterLab by the browser tests; three processes, since much of this waits for children
+	OMP_NUM_THREADS=1 .ci/with-mirror $(BIN)/python -m pytest -n 3 --dist loadfile --nbmake --nbmake-timeout=900 --ignore=notebooks/01_first_fusion.ipynb -m "not remote and not browser" notebooks tests
 	.ci/with-mirror $(BIN)/python -m pytest -n 2 --dist loadfile -m "browser and not remote" tests
 
 check: $(STAMPS)/test-tools
