@@ -230,6 +230,7 @@ def alive(pid: str) -> bool:
 # the server itself ---------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(not os.environ.get("ASTROFUSE_PROVE"), reason="ends processes by the kernel's hand: in full counts alone (ASTROFUSE_PROVE=1)")
 def test_a_server_ends_with_the_tests():
     """Also when they are killed: neither the database nor DaCHS stays."""
     reason = dachs.why_not()

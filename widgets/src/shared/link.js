@@ -93,13 +93,13 @@ export function forget(model, prefix = "") {
 }
 
 /** Run a verb of the widget. @param {any} model @param {string} verb @param {any} [values] */
-export function act(model, verb, values = {}) {
+export const act = (model, verb, values = {}) => {
   try {
     send(model, { type: "do", verb, ...values });
   } catch (/** @type {any} */ error) {
     console.warn(`${verb} was not sent: ${error.message}`); // the view says that Python is gone
   }
-}
+};
 
 /** Set traits and tell Python. @param {any} model @param {Record<string, any>} values */
 export function tell(model, values) {
