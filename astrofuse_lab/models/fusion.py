@@ -31,19 +31,30 @@ class Fusion(nn.Module):
     ----------
     attends : bool
         True where it has attention.
+    joins : bool
+        True where streams may have tokens of any width.
+    vector_width : int
+        Of the vector it gives.
     fits : bool
         True while its `fit` is to be called before the next epoch, with tokens of training samples and their targets.
     """
 
     attends: ClassVar[bool] = False
+    joins: ClassVar[bool] = False
 
     def __init__(self, modalities: tuple[str, ...], width: int, modality_dropout: float = 0.0) -> None:
         super().__init__()
         if not 0.0 <= modality_dropout < 1.0:
             raise InputError(f"modality_dropout={modality_dropout}: a share between 0 and 1, e.g. 0.2.")
         self.modalities = modalities
-        self.width = width
+        self.width = self.vector_width = width
         self.modality_dropout = modality_dropout
+
+    def meet(self, widths: Mapping[str, int]) -> None:
+        """Learn how wide each stream's tokens are; InputError where the fusion needs all alike."""
+        for name, one in widths.items():
+            if one != self.width:
+                raise InputError(f"the tokens of {name!r} are {one} wide, and this fusion needs {self.width}: leave its encoder's project=True, or use Part('join').")
 
     @property
     def fits(self) -> bool:

@@ -6,6 +6,7 @@ from typing import ClassVar, NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from astrofuse_lab.errors import InputError
 from astrofuse_lab.models.tokens import Fused, InputLayout, Prediction
 
 
@@ -75,9 +76,31 @@ class Head(nn.Module):
 
 
 class ClassificationHead(Head):
-    """Logits of exclusive classes, (batch, class)."""
+    """Logits of exclusive classes, (batch, class).
+
+    Parameters
+    ----------
+    width, outputs, about, hidden, dropout
+        As in `Head`.
+    single : bool
+        Of two classes: one number z, as published networks that end in a sigmoid; the logits are 0 and z, whose softmax is sigmoid(z).
+    """
 
     tasks = ("classification",)
+
+    def __init__(self, width: int, outputs: int, about: About = UNKNOWN, *, hidden: int = 64, dropout: float = 0.1, single: bool = False) -> None:
+        self.single = single
+        if single and outputs != 2:
+            raise InputError(f"single=True is for two classes, and there are {outputs}: leave it out.")
+        super().__init__(width, outputs, about, hidden=hidden, dropout=dropout)
+
+    def numbers(self, outputs: int) -> int:
+        """One of two classes, or one a class."""
+        return 1 if self.single else outputs
+
+    def say(self, numbers: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits."""
+        return (F.pad(numbers, (1, 0)), {}) if self.single else (numbers, {})
 
 
 class MultiLabelHead(Head):

@@ -19,6 +19,7 @@ from astrofuse_lab.models.fusion import Concatenation, Fusion, Gated
 from astrofuse_lab.models.fusion_attention import CoAttention, JointAttention, OneWayAttention
 from astrofuse_lab.models.fusion_discriminant import Discriminant
 from astrofuse_lab.models.fusion_generated import Generated, MultimodalVAE
+from astrofuse_lab.models.fusion_join import Join
 from astrofuse_lab.models.fusion_relays import BilevelAttention, BottleneckAttention, TokenChain
 from astrofuse_lab.models.fusion_tensor import LowRankTensor, MixtureOfExperts, Projection
 from astrofuse_lab.models.heads import ClassificationHead, EvidentialHead, Head, MultiLabelHead, RegressionHead
@@ -30,6 +31,7 @@ from astrofuse_lab.models.image_families import EpsaEncoder, InceptionEncoder, R
 from astrofuse_lab.models.image_separable import ConvNeXtEncoder, EfficientNetEncoder, XceptionEncoder
 from astrofuse_lab.models.image_sequences import Conv3dEncoder
 from astrofuse_lab.models.image_transformers import SwinEncoder, VitEncoder
+from astrofuse_lab.models.layered import LayeredEncoder
 from astrofuse_lab.models.mlp import TableEncoder, WordEncoder
 from astrofuse_lab.models.perceiver import PerceiverEncoder
 from astrofuse_lab.models.recurrent import RecurrentEncoder
@@ -76,9 +78,11 @@ ENCODERS: dict[str, type[Encoder]] = {
     "quantile_transformer": QuantileTransformer,
     "bayesian_mlp": BayesianTableEncoder,
     "sentence_mlp": SentenceEncoder,
+    "layers": LayeredEncoder,
 }
 FUSIONS: dict[str, type[Fusion]] = {
     "concatenation": Concatenation,
+    "join": Join,
     "feed_forward": fusion_elementwise.FeedForward,
     "weighted_average": fusion_elementwise.WeightedAverage,
     "weighted_sum": fusion_elementwise.WeightedSum,

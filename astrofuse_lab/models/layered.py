@@ -1,0 +1,57 @@
+"""The encoder that is a list of layers: branches of published networks, exactly as printed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from astrofuse_lab.errors import InputError
+from astrofuse_lab.models.encoder import Encoder, place_of
+from astrofuse_lab.models.layers import Layers
+from astrofuse_lab.models.tokens import InputLayout, Tokens
+
+PLAIN = [["flatten"], ["dense", 32], ["relu"]]
+AXES = {"image": ("y", "x"), "spectrum": ("pixel",), "series": ("sample",), "table": ("column",)}
+
+
+class LayeredEncoder(Encoder):
+    """One token for the whole input, by the layers of a published network (see `astrofuse_lab.models.layers`).
+
+    Missing values are zero, and no mask is read, as in those networks; samples of a spectrum or series that are missing are
+    stepped over by recurrent layers.
+
+    Parameters
+    ----------
+    layout : InputLayout
+    width : int
+    layers : list of [name, *sizes]
+        E.g. ``[["conv", 16, 3], ["relu"], ["max_pool", 2], ["flatten"], ["dense", 64], ["relu"]]``; the last gives a vector.
+    project : bool
+        End with a linear layer to the tokens' width. False: as the network is; then the fusion is `join`.
+    dropout : float
+        Of the vector, before the projection.
+    """
+
+    kinds = ("image", "spectrum", "series", "table")
+
+    def __init__(self, layout: InputLayout, width: int, *, layers: Sequence[Any] = PLAIN, project: bool = True, dropout: float = 0.0) -> None:
+        shape = layout.shape if layout.kind != "spectrum" else (1, *layout.shape)
+        made = Layers(layers, shape)
+        if len(made.shape) != 1:
+            raise InputError(f"the layers of {layout.kind} end with {' x '.join(map(str, made.shape))} numbers; end with 'flatten', 'global_average' or a recurrent layer's last step.")
+        super().__init__(layout, width if project else made.shape[0])
+        self.layers = made
+        self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(made.shape[0], width)) if project else nn.Identity()
+        sides = layout.shape[1:] if layout.kind in ("image", "series") else layout.shape
+        self.box = [number for side in sides for number in (0, side)]
+
+    def forward(self, values: Tensor, mask: Tensor, maps: list[Tensor] | None = None) -> Tokens:
+        """Values and mask by kind to (batch, 1, width)."""
+        values = values.masked_fill(~mask, 0.0)
+        if self.layout.kind == "spectrum":
+            values, mask = values[:, None], mask[:, None]
+        real = mask.any(1) if mask.ndim == 3 else None
+        said = self.project(self.layers(values, real))
+        box = mask.new_tensor([self.box], dtype=torch.int64)
+        return Tokens(said[:, None], mask.flatten(1).any(1, keepdim=True), place_of(AXES[self.layout.kind], box))
