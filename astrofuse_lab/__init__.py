@@ -43,6 +43,7 @@ _DOOR = {
     "Part": ("recipes.schema", "Part"),
     "get_recipe": ("recipes.catalogue", "get_recipe"),
     "list_recipes": ("training.catalogues", "list_recipes"),
+    "list_systems": ("training.catalogues", "list_systems"),
     "list_parts": ("training.catalogues", "list_parts"),
     "train": ("training.loop", "train"),
     "Run": ("training.run", "Run"),

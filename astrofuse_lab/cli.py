@@ -40,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     explore.add_argument("--html", type=Path, required=True, help="page to write; it opens in any browser, without a network")
     explore.add_argument("--all", action="store_true", help="all samples, not the test part alone")
 
+    systems = sub.add_parser("systems", help="the published systems: status, reported and measured numbers")
+    systems.add_argument("key", nargs="?", help="one of them, in full")
+
     sub.add_parser("doctor", help="versions, device, memory, cache, mirror, front end: what is wrong and what to do")
     return parser
 
@@ -128,6 +131,20 @@ def _explore(args: argparse.Namespace) -> None:
     print(af.workbench(run, samples).save(args.html))
 
 
+def _systems(args: argparse.Namespace) -> None:
+    import astrofuse_lab as af
+    from astrofuse_lab.recipes.systems import get_system
+
+    if not args.key:
+        _show(af.list_systems()["key", "title", "fidelity", "reported", "measured", "date"])
+        return
+    one = get_system(args.key)
+    rows = af.list_systems()
+    row = rows[list(rows["key"]).index(one.key)]
+    for name in rows.colnames:
+        print(f"{name}: {row[name]}")
+
+
 def _doctor(args: argparse.Namespace) -> int:
     import astrofuse_lab as af
 
@@ -137,7 +154,7 @@ def _doctor(args: argparse.Namespace) -> int:
     return int("problem" in list(table["state"]))
 
 
-COMMANDS = {"demo": _demo, "samples": _list, "train": _train, "compare": _compare, "explore": _explore, "doctor": _doctor}
+COMMANDS = {"demo": _demo, "samples": _list, "train": _train, "compare": _compare, "explore": _explore, "systems": _systems, "doctor": _doctor}
 
 
 if __name__ == "__main__":

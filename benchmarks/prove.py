@@ -37,6 +37,7 @@ PARTS = {
     "explaining-modalities": [sys.executable, "benchmarks/explain_modalities.py"],
     "embedding": [sys.executable, "benchmarks/embed.py"],
     "real-sets": [sys.executable, "benchmarks/real_sets.py"],
+    "systems": [sys.executable, "benchmarks/systems.py"],
     "planted": [sys.executable, "benchmarks/planted.py"],
     "map": [sys.executable, "benchmarks/map.py"],
     "ztf-alerts": [sys.executable, "benchmarks/ztf_alerts.py"],

@@ -1,13 +1,13 @@
 """What there is to train with: recipes and parts, as tables."""
 
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from astrofuse_lab.alignment.augmentation import AUGMENTATIONS
 from astrofuse_lab.alignment.representations import REPRESENTATIONS
 from astrofuse_lab.models.parts import PARTS, options_of
 from astrofuse_lab.models.weights import GENERIC
-from astrofuse_lab.recipes.catalogue import RECIPES
+from astrofuse_lab.recipes.catalogue import RECIPES, SYSTEMS
 from astrofuse_lab.training.objectives import OBJECTIVES, WEIGHED
 from astrofuse_lab.training.schedules import SCHEDULES
 from astrofuse_lab.training.self_supervised import SELF_SUPERVISED
@@ -30,6 +30,32 @@ def list_recipes() -> "Table":
         for r in RECIPES.values()
     ]  # fmt: skip
     return Table(rows=rows)
+
+
+def list_systems() -> "Table":
+    """One row a published system: key, title, inputs, fidelity, data, recipes, reported, measured, date, machine, departures, source.
+
+    `measured` is what ``benchmarks/systems.py`` found on the machine and date beside it, with 95 % intervals; empty before it ran.
+    """
+    from astropy.table import Table
+
+    rows = []
+    for one in SYSTEMS.values():
+        measured = one.measured
+        rows.append({
+            "key": one.key, "title": one.title, "inputs": one.inputs, "fidelity": one.fidelity, "data": ", ".join(one.data), "recipes": ", ".join(one.recipes),
+            "original": one.original, "reported": "; ".join(f"{name} {value:g}" for name, value in one.reported.items()),
+            "measured": "; ".join(map(_number, measured.get("numbers", ()))), "date": measured.get("date", ""), "machine": measured.get("machine", ""),
+            "departures": " ".join(one.departures), "source": " ".join(str(v) for v in (one.source.title, one.source.year or "", one.source.identifier) if v),
+        })  # fmt: skip
+    names = ("key", "title", "inputs", "fidelity", "data", "recipes", "original", "reported", "measured", "date", "machine", "departures", "source")
+    return Table(rows=rows, names=names) if rows else Table(names=names)
+
+
+def _number(one: dict[str, Any]) -> str:
+    """``ROC-AUC 0.912 (0.880 to 0.940)``."""
+    interval = f" ({one['low']:.3g} to {one['high']:.3g})" if one.get("low") is not None and one.get("high") is not None else ""
+    return f"{one['name']} {one['value']:.4g}{interval}"
 
 
 def list_parts() -> "Table":

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from astrofuse_lab.errors import InputError, RunError
+from astrofuse_lab.errors import RunError
 from astrofuse_lab.models.build import FusionModel
 from astrofuse_lab.models.tokens import Prediction
 from astrofuse_lab.recipes.schema import Recipe
@@ -30,12 +30,14 @@ from astrofuse_lab.samples.preparation import Batch, Preparation
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.samples.split import Split
 from astrofuse_lab.training.checkpoints import Snapshot
+from astrofuse_lab.training.decoding import decoded
 from astrofuse_lab.training.problem import Problem
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
     from astrofuse_lab.training.distributions import Distribution
+    from astrofuse_lab.training.ensembles import Ensemble
     from astrofuse_lab.training.uncertainty_held import Held
 
 BATCH = 256
@@ -166,6 +168,35 @@ class Run:
         badge = ", practice sky (simulated)" if self.simulated else ""
         what = f"{len(self.classes)} classes of {self.target!r}" if self.classes else ", ".join(map(repr, self.targets)) or "no target"
         return f"Run({self.recipe.name!r}, {what} from {', '.join(self.modalities)}; {len(self._history)} epochs, {self.state}{badge})"
+
+    @staticmethod
+    def original(key: str, mirror: str | Path | None = None, **options: Any) -> "Run | Ensemble":
+        """A run with the weights that a system's authors published; it predicts on a SampleSet as any other.
+
+        Parameters
+        ----------
+        key : str
+            Of ``af.list_systems()``, where `original` is True.
+        mirror : path, optional
+            The folder that holds the sets' folders; None: ``ASTROFUSE_MIRROR``, and where that lacks the file, its public source.
+        **options
+            Of the system, e.g. ``version="d6_m9"``.
+
+        Returns
+        -------
+        Run or Ensemble
+            An ensemble where several networks were published.
+
+        Raises
+        ------
+        UnknownNameError
+            For a system without published weights.
+        RunError
+            If the weights are nowhere, or not those that are known.
+        """
+        from astrofuse_lab.training.originals import original
+
+        return original(key, mirror, **options)
 
     # ---- what it does ----------------------------------------------------------------------------------------------
 
@@ -375,23 +406,3 @@ class Run:
         from astrofuse_lab.training.run_folder import open_run
 
         return open_run(path, device)
-
-
-def decoded(problem: Problem, values: torch.Tensor) -> NDArray[np.float64]:
-    """A head's `values` as probabilities, or in the targets' own units; in double precision."""
-    values = values.detach().double().cpu()
-    if problem.task == "classification":
-        return values.softmax(1).numpy()
-    if problem.task == "multi_label":
-        return values.sigmoid().numpy()
-    if problem.task == "self_supervised":
-        return values.numpy()
-    return problem.in_units((values if problem.several else values[:, 0]).numpy())
-
-
-def entropy(probabilities: NDArray[Any]) -> NDArray[np.float64]:
-    """Entropy of each row, divided by that of an even distribution: 0 sure, 1 undecided."""
-    if probabilities.shape[1] < 2:
-        raise InputError("an entropy needs at least two classes.")
-    safe = np.clip(probabilities, 1e-300, 1.0)
-    return np.asarray(-(probabilities * np.log(safe)).sum(1) / np.log(probabilities.shape[1]))

@@ -17,6 +17,7 @@ from astrofuse_lab.models.build import build, layouts_of
 from astrofuse_lab.training.checkpoints import Snapshot, load_optimiser, optimiser_tensors, prefixed, under
 from astrofuse_lab.training.compiling import compiled
 from astrofuse_lab.training.cost import Meter, cost_of
+from astrofuse_lab.training.decoding import decoded
 from astrofuse_lab.training.devices import forked, memory_in_use
 from astrofuse_lab.training.distillation import taught
 from astrofuse_lab.training.feed import Columns, Feed
@@ -27,7 +28,7 @@ from astrofuse_lab.training.learnings import make_learning
 from astrofuse_lab.training.metrics import METRICS, Metric, metric_named, value
 from astrofuse_lab.training.plan import Plan
 from astrofuse_lab.training.problem import NUMBERS
-from astrofuse_lab.training.run import Run, decoded
+from astrofuse_lab.training.run import Run
 from astrofuse_lab.training.stepping import Stepper, gathered
 from astrofuse_lab.training.validation import strata
 

@@ -1,0 +1,9 @@
+"""Transits in folded light curves: Nigraha."""
+
+from astrofuse_lab.recipes.schema import Recipe
+from astrofuse_lab.recipes.systems import System
+
+RECIPES: tuple[Recipe, ...] = ()
+
+SYSTEMS: tuple[System, ...] = ()
+"""nigraha"""
