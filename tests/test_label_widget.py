@@ -255,7 +255,6 @@ def stage(request):
         made.end()
 
 
-@pytest.mark.one_theme
 @pytest.mark.browser
 def test_labelling_by_keyboard(stage, tmp_path):
     widget = af.LabelWidget(SET, [*CLASSES, EVIL], book=LabelBook(tmp_path / "labels.jsonl"), annotator="ann", truth="label", **QUICK)

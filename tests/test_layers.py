@@ -1,6 +1,7 @@
 """The layers of the house: a module imports only from lines below its own."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,13 @@ def room(path: Path) -> str:
     return first.removesuffix(".py")
 
 
+@cache
+def nodes(path: Path) -> list:
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
 def imports(path: Path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -67,9 +73,8 @@ def test_no_room_goes_through_the_door(path):
     """Through ``astrofuse_lab.train`` a room could reach above itself unseen; only the ways in, and the served app, use the door."""
     if LAYERS[room(path)] >= 9 or path.relative_to(ROOT).as_posix() == "widgets/app.py":
         return
-    tree = ast.parse(path.read_text())
-    opened = {a.asname or a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names if a.name == "astrofuse_lab"}
-    for node in ast.walk(tree):
+    opened = {a.asname or a.name for node in nodes(path) if isinstance(node, ast.Import) for a in node.names if a.name == "astrofuse_lab"}
+    for node in nodes(path):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in opened:
             assert node.attr not in astrofuse_lab._DOOR, f"{path.relative_to(ROOT)}: {node.attr} through the door"
         if isinstance(node, ast.ImportFrom) and node.module == "astrofuse_lab":
@@ -97,7 +102,7 @@ def test_no_module_shadows_the_standard_library():
 def test_sizes_that_feel_natural(path):
     text = path.read_text()
     assert text.count("\n") <= 400, f"{path.name} has {text.count(chr(10))} lines; stop at 400"
-    for node in ast.walk(ast.parse(text)):
+    for node in nodes(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             # what a docstring says of parameters and errors is owed, and no sign of a function that does too much
             first = node.body[0]

@@ -18,7 +18,7 @@ import astrofuse_lab as af
 from astrofuse_lab.errors import RunError
 from tests.conftest import make_toy_samples
 
-KILLS = 20 if os.environ.get("ASTROFUSE_PROVE") else 3
+KILLS = 20 if os.environ.get("ASTROFUSE_PROVE") else 2
 EPOCHS = 6
 
 

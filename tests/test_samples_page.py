@@ -144,7 +144,6 @@ def pixels(host):
     return host.page.evaluate("() => { const c = document.querySelector('.af-image canvas'); return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]; }")
 
 
-@pytest.mark.one_theme
 def test_bands_mask_and_period(stage, samples):
     period = np.where(np.arange(60) % 7 == 0, np.nan, 6.2832)
     timed = samples.with_data({n: samples.data_of(n) for n in samples.modalities if n != "table"}, columns={"period": (period, "d")})

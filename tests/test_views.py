@@ -175,7 +175,6 @@ def test_samples_empty_and_without_a_kernel(stage, samples):
     stage.shot(host, "samples-no-kernel")
 
 
-@pytest.mark.one_theme
 def test_training_is_watched_stopped_and_resumed(stage, samples):
     widget = af.TrainWidget(samples, recipe="late_fusion", target="label", epochs=60)
     host = stage.show(widget)
@@ -343,7 +342,6 @@ def test_attention_of_a_recipe_without(stage, samples):
     stage.shot(host, "attention-none")
 
 
-@pytest.mark.one_theme
 def test_fetch_stop_continue_align(stage, tmp_path, monkeypatch):
     monkeypatch.setenv("ASTROFUSE_CACHE", str(tmp_path))
     quick = PracticeImage.query
@@ -409,7 +407,6 @@ def drag(host, *places):
     host.settle()
 
 
-@pytest.mark.one_theme
 def test_fetch_region_drawn_targets_lassoed_and_a_large_fetch_asked_about(stage, tmp_path, monkeypatch):
     monkeypatch.setenv("ASTROFUSE_CACHE", str(tmp_path))
     monkeypatch.setitem(fetch_facts.LARGE, "bytes", 1000.0)

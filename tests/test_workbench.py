@@ -271,7 +271,6 @@ def test_served_as_an_app(folders, tmp_path):
         assert browser.errors == [] and browser.foreign == []
 
 
-@pytest.mark.one_theme
 @pytest.mark.browser
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_in_a_notebook(folders, tmp_path, theme):

@@ -178,21 +178,14 @@ class Run:
         key : str
             Of ``af.list_systems()``, where `original` is True.
         mirror : path, optional
-            The folder that holds the sets' folders; None: ``ASTROFUSE_MIRROR``, and where that lacks the file, its public source.
+            Of ``af.load_samples``; None: ``ASTROFUSE_MIRROR``, else the public source.
         **options
-            Of the system, e.g. ``version="d6_m9"``.
-
-        Returns
-        -------
-        Run or Ensemble
-            An ensemble where several networks were published.
+            Of the system: ``version="d6_m9"``.
 
         Raises
         ------
-        UnknownNameError
-            For a system without published weights.
-        RunError
-            If the weights are nowhere, or not those that are known.
+        UnknownNameError, RunError
+            For a system without published weights; where they are nowhere or others.
         """
         from astrofuse_lab.training.originals import original
 
@@ -379,8 +372,6 @@ class Run:
         from astrofuse_lab.training.vectors import embed
 
         return embed(self, samples)
-
-    # ---- folders ---------------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path, overwrite: bool = False) -> Path:
         """Write the run as a folder, all of it or nothing; see `astrofuse_lab.training.run_folder`.
