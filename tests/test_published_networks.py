@@ -85,6 +85,33 @@ def test_missing_steps_are_stepped_over(kind):
         assert layers.shape == tuple(said.shape[1:])
 
 
+def test_each_number_has_layers_of_its_own():
+    torch.manual_seed(0)
+    layers, x = Layers([["each", [["dense", 2], ["relu"]], 3]], (5,)), torch.rand(4, 5)
+    own = layers.steps[0].layers
+    assert torch.equal(layers(x), torch.cat([x[:, :3], own[0](x[:, 3:4]), own[1](x[:, 4:5])], 1))
+    assert sum(p.numel() for p in layers.parameters()) == 2 * 4
+
+
+def test_networks_side_by_side_read_the_same_input():
+    torch.manual_seed(0)
+    layers, x = Layers([["parallel", [[["global_average"], ["dense", 2]], [["flatten"]]]]], (3, 2, 2)), torch.rand(4, 3, 2, 2)
+    assert torch.allclose(layers(x)[:, :2], layers.steps[0].networks[0].steps[1](x.mean((2, 3))))
+    assert layers.shape == (14,)
+
+
+def test_columns_of_a_table_are_read_by_name():
+    encoder = Part.of("layers", layers=[["each", [["relu"]], 0]], columns=["c", "a"], project=False)
+    recipe = Recipe("x", "x", {"table": encoder}, Part("join"), Part.of("classification", hidden=0))
+    model = build(recipe, {"table": InputLayout("table", ("a", "b", "c"), (3,))}, 2, "classification").eval()
+    said = model({"table": torch.tensor([[1.0, 2.0, 3.0]])}, {"table": torch.tensor([[True, True, False]])})
+    assert said.fused.vector.tolist() == [[0.0, 1.0]]
+    with pytest.raises(UnknownNameError, match="no column of the table 'd'"):
+        build(recipe.change(encoders={"table": Part.of("layers", columns=["d"])}), {"table": InputLayout("table", ("a",), (1,))}, 2, "classification")
+    with pytest.raises(InputError, match="are of a table, and this input is image"):
+        build(recipe.change(encoders={"image": Part.of("layers", columns=["d"])}), {"image": InputLayout("image", ("a",), (1, 4, 4))}, 2, "classification")
+
+
 def test_layers_are_torch_in_order():
     torch.manual_seed(0)
     ours = Layers([["conv", 4, 3], ["relu"], ["max_pool", 2], ["flatten"], ["dense", 3]], (2, 8, 8))
@@ -96,7 +123,7 @@ def test_layers_are_torch_in_order():
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_layer_says_what_shape_it_gives(name):
-    sizes = {"conv": [3], "separable": [3], "max_pool": [2], "average_pool": [2], "dense": [3], "residual": [[["conv", 4, 3, "same"]]], "lstm": [3], "gru": [3]}
+    sizes = {"conv": [3], "separable": [3], "max_pool": [2], "average_pool": [2], "dense": [3], "residual": [[["conv", 4, 3, "same"]]], "lstm": [3], "gru": [3], "each": [[["dense", 2], ["relu"]], 1], "parallel": [[[["flatten"]], [["flatten"], ["dense", 2]]]]}
     for shape in ((4, 9, 9), (4, 9), (4,)):
         try:
             layers = Layers([[name, *sizes.get(name, [])]], shape)
@@ -119,6 +146,10 @@ def test_every_layer_says_what_shape_it_gives(name):
         ([["flatten"], ["conv", 3]], "an image or a sequence"),
         ([["conv", 4, 3, "same", 1, 1, True, 7]], "cannot read"),
         ([["flatten"], ["dense", 10**9]], "at most"),
+        ([["flatten"], ["each", [["relu"]], 99]], "keep=99"),
+        ([["each", [["relu"]]]], "a vector of at least"),
+        ([["parallel", [[["relu"]]]]], "each network ends with a vector"),
+        ([["parallel", []]], "each network ends with a vector"),
     ],
 )
 def test_what_cannot_be_is_refused(layers, words):

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from astrofuse_lab.errors import InputError
+from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.models.encoder import Encoder, place_of
 from astrofuse_lab.models.layers import Layers
 from astrofuse_lab.models.tokens import InputLayout, Tokens
@@ -31,17 +31,23 @@ class LayeredEncoder(Encoder):
         End with a linear layer to the tokens' width. False: as the network is; then the fusion is `join`.
     dropout : float
         Of the vector, before the projection.
+    columns : list of str
+        Of a table: which of its columns are read, in this order; none named: all.
     """
 
     kinds = ("image", "spectrum", "series", "table")
 
-    def __init__(self, layout: InputLayout, width: int, *, layers: Sequence[Any] = PLAIN, project: bool = True, dropout: float = 0.0) -> None:
-        shape = layout.shape if layout.kind != "spectrum" else (1, *layout.shape)
+    def __init__(
+        self, layout: InputLayout, width: int, *, layers: Sequence[Any] = PLAIN, project: bool = True, dropout: float = 0.0, columns: Sequence[str] = ()
+    ) -> None:
+        chosen = _chosen(layout, columns)
+        shape = (len(chosen),) if chosen else layout.shape if layout.kind != "spectrum" else (1, *layout.shape)
         made = Layers(layers, shape)
         if len(made.shape) != 1:
             raise InputError(f"the layers of {layout.kind} end with {' x '.join(map(str, made.shape))} numbers; end with 'flatten', 'global_average' or a recurrent layer's last step.")
         super().__init__(layout, width if project else made.shape[0])
         self.layers = made
+        self.chosen = chosen
         self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(made.shape[0], width)) if project else nn.Identity()
         sides = layout.shape[1:] if layout.kind in ("image", "series") else layout.shape
         self.box = [number for side in sides for number in (0, side)]
@@ -49,9 +55,21 @@ class LayeredEncoder(Encoder):
     def forward(self, values: Tensor, mask: Tensor, maps: list[Tensor] | None = None) -> Tokens:
         """Values and mask by kind to (batch, 1, width)."""
         values = values.masked_fill(~mask, 0.0)
+        if self.chosen:
+            values, mask = values[:, self.chosen], mask[:, self.chosen]
         if self.layout.kind == "spectrum":
             values, mask = values[:, None], mask[:, None]
         real = mask.any(1) if mask.ndim == 3 else None
         said = self.project(self.layers(values, real))
         box = mask.new_tensor([self.box], dtype=torch.int64)
         return Tokens(said[:, None], mask.flatten(1).any(1, keepdim=True), place_of(AXES[self.layout.kind], box))
+
+
+def _chosen(layout: InputLayout, columns: Sequence[str]) -> list[int]:
+    """Places of the columns that are named; InputError where there are none, or the input is no table."""
+    if columns and layout.kind != "table":
+        raise InputError(f"columns={list(columns)} are of a table, and this input is {layout.kind}.")
+    lacking = [name for name in columns if name not in layout.channels]
+    if lacking:
+        raise UnknownNameError("column of the table", lacking[0], layout.channels)
+    return [layout.channels.index(name) for name in columns]

@@ -10,12 +10,14 @@ sample is seen. `LAYERS` is the table of all of them.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from astrofuse_lab.errors import InputError, UnknownNameError
+from astrofuse_lab.models.layers_pieces import each, parallel
 
 Shape = tuple[int, ...]
 """(channel, y, x) of an image, (channel, sample) of a sequence, (number,) of a vector; without the batch."""
@@ -250,6 +252,11 @@ def _recurrent(kind: str) -> Callable[..., Made]:
     return make
 
 
+def _made(rows: Sequence[Any], shape: Shape) -> Made:
+    made = Layers(rows, shape)
+    return made, made.shape
+
+
 def _plain(make: Callable[..., nn.Module]) -> Callable[..., Made]:
     return lambda shape, *sizes: (make(*sizes), shape)
 
@@ -264,6 +271,8 @@ LAYERS: dict[str, Callable[..., Made]] = {
     "dense": _dense,
     "batch_norm": _norm,
     "residual": _residual,
+    "each": partial(each, _made),
+    "parallel": partial(parallel, _made),
     "lstm": _recurrent("lstm"),
     "gru": _recurrent("gru"),
     "dropout": _plain(nn.Dropout),
