@@ -14,6 +14,7 @@ from astrofuse_lab.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
     from astrofuse_lab.samples.sample_set import SampleSet
+    from astrofuse_lab.training.ensembles import Ensemble
     from astrofuse_lab.training.run import Run
 
 PLACE_AXES = {"image": (2, 3), "spectrum": (1,), "light_curve": (1,), "series": (2,), "table": (1,), "text": (1,)}
@@ -89,12 +90,12 @@ def score_of(run: "Run", score: str | None) -> tuple[str, Score]:
     return name, (SCORES if run.task == "classification" else LABEL_SCORES)[name]
 
 
-def answers(run: "Run") -> tuple[Any, ...]:
+def answers(run: "Run | Ensemble") -> tuple[Any, ...]:
     """What the numbers of `Prediction.values` stand for: classes, labels or target columns."""
     return run.classes or run.problem.targets
 
 
-def target_index(run: "Run", target: Any, predicted: Tensor) -> Tensor:
+def target_index(run: "Run | Ensemble", target: Any, predicted: Tensor) -> Tensor:
     """Which output is explained, per sample: that of the predicted class, or the one named for all.
 
     Parameters

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError
-from astrofuse_lab.explain.adapter import class_index
+from astrofuse_lab.explain.adapter import target_index
 from astrofuse_lab.explain.attribution_forward import RAGGED
 from astrofuse_lab.explain.attribution_result import Attribution
 from astrofuse_lab.explain.attribution_work import Plan, Told, Work
@@ -21,16 +22,8 @@ if TYPE_CHECKING:
 
 def goals_of(ensemble: "Ensemble", samples: "SampleSet", target: Any) -> NDArray[np.int64]:
     """The output explained of each sample, the same for all members: that named, or the one that they predict together."""
-    if ensemble.task == "regression":
-        if target is not None:
-            raise InputError(f"target={target!r}: this ensemble predicts a number ({ensemble.target}), not classes; leave target out.")
-        return np.zeros(len(samples), dtype=np.int64)
-    names = ensemble.classes or ensemble.problem.targets
-    if target is not None:
-        return np.full(len(samples), class_index(names, target), dtype=np.int64)
-    if ensemble.task == "multi_regression":
-        raise InputError(f"this ensemble predicts {len(names)} numbers; say which is explained, target={names[0]!r}: {', '.join(map(str, names))}.")
-    return np.asarray(ensemble.outputs(samples)[0].argmax(1), dtype=np.int64)
+    told = ensemble.outputs(samples)[0] if target is None and ensemble.task != "regression" else np.zeros((len(samples), 1))
+    return np.asarray(target_index(ensemble, target, torch.from_numpy(told)).numpy())
 
 
 def attribute_all(

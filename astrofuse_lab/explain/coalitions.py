@@ -329,7 +329,7 @@ def _measure(
     panel: Panel, samples: "SampleSet", told: Array, inside: NDArray[np.bool_], orders: Orders | None, metric: str | None, resamples: int, seed: int
 ) -> Worth | None:
     """The metric of every subset on the labelled samples; None where there is none."""
-    from astrofuse_lab.samples.split import group_codes
+    from astrofuse_lab.samples.split import group_codes_as
     from astrofuse_lab.training.metrics import LOWER_IS_BETTER, group_weights, metric_named, value
 
     run = panel.runs[0]
@@ -337,8 +337,7 @@ def _measure(
     truth, known = labels_of(run, samples)
     if not known.any():
         return None
-    group = run.split.group if run.split.group in samples.roles else None
-    groups, truth = group_codes(samples, group)[known], truth[known]
+    groups, truth = group_codes_as(run.split, samples)[known], truth[known]
     predicted = [told[known, c] for c in range(told.shape[1])]
     plain = np.array([value(function, truth, one) for one in predicted])
     drawn = np.concatenate([np.stack([function(truth, one, weights) for one in predicted]) for weights in group_weights(groups, max(1, int(resamples)), seed)], 1)

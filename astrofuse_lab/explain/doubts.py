@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.explain.adapter import some_samples
 from astrofuse_lab.explain.priors import labels_of
-from astrofuse_lab.explain.questioning import runs_of
+from astrofuse_lab.training.members import runs_of
 from astrofuse_lab.training.metrics import calibration_error, evaluate
 from astrofuse_lab.training.predictions import check_passes
 from astrofuse_lab.training.uncertainty import dropping, shares_of, speak
@@ -212,14 +212,14 @@ def _share(inside: Array, groups: Array, resamples: int, seed: int) -> tuple[flo
 
 def _fresh(run: "Run", samples: "SampleSet", said: "Table", coverage: float, resamples: int, seed: int) -> list[dict[str, Any]]:
     """The same on the samples given: those with a truth that the run was neither trained nor validated on."""
-    from astrofuse_lab.samples.split import group_codes
+    from astrofuse_lab.samples.split import group_codes_as
 
     truth, known = labels_of(run, samples)
     met = np.isin(samples.object_ids, [*run.split.train, *run.split.validation])
     use = known & ~met & ~np.ma.getmaskarray(np.ma.asarray(said[said.colnames[1]]))
     if run.task not in ("classification", "regression") or not use.any():
         return []
-    groups = group_codes(samples, run.split.group if run.split.group in samples.roles else None)[use]
+    groups = group_codes_as(run.split, samples)[use]
     n, where, rows = int(use.sum()), "these samples", []
     some = said[use]
     if run.task == "classification":

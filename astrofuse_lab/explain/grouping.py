@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.explain.neighbourhoods import nearest
+from astrofuse_lab.explain.suggestion_scores import isolation
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -118,7 +119,7 @@ def anomalies(vectors: Array, present: Array, object_ids: Array, by: str, k: int
         found, distance = nearest(vectors[has], count)
         near[has] = has[found]
         far = distance.astype(np.float64)
-        score[has] = far.mean(1) if by == BY[0] else outlier_factor(found, far) if by == BY[1] else _isolation(vectors[has], seed)
+        score[has] = far.mean(1) if by == BY[0] else outlier_factor(found, far) if by == BY[1] else isolation(vectors[has], seed)
         order = np.sort(score[has])
         # the share of samples that are less strange, ties counted half
         percentile[has] = 50 * (np.searchsorted(order, score[has]) + np.searchsorted(order, score[has], "right")) / len(has)
@@ -143,9 +144,3 @@ def outlier_factor(near: Array, distance: Array) -> Array:
     reach = np.maximum(distance, distance[near, -1])
     density = 1 / (reach.mean(1) + 1e-10)
     return np.asarray(density[near].mean(1) / density)
-
-
-def _isolation(points: Array, seed: int) -> Array:
-    from sklearn.ensemble import IsolationForest
-
-    return np.asarray(-IsolationForest(n_estimators=200, random_state=seed).fit(points).score_samples(points))

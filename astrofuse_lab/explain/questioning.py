@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.explain.adapter import answers, device_of, explaining, score_of, target_index
+from astrofuse_lab.training.members import runs_of
 
 if TYPE_CHECKING:
     from astrofuse_lab.samples.preparation import Batch
@@ -41,11 +42,6 @@ class Said(NamedTuple):
         known = np.isfinite(self.told).all(2, keepdims=True)
         count = known.sum(0)
         return np.where(count > 0, np.where(known, self.told, 0.0).sum(0) / np.maximum(count, 1), np.nan)
-
-
-def runs_of(source: "Source") -> "tuple[Run, ...]":
-    """The run, or those of an ensemble."""
-    return tuple(source.runs) if hasattr(source, "runs") else (source,)
 
 
 class Panel:

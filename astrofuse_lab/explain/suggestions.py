@@ -14,6 +14,7 @@ from astrofuse_lab.explain.adapter import Pace, explaining
 from astrofuse_lab.samples.annotations_book import LabelBook
 from astrofuse_lab.training.ensembles import Ensemble
 from astrofuse_lab.training.features import Features
+from astrofuse_lab.training.members import runs_of
 from astrofuse_lab.training.uncertainty import entropies, shares_of, speak, split_entropy, split_variance
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def _passes(run: "Run | Ensemble | None", by: str, mc: int | None) -> int:
 def _known(run: "Run | Ensemble | None", samples: "SampleSet", places: Array, passes: int, seed: int, pace: Pace) -> Known:
     if run is None:
         return _plain(samples, places, seed)
-    runs = run.runs if isinstance(run, Ensemble) else (run,)
+    runs = runs_of(run)
     pieces = []
     for number, index in enumerate(pace.chunks(len(places))):
         part = places[index.numpy()]

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,6 @@ import numpy as np
 from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.explain.adapter import score_of, some_samples
 from astrofuse_lab.explain.methods import METHODS
-from astrofuse_lab.explain.questioning import runs_of
 from astrofuse_lab.explain.trust_case import Case, Check, Stopped
 from astrofuse_lab.explain.trust_curves import check_curves
 from astrofuse_lab.explain.trust_models import check_labels, check_learned, check_noise, check_randomised, check_seeds, label_control
@@ -23,6 +23,7 @@ from astrofuse_lab.explain.trust_probes import (
     check_skill,
     check_survey,
 )
+from astrofuse_lab.training.members import runs_of
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from astrofuse_lab.training.ensembles import Ensemble
     from astrofuse_lab.training.run import Run
 
-CHECKS: dict[str, Callable[..., list[Check]]] = {
-    "skill": check_skill, "learned": check_learned, "randomised": check_randomised, "labels": check_labels, "deletion": check_curves, "insertion": check_curves,
+CHECKS: dict[str, Callable[[Case], list[Check]]] = {
+    "skill": check_skill, "learned": check_learned, "randomised": check_randomised, "labels": check_labels, "deletion": partial(check_curves, deleted=True), "insertion": partial(check_curves, deleted=False),
     "seeds": check_seeds, "noise": check_noise, "shuffled": check_shuffled, "replaced": check_replaced, "artefacts": check_artefacts,
     "missing": check_missing, "position": check_position, "survey": check_survey,
 }  # fmt: skip
@@ -176,20 +177,16 @@ def check(
     if int(most) < 2 or int(probed) < 1 or int(resamples) < 1:
         raise InputError(f"most={most}, probed={probed}, resamples={resamples}: at least 2 samples, and 1 of the others.")
     score_of(runs_of(run)[0], None)  # refuses a run without a target
-    case = Case(run, samples, method, target, options, most, probed, resamples, seed, stop)
-    others = [*case.runs[1:], *members]
+    def control() -> "Run | None":
+        return label_control(case.run, samples, seed=seed, stop=stop) if against is None and train else against
+
+    case = Case(run, samples, method, target, options, most, probed, resamples, seed, stop, members, control)
     rows: list[Check] = []
     for number, name in enumerate(chosen):
         if stop is not None and stop.is_set():
             break
         try:
-            if name == "labels":
-                control = label_control(case.run, samples, seed=seed, stop=stop) if against is None and train else against
-                rows += check_labels(case, control)
-            elif name in ("deletion", "insertion"):
-                rows += check_curves(case, name == "deletion")
-            else:
-                rows += check_seeds(case, others) if name == "seeds" else CHECKS[name](case)
+            rows += CHECKS[name](case)
         except Stopped:
             break
         if on_progress:

@@ -15,10 +15,10 @@ from astrofuse_lab.explain.attribution import attribute
 from astrofuse_lab.explain.attribution_result import Attribution
 from astrofuse_lab.explain.baselines import make
 from astrofuse_lab.explain.priors import labels_of
-from astrofuse_lab.explain.questioning import runs_of
 from astrofuse_lab.samples.preparation import Batch
-from astrofuse_lab.samples.split import group_codes
+from astrofuse_lab.samples.split import group_codes_as
 from astrofuse_lab.training import metrics as M
+from astrofuse_lab.training.members import runs_of
 from astrofuse_lab.training.run import Run
 
 if TYPE_CHECKING:
@@ -107,13 +107,18 @@ class Case:
         Samples that shortcut probes learn from and are judged on, at most.
     resamples, seed : int
     stop : threading.Event, optional
+    members : sequence of Run
+        Beside those of `run`.
+    control : callable
+        Gives a run trained on shuffled labels, or None.
     """
 
     def __init__(
         self, run: Any, samples: "SampleSet", method: str, target: Any, options: Mapping[str, Any], most: int, probed: int, resamples: int, seed: int,
-        stop: threading.Event | None,
+        stop: threading.Event | None, members: Sequence[Run] = (), control: Callable[[], Run | None] = lambda: None,
     ) -> None:  # fmt: skip
-        self.runs = runs_of(run)
+        self.runs = (*runs_of(run), *members)
+        self.control = control
         self.run: Run = self.runs[0]
         self.method, self.options, self.resamples, self.seed, self.stop = method, dict(options), resamples, seed, stop
         rng = np.random.default_rng(seed)
@@ -129,11 +134,7 @@ class Case:
     @cached_property
     def goal(self) -> Any:
         """The output explained, one a sample: of all models the same, or the maps could not be compared."""
-        model, part = self.run.model, self.run.batch(self.few)
-        with explaining(model), torch.no_grad():
-            part = part.to(device_of(model))
-            said = torch.cat([model(*_some(part, index)).values for index in torch.arange(len(part)).split(ROWS)])
-            return target_index(self.run, self._target, said).cpu().numpy()
+        return target_index(self.run, self._target, forward(self.run, self.batch)).numpy()
 
     def map_of(self, run: Run) -> Attribution:
         """The map of `few` that another run gives, of the same outputs.
@@ -155,18 +156,19 @@ class Case:
 
     def stake(self, run: Run) -> NDArray[np.float64]:
         """Score less that of the baseline, of the outputs explained: what there is to attribute, (n,)."""
-        score = score_of(run, self.map.score_name if run.task not in ("regression", "multi_regression") else None)[1]
+        return self.scores(run, {}, self.map.score_name) - self.scores(run, self.start, self.map.score_name)
+
+    @cached_property
+    def start(self) -> Mapping[str, Tensor]:
+        """The baseline of each modality that is explained, as the model takes it: made once, running medians are slow."""
         explained = {name: self.batch.values[name] for name in self.map.baselines}
-        values = {**self.batch.values, **make(self.map.baselines, explained, self.batch.masks, run.preparation.scalings)}
-        goal = torch.from_numpy(np.asarray(self.goal))
-        own: list[Tensor] = []
-        start: list[Tensor] = []
-        with explaining(run.model) as model, torch.inference_mode():
-            for index in torch.arange(len(self.batch)).split(ROWS):
-                for part, found in ((self.batch, own), (Batch(values, self.batch.masks, self.batch.present), start)):
-                    one = part.take(index).to(device_of(model))
-                    found.append(score(model(one.values, one.masks, one.present).values, goal[index].to(device_of(model))).cpu().double())
-        return (torch.cat(own) - torch.cat(start)).numpy()
+        return make(self.map.baselines, explained, self.batch.masks, self.run.preparation.scalings)
+
+    def scores(self, run: Run, values: Mapping[str, Tensor], name: str) -> NDArray[np.float64]:
+        """What a run's outputs explained say of `few` with some inputs replaced, as the score of this name where the task has several: (n,)."""
+        score = score_of(run, None if run.task in ("regression", "multi_regression") else name)[1]
+        said = forward(run, Batch({**self.batch.values, **values}, self.batch.masks, self.batch.present))
+        return np.asarray(score(said, torch.from_numpy(np.asarray(self.goal))).double().numpy())
 
     @cached_property
     def batch(self) -> Batch:
@@ -190,8 +192,7 @@ class Case:
     @cached_property
     def groups(self) -> NDArray[np.int64]:
         """Of `many`: what belongs together."""
-        group = self.run.split.group
-        return group_codes(self.many, group if group in self.many.roles else None)
+        return group_codes_as(self.run.split, self.many)
 
     @cached_property
     def chance(self) -> float:
@@ -217,10 +218,7 @@ class Case:
 
     def said_of(self, part: Batch) -> Array:
         """Decoded predictions of a batch."""
-        model = self.run.model
-        with explaining(model), torch.inference_mode():
-            found = [model(*_some(part.take(index).to(device_of(model)))).values.cpu() for index in torch.arange(len(part)).split(ROWS)]
-        return self.run.decode(torch.cat(found))
+        return self.run.decode(forward(self.run, part))
 
     @cached_property
     def own(self) -> tuple[float, Array]:
@@ -245,9 +243,14 @@ class Case:
         return float(values.mean()), *M.interval(means)
 
 
-def _some(part: Batch, index: Any = None) -> tuple[Any, Any, Any]:
-    chosen = part if index is None else part.take(index)
-    return chosen.values, chosen.masks, chosen.present
+def forward(run: Run, part: Batch) -> Tensor:
+    """The model's own values of a batch, some rows at a time: (n, output), on the CPU."""
+    with explaining(run.model) as model, torch.no_grad():
+        found = []
+        for index in torch.arange(len(part)).split(ROWS):
+            one = part.take(index).to(device_of(model))
+            found.append(model(one.values, one.masks, one.present).values.cpu())
+    return torch.cat(found)
 
 
 def channels_of(value: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:

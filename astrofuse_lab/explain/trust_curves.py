@@ -12,11 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from astrofuse_lab.explain.adapter import device_of, explaining, score_of
 from astrofuse_lab.explain.attribution_result import Attribution, place_axes
-from astrofuse_lab.explain.baselines import make
-from astrofuse_lab.explain.trust_case import ROWS, Case, Check, not_done
-from astrofuse_lab.samples.preparation import Batch
+from astrofuse_lab.explain.trust_case import Case, Check, not_done
 
 SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 """Of each modality's places, deleted or inserted."""
@@ -43,21 +40,11 @@ def _shares(keys: NDArray[Any], real: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 def curve(case: Case, ranks: Mapping[str, NDArray[np.float64]], deleted: bool) -> NDArray[np.float64]:
     """The score of each sample's target with the first shares of the places deleted (or alone inserted): (n, share)."""
-    part, model = case.batch, case.run.model
-    scalings = case.run.preparation.scalings
-    start = make(case.map.baselines, {n: part.values[n] for n in ranks}, part.masks, scalings)
-    score = score_of(case.run, None if case.run.task in ("regression", "multi_regression") else "probability")[1]
-    goal, out = torch.from_numpy(np.asarray(case.goal)), np.zeros((len(part), len(SHARES)))
-    with explaining(model), torch.inference_mode():
-        device = device_of(model)
-        for number, share in enumerate(SHARES):
-            values = {}
-            for name, value in part.values.items():
-                values[name] = value if name not in ranks else _mixed(value, start[name], ranks[name] < share, scalings[name].made, deleted)
-            whole = Batch(values, part.masks, part.present)
-            for index in torch.arange(len(part)).split(ROWS):
-                one = whole.take(index).to(device)
-                out[index.numpy(), number] = score(model(one.values, one.masks, one.present).values, goal[index].to(device)).cpu().numpy()
+    part, scalings = case.batch, case.run.preparation.scalings
+    out = np.zeros((len(part), len(SHARES)))
+    for number, share in enumerate(SHARES):
+        values = {name: _mixed(part.values[name], case.start[name], ranks[name] < share, scalings[name].made, deleted) for name in ranks}
+        out[:, number] = case.scores(case.run, values, "probability")
     return out
 
 

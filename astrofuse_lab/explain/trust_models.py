@@ -138,8 +138,9 @@ def shuffled(samples: "SampleSet", targets: Sequence[str], seed: int) -> "Sample
     return SampleSet(pa.table(columns), data, samples.roles, samples.units, samples.card)
 
 
-def check_labels(case: Case, against: Run | None) -> list[Check]:
+def check_labels(case: Case) -> list[Check]:
     """The map must not be that of a model which has learned noise by heart."""
+    against = case.control()
     if against is None:
         return [not_done("shuffled labels", "give against=af.explain.label_control(run, samples), a run trained on shuffled labels, or train=True")]
     if against.modalities != case.run.modalities or against.problem.outputs != case.run.problem.outputs:
@@ -156,9 +157,9 @@ def check_labels(case: Case, against: Run | None) -> list[Check]:
 # ---- seeds and noise -------------------------------------------------------------------------------------------------
 
 
-def check_seeds(case: Case, members: Sequence[Run]) -> list[Check]:
+def check_seeds(case: Case) -> list[Check]:
     """Members must agree on a sample's map more than on another sample's."""
-    runs = [case.run, *members]
+    runs = case.runs
     if len(runs) < 2:
         return [not_done("seeds", "one run only; check an ensemble (af.train_ensemble), or give members=[run, ...]")]
     maps = [case.map, *(case.map_of(run) for run in runs[1:])]

@@ -86,6 +86,11 @@ def group_codes(samples: "SampleSet", group: str | None = None) -> NDArray[np.in
     return np.unique(np.array(keys, dtype=str), return_inverse=True)[1].astype(np.int64) if keys else np.zeros(0, dtype=np.int64)
 
 
+def group_codes_as(split: Split, samples: "SampleSet", group: str | None = None) -> NDArray[np.int64]:
+    """`group_codes` by the column named, else by the split's own where the samples have it, else by their own."""
+    return group_codes(samples, group or (split.group if split.group in samples.roles else None))
+
+
 def kept_together(samples: "SampleSet", by: str, group: str | None, nside: int, largest: float) -> NDArray[np.int64]:
     """An integer per sample, equal where samples must stay together; `largest`: the share of samples that one may hold."""
     groups = group_codes(samples, group)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.samples.sample_set import SampleSet
-from astrofuse_lab.samples.split import group_codes
+from astrofuse_lab.samples.split import group_codes, group_codes_as
 from astrofuse_lab.training import metrics as M
 from astrofuse_lab.training.early_times import known_by
 from astrofuse_lab.training.evaluation_groups import By, Tested, badly_served, by_subgroup
@@ -165,8 +165,7 @@ def _tested(run: Run, samples: SampleSet, chosen: NDArray[np.int64], group: str 
     use = known[chosen] & seen
     if not use.any():
         raise InputError(f"none of these {len(chosen)} samples has both a known {run.target!r} and a modality of the run ({', '.join(run.modalities)}).")
-    column = group or (run.split.group if run.split.group in samples.roles else None)
-    codes, rows = group_codes(samples, column), chosen[use]
+    codes, rows = group_codes_as(run.split, samples, group), chosen[use]
     return Tested(samples.take(rows), run.task, truth[rows], predicted[use], codes[rows], run.classes, run.modalities)
 
 

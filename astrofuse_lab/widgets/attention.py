@@ -6,8 +6,9 @@ import numpy as np
 import traitlets as t
 from numpy.typing import NDArray
 
+from astrofuse_lab.training.members import runs_of
 from astrofuse_lab.widgets.base import Selection
-from astrofuse_lab.widgets.explaining import PREDICTED, Explainer, members, named_runs
+from astrofuse_lab.widgets.explaining import PREDICTED, Explainer, named_runs
 from astrofuse_lab.widgets.places import lengths, on_places
 from astrofuse_lab.widgets.predictions import prediction_card
 from astrofuse_lab.widgets.wire import array, plain
@@ -64,7 +65,7 @@ class AttentionWidget(Explainer):
     head = t.Unicode(ALL).tag(sync=True)
 
     def __init__(self, run: Any, samples: "SampleSet", selection: Selection | None = None, **traits: Any) -> None:
-        apart = {f"{name}{f', member {i + 1}' if len(members(one)) > 1 else ''}": each for name, one in named_runs(run).items() for i, each in enumerate(members(one))}
+        apart = {f"{name}{f', member {i + 1}' if len(runs_of(one)) > 1 else ''}": each for name, one in named_runs(run).items() for i, each in enumerate(runs_of(one))}
         super().__init__(apart, samples, selection, **traits)
         self._look_up()
         self.observe(self._look_up, "model")
@@ -74,7 +75,7 @@ class AttentionWidget(Explainer):
     def _look_up(self, _change: Any = None) -> None:
         from astrofuse_lab.explain.attention_maps import why_none
 
-        reason = why_none(members(self._source(str(self.model)))[0])
+        reason = why_none(runs_of(self._source(str(self.model)))[0])
         self._update(available=not reason, reason=reason)
 
     def _write_code(self, _change: Any = None) -> None:
@@ -100,7 +101,7 @@ class AttentionWidget(Explainer):
         from astrofuse_lab.explain import attention
         from astrofuse_lab.explain.adapter import streams_of
 
-        run = members(self._source(number))[0]
+        run = runs_of(self._source(number))[0]
         goal = self._goal(run, target) if combine == "gradient" else None
         found = attention(run, one, combine=combine, keep_maps=True, encoders=True, target=goal)
         kinds = streams_of(run)

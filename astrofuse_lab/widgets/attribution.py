@@ -8,10 +8,11 @@ import numpy as np
 import traitlets as t
 
 from astrofuse_lab.errors import InputError
+from astrofuse_lab.training.members import runs_of
 from astrofuse_lab.widgets.attribution_facts import CHECKED, PROBED, attribution_payload, check_rows, doubt_payload, likeness, method_rows, why_not
 from astrofuse_lab.widgets.base import Selection, in_words
 from astrofuse_lab.widgets.contribution_facts import worth_payload
-from astrofuse_lab.widgets.explaining import PREDICTED, Explainer, members
+from astrofuse_lab.widgets.explaining import PREDICTED, Explainer
 from astrofuse_lab.widgets.places import lengths, on_places
 from astrofuse_lab.widgets.predictions import prediction_card
 
@@ -121,7 +122,7 @@ class AttributionWidget(Explainer):
         from astrofuse_lab.explain.methods import METHODS
 
         source = self._source(number)
-        long = lengths(self.shown, position, members(source)[0].preparation)
+        long = lengths(self.shown, position, runs_of(source)[0].preparation)
         card = prediction_card(source, one)  # type: ignore[arg-type]  # an ensemble answers as a run does
 
         def told(found: Any) -> dict[str, Any]:

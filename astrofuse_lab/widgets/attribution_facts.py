@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from astrofuse_lab.widgets.explaining import members
+from astrofuse_lab.training.members import runs_of
 from astrofuse_lab.widgets.places import on_places
 from astrofuse_lab.widgets.wire import array, plain
 
@@ -31,7 +31,7 @@ def why_not(name: str, source: "Run | Ensemble", samples: "SampleSet") -> str:
     from astrofuse_lab.explain.methods import METHODS
 
     method = METHODS[name]
-    for run in members(source):
+    for run in runs_of(source):
         if method.gradients and not getattr(run.model, "differentiable", True):
             return f"it follows gradients, and the decision {run.recipe.decision.name if run.recipe.decision else ''!r} of this run has none"
         refused = getattr(method, "refuses", None)

@@ -56,7 +56,7 @@ class EmbeddingWidget(Base):
     samples : SampleSet
     selection : Selection, optional
     umap : bool
-        Compute UMAP in the background (about 420 MB in a child process while it runs); False: PCA only, until asked for.
+        Compute UMAP in the background (in a child process, about 180 MB and 1.7 kB a sample while it runs); False: PCA only, until asked for.
     seed : int
 
     Attributes
@@ -223,10 +223,6 @@ class EmbeddingWidget(Base):
         if umap and not self._halt.is_set():
             self.compute("umap")
 
-    def compute_umap(self) -> None:
-        """`compute` of UMAP."""
-        self.compute("umap")
-
     def compute(self, method: str) -> None:
         """Make a map of every space by another method (in a process that ends) and show it; Stop keeps what is shown."""
         title = next((name for key, name in methods_here() if key == method), method)
@@ -237,7 +233,9 @@ class EmbeddingWidget(Base):
         from astrofuse_lab.explain import embed
 
         run, samples = self._needed()
-        made = embed(run, samples, method, seed=self.seed, stop=self._halt, on_progress=self._space_done)
+        held = next(iter(self.embeddings.values()), None)  # the model is asked once
+        how: dict[str, Any] = {"seed": self.seed, "stop": self._halt, "on_progress": self._space_done}
+        made = embed(run, samples, method, **how) if held is None else held.mapped(method, **how)
         if made.method != method:  # stopped, or too few samples: PCA is what came back, and is shown already
             why = f"{title} was stopped" if self._halt.is_set() else f"{title} could not be computed"
             self._update(status=f"{why}; PCA is shown", notes=[*made.notes])

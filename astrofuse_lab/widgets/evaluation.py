@@ -186,7 +186,7 @@ class EvaluationWidget(Base):
 
     def _of_comparison(self, name: str, part: str) -> Contender | None:
         """What a row of the comparison said of those of its test samples that are in the part, in the first seed."""
-        from astrofuse_lab.samples.split import group_codes
+        from astrofuse_lab.samples.split import group_codes_as
 
         assert self.comparison is not None
         meta, run = self.comparison.meta, next(iter(self.runs.values()))
@@ -197,8 +197,7 @@ class EvaluationWidget(Base):
         model = self.contender(next(iter(self.runs)), part)
         shift = model.redshift if model is not None else ()
         said, rows = np.asarray(meta["predictions"][name][0])[use], places[use]
-        column = self.group or (run.split.group if run.split.group in self.samples.roles else None)
-        return Contender(name, run.task, rows, np.asarray(meta["truth"])[use], said, group_codes(self.samples, column)[rows], tuple(map(str, run.classes)), tuple(run.targets), shift)
+        return Contender(name, run.task, rows, np.asarray(meta["truth"])[use], said, group_codes_as(run.split, self.samples, self.group)[rows], tuple(map(str, run.classes)), tuple(run.targets), shift)
 
     def _find(self, object_id: Any) -> int:
         return self._place.get(str(object_id), -1)

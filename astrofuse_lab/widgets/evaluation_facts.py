@@ -71,7 +71,7 @@ class Contender:
 
 def contender_of(name: str, run: "Run", samples: "SampleSet", rows: NDArray[np.int64], group: str | None = None) -> Contender | None:
     """What a run says of some samples; None where none of them has both a truth and a modality of the run."""
-    from astrofuse_lab.samples.split import group_codes
+    from astrofuse_lab.samples.split import group_codes_as
     from astrofuse_lab.training.evaluation import REDSHIFTS
 
     truth, known = run.problem.encode(samples)
@@ -79,9 +79,8 @@ def contender_of(name: str, run: "Run", samples: "SampleSet", rows: NDArray[np.i
     use = known[rows] & seen
     if not use.any():
         return None
-    column = group or (run.split.group if run.split.group in samples.roles else None)
     rows = rows[use]
-    made = Contender(name, run.task, rows, truth[rows], predicted[use], group_codes(samples, column)[rows], tuple(map(str, run.classes)), tuple(run.targets))
+    made = Contender(name, run.task, rows, truth[rows], predicted[use], group_codes_as(run.split, samples, group)[rows], tuple(map(str, run.classes)), tuple(run.targets))
     shifts = tuple(bool(REDSHIFTS.search(t)) and bool((values > -1).all()) for t, values in zip(run.targets, _columns(made.truth), strict=True)) if run.targets else ()
     return replace(made, redshift=shifts, pit=_pit(run, samples, rows, made.truth))
 

@@ -10,6 +10,7 @@ import traitlets as t
 from ipywidgets.widgets.widget import _remove_buffers
 
 from astrofuse_lab.errors import InputError
+from astrofuse_lab.training.members import runs_of
 from astrofuse_lab.widgets.base import Base, Selection, Worker
 from astrofuse_lab.widgets.predictions import prediction_columns
 from astrofuse_lab.widgets.samples import sample_answer
@@ -29,11 +30,6 @@ DROPPED = "dropped: another sample was asked for"
 """What a question gets whose sample is no longer looked at; the view asks again where it returned to it."""
 
 
-def members(source: "Source") -> tuple["Run", ...]:
-    """The runs of an ensemble, or the one."""
-    return tuple(getattr(source, "runs", (source,)))
-
-
 def named_runs(run: "Source | Iterable[Source] | Mapping[str, Source]") -> dict[str, "Source"]:
     """Runs by the names that a person sees: those of a mapping, else of their recipes, numbered where two are the same.
 
@@ -46,7 +42,7 @@ def named_runs(run: "Source | Iterable[Source] | Mapping[str, Source]") -> dict[
         named = {str(name): one for name, one in run.items()}
     else:
         given: list[Any] = [run] if hasattr(run, "recipe") else list(run)  # an ensemble can be gone through, too
-        titles = [f"{one.recipe.name}{f', {len(members(one))} members' if len(members(one)) > 1 else ''}" for one in given]
+        titles = [f"{one.recipe.name}{f', {len(runs_of(one))} members' if len(runs_of(one)) > 1 else ''}" for one in given]
         named = {title if titles.count(title) == 1 else f"{title} ({titles[: i + 1].count(title)})": one for i, (title, one) in enumerate(zip(titles, given, strict=True))}
     if not named:
         raise InputError("no run was given: a view that explains needs one, af.train(...), several in a list or a dictionary, or an ensemble.")
@@ -55,7 +51,7 @@ def named_runs(run: "Source | Iterable[Source] | Mapping[str, Source]") -> dict[
 
 def run_rows(runs: Mapping[str, "Source"]) -> list[dict[str, Any]]:
     """Name, target, task, classes and number of members of each run, for the view."""
-    return [{"name": name, "target": one.target, "task": one.task, "classes": [str(c) for c in one.classes], "members": len(members(one))} for name, one in runs.items()]
+    return [{"name": name, "target": one.target, "task": one.task, "classes": [str(c) for c in one.classes], "members": len(runs_of(one))} for name, one in runs.items()]
 
 
 class Explainer(Base):
@@ -82,12 +78,12 @@ class Explainer(Base):
     def __init__(self, run: Any, samples: "SampleSet", selection: Selection | None = None, **traits: Any) -> None:
         self.runs = named_runs(run)
         for one in self.runs.values():
-            for member in members(one):
+            for member in runs_of(one):
                 member.preparation.check(samples)  # here, where it can be mended, and not in a job a moment later
         self.samples = samples
         self.first = next(iter(self.runs.values()))
         # as the model sees them: a light curve as its DMDT image, where the run says so
-        self.shown = members(self.first)[0].preparation.represented(samples)
+        self.shown = runs_of(self.first)[0].preparation.represented(samples)
         self._turned = threading.Event()
         self._ending = threading.Event()
         self._at = self._asking = ""

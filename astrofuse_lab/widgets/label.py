@@ -101,11 +101,11 @@ class LabelWidget(Base):
         device: str = "auto", show: Sequence[str] = (), **traits: Any,
     ) -> None:  # fmt: skip
         from astrofuse_lab.explain.suggestions import WAYS
-        from astrofuse_lab.training.ensembles import Ensemble
+        from astrofuse_lab.training.members import runs_of
 
         if by not in WAYS:
             raise UnknownNameError("strategy", by, WAYS)
-        for one in () if run is None else run.runs if isinstance(run, Ensemble) else (run,):
+        for one in () if run is None else runs_of(run):
             one.preparation.check(samples)
         names = parts.checked_classes(classes)
         self.samples: SampleSet = samples

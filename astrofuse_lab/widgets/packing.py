@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrofuse_lab.widgets.shelf import STEPS, stepped
 from astrofuse_lab.widgets.wire import array
 
 MANTISSA = 9
 """Bits kept of the mantissa of stored float32 arrays: 0.1 %, finer than a screen shows, and half the size."""
 MANY = 5_000
 """Values from which on a column is stored in steps between its ends."""
-STEPS = 65_534
-"""Steps of such a column; one more number stands for unknown (as `shelf.short` does for coordinates)."""
 
 
 # ---- bytes ---------------------------------------------------------------------------------------------------------
@@ -97,8 +96,7 @@ def _lean(values: NDArray[np.float64], whole: dict[str, Any]) -> dict[str, Any]:
         return whole
     if not exact and step > 1e-3 * (three - quarter):
         return {**array(values), "data": _shortened(values.astype("<f4").view("<u4"))}
-    codes = np.where(known, np.round((np.where(known, values, low) - low) / step), STEPS + 1)
-    return {**array(codes, "uint16"), "low": [low, low], "step": [step, step]}
+    return stepped(values, low, step)
 
 
 # ---- what is left out ------------------------------------------------------------------------------------------------

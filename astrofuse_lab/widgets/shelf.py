@@ -91,5 +91,11 @@ def short(plane: NDArray[Any]) -> dict[str, Any]:
     high = np.where(known, plane, -np.inf).max(0, initial=-np.inf)
     low, high = np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, 1.0)
     step = np.where(high > low, (high - low) / STEPS, 1.0)
-    codes = np.where(known, np.round((np.where(known, plane, low) - low) / step), STEPS + 1)
-    return {**array(codes, "uint16"), "low": low.astype(float).tolist(), "step": step.astype(float).tolist()}
+    return stepped(plane, low, step)
+
+
+def stepped(values: NDArray[Any], low: Any, step: Any) -> dict[str, Any]:
+    """Numbers as how many steps they lie above `low`, in two bytes each; `low` and `step` are two numbers, one an axis, or one for all."""
+    known = np.isfinite(values)
+    codes = np.where(known, np.round((np.where(known, values, low) - low) / step), STEPS + 1)
+    return {**array(codes, "uint16"), "low": np.broadcast_to(low, 2).astype(float).tolist(), "step": np.broadcast_to(step, 2).astype(float).tolist()}
