@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from astrofuse_lab.training.ensembles import Ensemble
 
 LARGEST = 512 * 1024**2
-MAKERS: dict[str, str] = {}
+MAKERS: dict[str, str] = {
+    "braai": "astrofuse_lab.training.originals_braai:make",
+}
 """Systems with published weights: module and function that make their run of a folder of the mirror; called with ``mirror`` and the options."""
 
 
@@ -116,6 +118,6 @@ def run_of(
         "state": "finished", "ended": "published weights", "best_epoch": 0, "seed": 0, "epochs": 0, "seconds": 0.0, "peak_memory": 0,
         "parameters": sum(p.numel() for p in model.parameters()), "device": "cpu", "precision": "32-true", "processes": 1, "metric": "validation_loss", "metrics": [],
         "residual_width": 0.0, "calibration": {}, "left_out": {}, "versions": versions(), "fingerprint": "", "original": True, "ignored": [],
-        "samples": {"card": card, "objects": 0, "citations": [citation]},
+        "samples": {"card": card, "objects": 0, "citations": citation},
     }  # fmt: skip
     return Run(recipe, problem, preparation, model, Split((), ()), [], record)

@@ -11,7 +11,10 @@ from astrofuse_lab.errors import InputError
 STYLES = ("fold", "plot")
 ALONG = ("rows", "whole")
 SPECTRUM: Mapping[str, Any] = {"style": "fold", "rows": 64, "columns": 64, "clip": 1.0}
-L2: Mapping[str, Any] = {"along": "whole"}
+L2: Mapping[str, Any] = {"along": "whole", "side": 0, "pad": 0.0}
+LARGEST_SIDE = 4096
+OVERFLOWS = float(np.sqrt(np.finfo(np.float32).max))
+"""Larger values have no square in float32."""
 
 
 def spectrum_layout(given: Layout, options: Options) -> Layout:
@@ -64,17 +67,39 @@ def _means(flux: Any, mask: Any, bins: int) -> tuple[Any, Any]:
 
 
 def l2_layout(given: Layout, options: Options) -> Layout:
-    """As it was, without a unit."""
+    """As it was, without a unit; not less than `side` pixels either way."""
     choice("way of the L2 norm", options["along"], ALONG)
-    return given._replace(unit="")
+    side = int(options["side"])
+    if not 0 <= side <= LARGEST_SIDE or not np.isfinite(options["pad"]):
+        raise InputError(f"side={side}, pad={options['pad']!r}: a whole number up to {LARGEST_SIDE} (0: as the image is), and a finite number.")
+    return given._replace(unit="", shape=(given.shape[0], *(max(side, one) for one in given.shape[1:])))
 
 
 def l2_run(arrays: Arrays, given: Layout, options: Options, columns: Columns) -> Arrays:
     """Each plane, or each of its rows, divided by its own L2 norm; masked pixels count as zero, and a norm of zero as one.
 
     Duev et al. 2019 (arXiv:1907.11259): braai's published weights d6_m9 take whole cutouts, d6_m7, whose scores are in ZTF's packets, rows.
+    Both were made in float32, where the square of ZTF's sentinel (-3.4e38, outside the reference image) is infinite, and so is the norm: a row (or plane) that
+    a masked pixel of such a raw value lies in is zero as a whole. A stamp at the edge of the detector is smaller than the others: what lies beyond its last row or
+    column with a pixel, at the bottom and right, is `pad` after the norm (1e-9 in braai), and so is what is lacking to `side` pixels.
     """
-    mask = arrays["mask"] & np.isfinite(arrays["flux"])
-    flux = np.where(mask, arrays["flux"], 0.0).astype(np.float64)
-    norm = np.sqrt((flux**2).sum(axis=-1 if options["along"] == "rows" else (-1, -2), keepdims=True))
-    return {"flux": (flux / np.where(norm > 0, norm, 1.0)).astype(np.float32), "mask": mask, "present": arrays["present"].copy()}
+    raw = arrays["flux"]
+    mask = arrays["mask"] & np.isfinite(raw)
+    axes = (-1,) if options["along"] == "rows" else (-1, -2)
+    flux = np.where(mask, raw, 0.0).astype(np.float64)
+    norm = np.sqrt((flux**2).sum(axis=axes, keepdims=True))
+    overflows = np.any(np.isfinite(raw) & (np.abs(raw) > OVERFLOWS), axis=axes, keepdims=True)
+    flux = np.where(overflows, 0.0, flux / np.where(norm > 0, norm, 1.0))
+    if options["side"] or options["pad"]:
+        shape = l2_layout(given, options).shape
+        beyond = [(0, 0), (0, 0), *((0, after - before) for after, before in zip(shape[1:], flux.shape[2:], strict=True))]
+        flux, mask = np.pad(flux, beyond), np.pad(mask, beyond)
+        beside = ~(_upto(mask.any(axis=(1, 3)))[:, None, :, None] & _upto(mask.any(axis=(1, 2)))[:, None, None, :]) & mask.any(axis=(1, 2, 3), keepdims=True)
+        # what was added counts as seen, so that encoders are given the number and not zero
+        flux, mask = np.where(beside, options["pad"], flux), mask | beside
+    return {"flux": flux.astype(np.float32), "mask": mask, "present": arrays["present"].copy()}
+
+
+def _upto(there: Any) -> Any:
+    """True up to the last True of each row."""
+    return np.flip(np.logical_or.accumulate(np.flip(there, -1), axis=-1), -1)

@@ -77,7 +77,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "image": {"background": "median", "scale": "set", "stretch": "asinh", "errors": False, "psf": False},
     "spectrum": {"errors": False, "lsf": False},
     "light_curve": {"epochs": 200},
-    "series": {},
+    "series": {"stretch": "asinh"},
     "table": dict(tables.OPTIONS),
     "text": dict(texts.TREATMENTS["hashed"]),
 }
@@ -146,7 +146,7 @@ class Preparation:
                     f"the run was trained with {name!r}; these samples have {', '.join(there) or 'no modality'}. Give samples that were aligned the same way."
                 )
             expected = scaling.given if scaling.shown else scaling.layout
-            if _layout(samples, name) != expected:
+            if _same_unit(_layout(samples, name)) != _same_unit(expected):
                 raise RunError(
                     f"{name!r} has another layout than the run was trained on: {_layout(samples, name)} here, {expected} in the run. Align with the same grids, bands and columns."
                 )
@@ -205,6 +205,11 @@ class Preparation:
         if unknown:
             raise RunError(f"the stored preparation holds the kind {unknown[0]!r}; this version knows {', '.join(APPLY)}.")
         return cls(scalings)
+
+
+def _same_unit(layout: list[Any]) -> list[Any]:
+    """Counts of a detector go by two names: DN in tables of ZTF, adu in the FITS standard."""
+    return [*layout[:3], "adu" if layout[3] == "DN" else layout[3]]
 
 
 def _layout(samples: SampleSet, name: str) -> list[Any]:

@@ -31,8 +31,8 @@ NOTES = (
     "20 alerts: to reproduce the score drb of the network d6_m7, whose weights lie in the same folder of the mirror; not to train on.",
     "d6_m7 was trained on stamps divided by the L2 norm of each row (tf.keras.utils.normalize, last axis); d6_m9 by that of the whole stamp. "
     "With row-wise norms the weights give drb to 2e-7; with whole norms they are off by up to 0.55. NaN pixels are 0 for the network, masked here.",
-    "Two reference stamps hold -3.4e38 where there is no image (column sentinel_pixels; masked here). Its square overflows in float32, so a row with such a pixel was zero as a whole "
-    "for the original network: do the same where sentinel_pixels > 0, else those two scores are off by up to 0.18.",
+    "Two reference stamps hold -3.4e38 where there is no image (column sentinel_pixels); these pixels keep that value and are masked. Its square overflows in float32, so a row with such "
+    "a pixel was zero as a whole for the original network; the representation l2 does the same. Without that those two scores are off by up to 0.18.",
     "drb and rb are machine scores, no labels by eye.",
     "Alerts of two nights (2020-02-02, 2023-10-12) and of one field in the second: positions and dates are no inputs. Split on objectId.",
     "Difference stamps are stored as in the packet: the source is always positive; isdiffpos is its sign. The stamps carry no WCS.",
@@ -65,7 +65,7 @@ def read(folder: Path) -> SampleSet:
     outside = np.isfinite(flux) & (np.abs(flux) > OUTSIDE)
     mask = np.isfinite(flux) & ~outside
     spec = ModalitySpec("image", "image", STAMPS, shape, "DN", scale=SCALE, oriented=False, provenance=_provenance(CUTOUTS))
-    image = ModalityData(spec, {"flux": np.where(mask, flux, 0.0).astype(np.float32), "mask": mask}, np.asarray(mask.any(axis=(1, 2, 3))))
+    image = ModalityData(spec, {"flux": np.where(np.isfinite(flux), flux, 0.0).astype(np.float32), "mask": mask}, np.asarray(mask.any(axis=(1, 2, 3))))
     columns: dict[str, Any] = {"object_id": [str(row["candid"]) for row in rows], "time": [row["jd"] - 2400000.5 for row in rows], "sentinel_pixels": outside.sum(axis=(1, 2, 3))}
     for name in rows[0]:
         values = [None if value == SENTINEL else value for value in (row.get(name) for row in rows)]
