@@ -6,6 +6,7 @@ nothing is read from it. Whatever a file or an archive wrote is text in it.
 
 from typing import TYPE_CHECKING, Any
 
+from astrofuse_lab.recipes.catalogue import SYSTEMS
 from astrofuse_lab.samples.card import text
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def model_card(run: "Run") -> str:
         head += ["**Trained on simulated objects, which do not exist: its figures say nothing of the sky.**", ""]
     if run.state != "finished":
         head += [f"**This training is {text(run.state)}: the model is not what it would become.**", ""]
-    parts = [_model(run), _data(run), _metrics(run), _left_out(record), _cost(record), _use(run), _sources(run), _versions(record)]
+    parts = [_model(run), _published(run), _data(run), _metrics(run), _left_out(record), _cost(record), _use(run), _sources(run), _versions(record)]
     return "\n".join([*head, *(line for part in parts for line in part)]).rstrip() + "\n"
 
 
@@ -56,6 +57,20 @@ def _model(run: "Run") -> list[str]:
     if run.classes:
         rows.append(("classes", ", ".join(map(str, run.classes[:MOST_CLASSES])) + (f" and {len(run.classes) - MOST_CLASSES} more" if len(run.classes) > MOST_CLASSES else "")))
     return _list("Model", rows)
+
+
+def _published(run: "Run") -> list[str]:
+    """Of a recipe that follows a publication: what that reported, and where this one differs."""
+    system = next((one for one in SYSTEMS.values() if run.recipe.name in one.recipes), None)
+    reported = {**(system.reported if system else {}), **run.recipe.reported}
+    departures = dict.fromkeys((*(system.departures if system else ()), *run.recipe.departures))
+    if not system and run.recipe.fidelity == "own":
+        return []
+    rows: list[tuple[str, object]] = [("system", f"{system.title} ({system.key})")] if system else []
+    rows += [("weights", "the authors' own") if run.record.get("original") else ("weights", "trained here")]
+    rows += [("fidelity", system.fidelity if system else run.recipe.fidelity)]
+    rows += [("published " + text(name), f"{value:g}") for name, value in reported.items()]
+    return [*_list("Published system", rows), *(f"- {text(one)}" for one in departures), *([""] if departures else [])]
 
 
 def _data(run: "Run") -> list[str]:

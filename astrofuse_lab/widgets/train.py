@@ -21,10 +21,15 @@ if TYPE_CHECKING:
 STATES = ("idle", "running", "stopped", "finished", "failed")
 
 
-def _recipe_rows(own: "Recipe | None") -> list[dict[str, str]]:
+def recipes_for(samples: "SampleSet", own: "Recipe | None" = None) -> "dict[str, Recipe]":
+    """Recipes that a set may be trained with: the general ones, those of publications whose data these are, and the one named."""
     from astrofuse_lab.recipes.catalogue import RECIPES
 
-    recipes = {**RECIPES, **({own.name: own} if own else {})}
+    fitting = {name: one for name, one in RECIPES.items() if one.fidelity == "own" or samples.card.name in one.data}
+    return {**fitting, **({own.name: own} if own else {})}
+
+
+def _recipe_rows(recipes: "dict[str, Recipe]") -> list[dict[str, str]]:
     return [{"name": r.name, "title": r.title, "fidelity": r.fidelity, "source": r.source.title} for r in recipes.values()]
 
 
@@ -88,11 +93,11 @@ class TrainWidget(Base):
         self, samples: "SampleSet", recipe: "str | Recipe | None" = None, target: str | None = None, split: "Split | None" = None,
         out: str | Path | None = None, selection: Selection | None = None, **traits: Any,
     ) -> None:  # fmt: skip
-        from astrofuse_lab.recipes.catalogue import RECIPES, get_recipe
+        from astrofuse_lab.recipes.catalogue import get_recipe
 
         own = None if recipe is None else get_recipe(recipe)
         self.samples, self.split, self.out = samples, split, out
-        self._recipes = {**RECIPES, **({own.name: own} if own else {})}
+        self._recipes = recipes_for(samples, own)
         self.run: Run | None = None
         self._asked: dict[str, Any] | None = None
         goals = _targets(samples)
@@ -100,7 +105,7 @@ class TrainWidget(Base):
             raise InputError(f"there is no column {target!r} to predict; there are {', '.join(goals)}.")
         kinds = [{"name": name, "kind": spec.kind, "count": int(samples.present(name).sum())} for name, spec in samples.modalities.items()]
         given = {
-            "recipes": _recipe_rows(own), "recipe": (own or next(iter(RECIPES.values()))).name, "targets": goals if target in goals or target is None else [target, *goals],
+            "recipes": _recipe_rows(self._recipes), "recipe": (own or next(iter(self._recipes.values()))).name, "targets": goals if target in goals or target is None else [target, *goals],
             "target": target or (goals[0] if goals else ""), "available": kinds, "modalities": [k["name"] for k in kinds if k["count"]],
             "catalogue": train_parts.catalogue(), "title": f"{len(samples)} samples, {samples.card.title or samples.card.name}", "simulated": samples.simulated,
         }  # fmt: skip
