@@ -9,7 +9,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from astrofuse_lab.alignment.representations import dmdt, features, folding, periods, pictures, time_frequency, uneven_wavelet
+from astrofuse_lab.alignment.representations import dmdt, features, folding, period_search, periods, pictures, time_frequency, uneven_wavelet, views
 from astrofuse_lab.alignment.representations.common import Arrays, Columns, Layout, Options, Representation
 from astrofuse_lab.errors import InputError, UnknownNameError
 
@@ -26,6 +26,10 @@ REPRESENTATIONS: dict[str, Representation] = {
     ),
     "periodogram": Representation(
         CURVES, "series", periods.layout, periods.run, "highest Lomb-Scargle power in bins of log frequency (Zechmeister & Kurster 2009, A&A 496, 577)", periods.OPTIONS
+    ),
+    "period_spectrum": Representation(
+        CURVES, "series", period_search.layout, period_search.run, "conditional entropy or analysis of variance in bins of log frequency (Graham et al. 2013, MNRAS 434, 2629)",
+        period_search.OPTIONS,
     ),
     "folded_global": Representation(
         CURVES, "series", folding.layout_for("global"), folding.run_for("global"), "one period in 201 bins (Shallue & Vanderburg 2018, AJ 155, 94; arXiv:2101.09227)",
@@ -61,6 +65,12 @@ REPRESENTATIONS: dict[str, Representation] = {
     ),
     "l2": Representation(
         ("image",), "image", pictures.l2_layout, pictures.l2_run, "planes or rows by their own L2 norm (Duev et al. 2019, arXiv:1907.11259)", pictures.L2, scaling=AS_IS
+    ),
+    "view": Representation(
+        ("series",), "series", views.layout, views.run, "some channels, or all as one, and without outliers (Rao et al. 2021, arXiv:2101.09227)", views.VIEW, scaling={"stretch": "none"}
+    ),
+    "peak": Representation(
+        ("image",), "image", views.peak_layout, views.peak_run, "pictures by their own largest value, times 255 (Kumar et al. 2025, arXiv:2507.14854)", views.PEAK, scaling=AS_IS
     ),
 }  # fmt: skip
 """Every representation by its name."""

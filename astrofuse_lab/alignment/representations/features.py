@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from astrofuse_lab.alignment.representations.common import Arrays, Columns, Epochs, Layout, Options, choice, epochs
 from astrofuse_lab.alignment.representations.curve_statistics import NAMES, PUBLISHED, statistics
-from astrofuse_lab.alignment.representations.periods import checked, each, periods
+from astrofuse_lab.alignment.representations.period_search import METHODS, periods
+from astrofuse_lab.alignment.representations.periods import checked, each
 
 Numbers = NDArray[np.float64]
 HARMONICS = 5
@@ -21,8 +22,14 @@ FOURIER = (
     *(f"f1_rel{what}{k}" for k in range(1, HARMONICS) for what in ("amp", "phi")),
 )  # fmt: skip
 """Power is the share of chi2 that the fit takes away; phases are in cycles; relphi_k is phi_(k+1) - (k+1) phi_1."""
+AS_PUBLISHED = {
+    **{name: name for name in (*PUBLISHED, *FOURIER)},
+    "small_kurtosis": "smallkurt", "inv_von_neumann": "inv_vonneumannratio", "anderson_darling": "ad", "shapiro_wilk": "sw",
+    "f1_bic": "f1_BIC",
+}  # fmt: skip
+"""The 36 of Coughlin et al. 2021 (22 statistics, 14 of the Fourier fit) by our names, and what ztfperiodic's and SCoPe's files call them."""
 SETS = ("all", "published")
-OPTIONS: Mapping[str, Any] = {"which": "all", "period": "search", "shortest": 0.1, "longest": 1000.0, "samples_per_peak": 5}
+OPTIONS: Mapping[str, Any] = {"which": "all", "period": "search", "shortest": 0.1, "longest": 1000.0, "samples_per_peak": 5, "method": "lomb_scargle"}
 
 
 def names(which: str) -> tuple[str, ...]:
@@ -33,6 +40,7 @@ def names(which: str) -> tuple[str, ...]:
 def layout(given: Layout, options: Options) -> Layout:
     """The statistics of each band, then log period (days) and the Fourier fit of the object; without a period (``""``), neither."""
     checked(options)
+    choice("period method", options["method"], METHODS)
     several = len(given.channels) > 1
     own = [f"{band}_{name}" if several else name for band in given.channels for name in names(options["which"])]
     made = (*own, *(() if options["period"] == "" else ("log_period", *_fourier(given.channels))))

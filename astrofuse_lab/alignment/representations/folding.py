@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrofuse_lab.alignment.representations.common import Arrays, Columns, Layout, Options, choice, epochs, number
-from astrofuse_lab.alignment.representations.periods import periods
+from astrofuse_lab.alignment.representations.period_search import METHODS, periods
 from astrofuse_lab.errors import InputError
 
 Numbers = NDArray[np.float64]
 NORMS = ("depth", "median", "none")
 PARTS = {"global": ("",), "local": ("",), "half_phase": ("secondary", "primary")}
-COMMON: Mapping[str, Any] = {"period": "search", "epoch": "", "norm": "depth", "clip": 10.0, "shortest": 0.1, "longest": 1000.0, "samples_per_peak": 5}
+COMMON: Mapping[str, Any] = {
+    "period": "search", "epoch": "", "norm": "depth", "clip": 10.0, "shortest": 0.1, "longest": 1000.0, "samples_per_peak": 5, "method": "lomb_scargle",
+}  # fmt: skip
 GLOBAL: Mapping[str, Any] = {"bins": 201, "shift": 0.0, **COMMON}
 LOCAL: Mapping[str, Any] = {"bins": 81, "duration": 0.05, "durations": 2.0, **COMMON}
 """`duration`: days by column, or a number: a share of the period."""
@@ -28,6 +30,7 @@ def layout_for(view: str) -> Any:
 
     def layout(given: Layout, options: Options) -> Layout:
         choice("norm of a folded view", options["norm"], NORMS)
+        choice("period method", options["method"], METHODS)
         if options["bins"] < 2:
             raise InputError(f"bins={options['bins']!r}: 2 or more.")
         channels = tuple(" ".join(filter(None, (band, part))) for band in given.channels for part in PARTS[view])

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from astrofuse_lab.alignment.machine_code import compiled
-from astrofuse_lab.alignment.representations.common import SEARCH, Arrays, Columns, Epochs, Layout, Options, epochs, number
+from astrofuse_lab.alignment.representations.common import Arrays, Columns, Epochs, Layout, Options, epochs
 from astrofuse_lab.errors import InputError
 
 Numbers = NDArray[np.float64]
@@ -147,12 +147,7 @@ def run(arrays: Arrays, given: Layout, options: Options, columns: Columns) -> Ar
     def one(_: int, span: slice) -> Numbers:
         low, step, count = grid(got.time[span], options["shortest"], options["longest"], options["samples_per_peak"])
         values = power(got.time[span], got.value[span], got.error[span], low, step, count)
-        place = np.clip(np.searchsorted(edges, np.log10(low + step * np.arange(count)), side="right") - 1, 0, points - 1)
-        begin = np.searchsorted(place, np.arange(points))
-        filled = begin < np.searchsorted(place, np.arange(points), side="right")
-        made = np.full(points, np.nan)
-        made[filled] = np.maximum.reduceat(values, begin[filled])
-        return made
+        return binned(values, np.log10(low + step * np.arange(count)), edges)
 
     nothing = np.full(points, np.nan)
     values = np.array([nothing if answer is None else answer for answer in each(got, one)]).reshape(-1, bands, points)
@@ -163,17 +158,15 @@ def run(arrays: Arrays, given: Layout, options: Options, columns: Columns) -> Ar
     }  # fmt: skip
 
 
-def periods(arrays: Arrays, options: Options, columns: Columns) -> Numbers:
-    """The period of each object, days, as the option ``period`` says: a number, a column, or searched for in all bands together.
-
-    For the search, each band's median is taken off its magnitudes first.
-    """
-    objects = len(arrays["offsets"]) - 1
-    if options["period"] != SEARCH:
-        period = number(options["period"], "period", objects, columns)
-        return np.where(period > 0, period, np.nan)
-    checked(options)
-    return search(together(arrays), options["shortest"], options["longest"], options["samples_per_peak"])[0]
+def binned(values: Numbers, place: Numbers, edges: Numbers) -> Numbers:
+    """The highest of the values in each bin of their ascending places, NaN where a bin has none; what lies beyond the edges counts to the outermost bins."""
+    points = len(edges) - 1
+    bin_of = np.clip(np.searchsorted(edges, place, side="right") - 1, 0, points - 1)
+    begin = np.searchsorted(bin_of, np.arange(points))
+    filled = begin < np.searchsorted(bin_of, np.arange(points), side="right")
+    made = np.full(points, np.nan)
+    made[filled] = np.maximum.reduceat(values, begin[filled])
+    return made
 
 
 def together(arrays: Arrays) -> Epochs:
