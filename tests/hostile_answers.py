@@ -276,6 +276,15 @@ def own() -> list[Seed]:
         survey = surveys.get(f"practice/{kind}")
         raw = next(raw for raw in survey.query(few, Ask(size=4.0)) if any(True for _ in survey.read(raw)))
         made.append(Seed(survey, [raw.content], dict(raw.extra), raw.target_ids, lengths=False))
+    return made + simulators()
+
+
+def simulators() -> list[Seed]:
+    """Events of the simulators."""
+    made = []
+    for name in ("practice/gw_alerts", "practice/lock_loss", "practice/lock_loss_table", "practice/transit_light_curve", "practice/transit_table"):
+        survey = surveys.get(name)
+        made += [Seed(survey, [raw.content], dict(raw.extra), raw.target_ids, lengths=False) for raw in survey.query(Targets([HERE]), Ask())]
     return made
 
 

@@ -46,6 +46,11 @@ ENTRIES = (
         "astrofuse_lab.samples.practice",
     ),
     Entry(
+        "practice-lock-losses", "Monitor channels of a gravitational-wave detector, quiet or before a lock loss, simulated",
+        ("series",), 400, 85.0, "CC0-1.0", "AstroFuse Lab simulator of lock losses (simulated)", True,
+        "astrofuse_lab.samples.simulated_lock_losses",
+    ),
+    Entry(
         "ztf-alerts", "Alerts of the Zwicky Transient Facility: stamps, difference light curves and packet fields",
         ("image", "light_curve", "table"), 2046, 124.0, "Apache-2.0, BSD-3-Clause and MIT repositories; public ZTF survey",
         "Bellm et al. 2019, PASP 131, 018002; Masci et al. 2019, PASP 131, 018003; Patterson et al. 2019, PASP 131, 018001", False,
@@ -100,6 +105,11 @@ ENTRIES = (
         {
             "nigraha_labelled_views.npz": "d5cdc4f43175357313f3b4db05d44ca09a6bbdb2104f37d4ab1ba6884d47997b",
         },
+    ),
+    Entry(
+        "practice-transits", "Transit candidates of TESS: planets, eclipsing binaries, grazing eclipses and systematics, simulated",
+        ("global_view", "half_phase", "local_view", "table"), 600, 2.5, "CC0-1.0", "AstroFuse Lab practice sky (simulated)", True,
+        "astrofuse_lab.samples.simulated_transits",
     ),
     Entry(
         "frb-morphology", "CHIME bursts: scores of a voting ensemble and human types",

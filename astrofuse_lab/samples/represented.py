@@ -113,7 +113,7 @@ def own_names(kind: str) -> tuple[str, ...]:
     return tuple(COLUMN_SCALINGS) if kind == "table" else (SCALINGS[kind], *(TREATMENTS if kind == "text" else ()))
 
 
-SCALING_OPTIONS = {"image": ("background", "scale", "stretch"), "table": ("clip", "scaling", "impute", "columns")}
+SCALING_OPTIONS = {"image": ("background", "scale", "stretch"), "spectrum": ("errors", "lsf", "stretch"), "series": ("stretch",), "table": ("clip", "scaling", "impute", "columns")}
 """Options of the scalings of kinds that representations give."""
 
 

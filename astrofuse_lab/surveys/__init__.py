@@ -20,6 +20,9 @@ SURVEYS: dict[str, str] = {
     "practice/light_curve": "astrofuse_lab.surveys.practice:LIGHT_CURVE",
     "practice/table": "astrofuse_lab.surveys.practice:TABLE",
     "practice/text": "astrofuse_lab.surveys.practice:TEXT",
+    "practice/transit_light_curve": "astrofuse_lab.surveys.simulators.transits:CURVE",
+    "practice/transit_table": "astrofuse_lab.surveys.simulators.transits:TABLE",
+    "practice/gw_alerts": "astrofuse_lab.surveys.simulators.gravitational_wave_alerts:TABLE",
     "gaia/table": "astrofuse_lab.surveys.gaia:TABLE",
     "hips/dss2": "astrofuse_lab.surveys.hips_rows:ROWS",
     "hips/sdss": "astrofuse_lab.surveys.hips_rows:ROWS",
@@ -113,6 +116,7 @@ SURVEYS: dict[str, str] = {
     "fast/pulsars": "astrofuse_lab.surveys.fast_pulsars:TABLE",
     "einstein_probe/observations": "astrofuse_lab.surveys.einstein_probe:OBSERVATIONS",
     "china_vo/pulsars": "astrofuse_lab.surveys.china_vo_tables:PULSARS",
+    **{f"practice/lock_loss{more}": "astrofuse_lab.surveys.simulators.lock_losses:SURVEYS" for more in ("", "_table")},
     **{f"datalab/{name}": "astrofuse_lab.surveys.datalab_tables:ROWS" for name in ("ls_dr10", "des_dr2", "delve_dr2", "nsc_dr2")},
 }
 """A new survey is one file (see `template`) and one row here."""
