@@ -426,8 +426,8 @@ def _given(role, kind):
 OTHERS = {"heads": 2, "depth": 2, "layers": 3, "tokens": 1, "hidden": 32, "channels": 8, "periods": 8, "history": 0, "profile": 0, "shortest": 5.0, "crop": 9}
 OTHERS |= {"components": 5, "levels": [0.1, 0.5, 0.9], "decoder": "recurrent", "dimension": 24, "modality": "table", "kind": "reconstruction"}
 OTHERS |= {"causal": False, "distance": True, "bottlenecks": 2, "rank": 2, "experts": 6, "top": 3, "balance": 0.5, "noise": 0.0, "pull": 0.5, "query": "text", "onto": "text"}
-POSED = ("order", "tree", "epochs", "project", "single")
-"""Options of heads that name classes, which this test has none of, or two; and of tokens of another width (tests/test_published_networks.py)."""
+POSED = ("order", "tree", "epochs", "project", "single", "source")
+"""Options of heads that name classes, which this test has none of, or two; and of tokens of another width (tests/test_published_networks.py, tests/test_image_to_image.py)."""
 
 OTHERS |= {"cell": "gru", "bidirectional": False, "patch": 5, "state": 4, "expansion": 3, "kernel": 9, "timescale": 0.0}
 OTHERS |= {"stages": 2, "scales": 3, "factor": 1, "distil": False, "latents": 3, "harmonics": 4, "longest": 300.0, "time": "mlp", "band": False}

@@ -254,6 +254,7 @@ def test_a_batch_in_which_nobody_has_both_gives_no_gradient_but_a_graph():
 OTHERS = {
     "temperature": 0.5, "bias": -2.0, "among": "mean", "fused": False, "hidden": 24, "views": "augmented", "noise": 0.7, "share": 0.3, "invariance": 5.0,
     "variance": 5.0, "covariance": 5.0, "strength": 3.0, "across": False, "patch": 4, "of": "fused", "latent": 4, "samples": 3, "beta": 3.0, "domain": "survey",
+    "error": "absolute", "filled": 0.5,
 }  # fmt: skip
 
 

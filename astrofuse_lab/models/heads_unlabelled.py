@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.models.fusion import masked_mean
 from astrofuse_lab.models.heads import UNKNOWN, About, Head, network
+from astrofuse_lab.models.image_to_image import images_of
 from astrofuse_lab.models.tokens import Fused, Prediction
 
 RAGGED = ("light_curve", "text")
@@ -67,20 +68,31 @@ class ReconstructionHead(Head):
         As in `Head`.
     modality : str
         One with a fixed size: image, spectrum, series or table. "": the first such.
+    source : str
+        A stream whose encoder made the image already, pixel by pixel and at several scales (layers that end with ``encoder_decoder``): its
+        token is read and nothing is added. ``extra["scale.1"]``, ``extra["scale.2"]``, ... are the coarser ones, (batch, 1, y, x).
     """
 
     tasks = ("self_supervised",)
 
     def __init__(
-        self, width: int, outputs: int, about: About = UNKNOWN, *, modality: str = "", hidden: int = 128, dropout: float = 0.1
+        self, width: int, outputs: int, about: About = UNKNOWN, *, modality: str = "", source: str = "", hidden: int = 128, dropout: float = 0.1
     ) -> None:
         able = [name for name, layout in about.layouts.items() if layout.kind not in RAGGED]
         if not able or modality not in ("", *able):
             what = f"cannot make {modality!r}" if modality else "has nothing to make"
             raise InputError(f"head 'reconstruction' {what}: of the modalities {', '.join(about.layouts) or 'none'}, these have a fixed size: {', '.join(able) or 'none'}.")
         self.modality = modality or able[0]
-        self.shape = about.layouts[self.modality].shape
-        super().__init__(width, outputs, about, hidden=hidden, dropout=dropout)
+        self.shape, self.source = about.layouts[self.modality].shape, source
+        if source and (about.layouts[self.modality].kind != "image" or self.shape[0] != 1 or source == self.modality or source not in about.layouts):
+            raise InputError(
+                f"head 'reconstruction': source={source!r} makes an image of one band of others, not {self.modality!r} with {self.shape}; the streams are {', '.join(about.layouts)}."
+            )
+        if source:
+            nn.Module.__init__(self)
+            self.outputs, self.layers = outputs, nn.Sequential()
+        else:
+            super().__init__(width, outputs, about, hidden=hidden, dropout=dropout)
 
     def numbers(self, outputs: int) -> int:
         """Those of the modality's input."""
@@ -88,8 +100,20 @@ class ReconstructionHead(Head):
 
     def forward(self, fused: Fused) -> Prediction:
         """In the shape of the modality's input."""
+        if self.source:
+            return self._read(fused)
         made = self.layers(fused.vector).float().view(-1, *self.shape)
         return Prediction(_nothing(fused), fused, extra={"reconstruction": made})
+
+    def _read(self, fused: Fused) -> Prediction:
+        """The images that the source's token holds."""
+        y, x = self.shape[1:]
+        if self.source in fused.tokens:
+            finest, *coarser = images_of(fused.tokens[self.source].values[:, 0].float(), (y, x))
+        else:  # none of its members was given
+            finest, coarser = fused.vector.new_zeros(len(fused.vector), 1, y, x).float(), []
+        extra = {"reconstruction": finest[..., :y, :x], **{f"scale.{k}": one for k, one in enumerate(coarser, 1)}}
+        return Prediction(_nothing(fused), fused, extra=extra)
 
 
 class AnomalyHead(Head):

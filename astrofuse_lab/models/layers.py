@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from astrofuse_lab.errors import InputError, UnknownNameError
+from astrofuse_lab.models.image_to_image import encoder_decoder
+from astrofuse_lab.models.layers_deep import dense_block, pad, residual_stage, transition
 from astrofuse_lab.models.layers_pieces import each, parallel
 
 Shape = tuple[int, ...]
@@ -271,6 +273,11 @@ LAYERS: dict[str, Callable[..., Made]] = {
     "dense": _dense,
     "batch_norm": _norm,
     "residual": _residual,
+    "pad": pad,
+    "residual_stage": residual_stage,
+    "dense_block": dense_block,
+    "transition": transition,
+    "encoder_decoder": encoder_decoder,
     "each": partial(each, _made),
     "parallel": partial(parallel, _made),
     "lstm": _recurrent("lstm"),
