@@ -33,7 +33,8 @@ def sets():
 
 def options(kind, name):
     small = {"stft": {"window": 16, "hop": 8}, "mel": {"window": 16, "hop": 8, "bins": 6, "corner": 0.1}, "spectrum_image": {"rows": 8, "columns": 8}}
-    return {"wavelet": {"columns": 16, "scales": 8}, "q_transform": {"columns": 16, "rows": 8}, "wwz": {"columns": 5, "rows": 6, "longest": 100.0}, **small}.get(name, {})
+    more = {"low_resolution": {"first": 4100.0, "last": 5900.0, "pixels": 24}}
+    return {**more, "wavelet": {"columns": 16, "scales": 8}, "q_transform": {"columns": 16, "rows": 8}, "wwz": {"columns": 5, "rows": 6, "longest": 100.0}, **small}.get(name, {})
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
@@ -42,7 +43,7 @@ def test_all_keep_the_contract(sets, name, kind):
     samples, more = sets[kind], options(kind, name)
     seen = samples.represent(kind, name, **more)
     spec, arrays = seen.spec(kind), seen.arrays(kind)
-    field = "flux" if spec.kind == "image" else "values"
+    field = "flux" if spec.kind in ("image", "spectrum") else "values"
     assert spec.kind == REPRESENTATIONS[name].gives and arrays[field].shape == arrays["mask"].shape == (len(samples), *spec.shape)
     assert arrays["mask"].dtype == bool and np.isfinite(arrays[field]).all() and (arrays[field][~arrays["mask"]] == 0).all() and arrays["mask"].any()
     order = [7, 1]

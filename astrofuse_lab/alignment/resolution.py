@@ -107,6 +107,39 @@ def matched(wavelength: Floats, flux: Floats, ivar: Floats, mask: Bools, lsf_sig
     return Matched(np.where(fine, out[inner] / by, 0.0), np.where(fine, 1 / new, 0.0), fine, np.maximum(np.asarray(wanted, dtype=np.float64), lsf_sigma))
 
 
+def spreading(wavelength: Floats, sigma: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """How light spreads over pixels of one grid, of many spectra at once.
+
+    Parameters
+    ----------
+    wavelength, sigma : array, (pixel,)
+        Ascending; standard deviation of the Gaussian by which each pixel's light is spread, ångström.
+
+    Returns
+    -------
+    matrix : float64 array, (pixel to, pixel from)
+        A column holds what a pixel's light becomes.
+    whole : float64 array, (pixel,)
+        What reaches a pixel where each, those beyond the ends among them, holds a light of one.
+    width : float64 array, (pixel,)
+        Of the pixels, ångström: light is flux times width.
+
+    Raises
+    ------
+    AlignmentError
+        For wavelengths that do not ascend smoothly.
+    """
+    wave = np.asarray(wavelength, dtype=np.float64)
+    width = np.diff(edges(wave))
+    _smooth(wave, width)
+    pixels = np.asarray(sigma, dtype=np.float64) / width
+    reach = min(int(np.ceil(6 * pixels.max() + 1)), WIDEST)
+    parameter = _parameter(np.pad(pixels, reach, mode="edge"))
+    total = np.sum([np.exp(-0.5 * (n / parameter) ** 2) for n in range(-reach, reach + 1)], axis=0)
+    matrix = np.exp(-0.5 * ((np.arange(len(wave))[:, None] - np.arange(-reach, len(wave) + reach)) / parameter) ** 2) / total
+    return matrix[:, reach : reach + len(wave)], matrix.sum(axis=1), width
+
+
 @lru_cache(maxsize=1)
 def _table() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Standard deviations, pixels, of Gaussians sampled at whole pixels, and the parameters that give them."""

@@ -20,6 +20,7 @@ from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.models.image_to_image import encoder_decoder
 from astrofuse_lab.models.layers_deep import dense_block, pad, residual_stage, transition
 from astrofuse_lab.models.layers_pieces import each, parallel
+from astrofuse_lab.models.layers_recurrent import Recurrent
 
 Shape = tuple[int, ...]
 """(channel, y, x) of an image, (channel, sample) of a sequence, (number,) of a vector; without the batch."""
@@ -59,43 +60,6 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The sum."""
         return x + self.inner(x)
-
-
-class Recurrent(nn.Module):
-    """LSTM or GRU over the samples of a sequence; samples of which nothing is real are stepped over, as Keras' ``Masking`` does.
-
-    Parameters
-    ----------
-    kind : {"lstm", "gru"}
-    inputs, size : int
-    both : bool
-        Read in both directions; the outputs stand side by side.
-    sequence : bool
-        Give every step, (channel, sample); else the last one, (number,).
-    """
-
-    masked = True
-
-    def __init__(self, kind: str, inputs: int, size: int, both: bool, sequence: bool) -> None:
-        super().__init__()
-        self.cells = (nn.LSTM if kind == "lstm" else nn.GRU)(inputs, size, batch_first=True, bidirectional=both)
-        self.sequence = sequence
-
-    def forward(self, x: Tensor, real: Tensor) -> Tensor:
-        """(batch, channel, sample) and which samples are real, (batch, sample)."""
-        x = x.transpose(1, 2)
-        # the real steps first and in order, so that a packed sequence sees nothing else
-        order = torch.argsort(~real, dim=1, stable=True)
-        counts = real.sum(1).clamp(min=1)
-        packed = nn.utils.rnn.pack_padded_sequence(x.gather(1, order[..., None].expand_as(x)), counts.cpu(), batch_first=True, enforce_sorted=False)
-        said, state = self.cells(packed)
-        if not self.sequence:
-            last = state[0] if isinstance(state, tuple) else state
-            return torch.cat(list(last), -1)
-        out = nn.utils.rnn.pad_packed_sequence(said, batch_first=True, total_length=x.shape[1])[0]
-        # back where they were; what is not real stays zero
-        back = torch.zeros_like(out).scatter(1, order[..., None].expand_as(out), out)
-        return (back * real[..., None]).transpose(1, 2)
 
 
 class Layers(nn.Module):
@@ -244,12 +208,13 @@ def _residual(shape: Shape, inner: Sequence[Any]) -> Made:
 
 
 def _recurrent(kind: str) -> Callable[..., Made]:
-    def make(shape: Shape, size: int, direction: str = "forward", gives: str = "last") -> Made:
-        """``["lstm", size, "forward" or "both", "last" or "sequence"]``."""
-        if len(shape) != 2 or direction not in ("forward", "both") or gives not in ("last", "sequence"):
-            raise ValueError("a sequence; 'forward' or 'both'; 'last' or 'sequence'")
+    def make(shape: Shape, size: int, direction: str = "forward", gives: str = "last", biases: int = 2) -> Made:
+        """``["lstm", size, "forward" or "both", "last" or "sequence", biases]``; 1: one bias a gate, as Keras' LSTM has."""
+        if len(shape) != 2 or direction not in ("forward", "both") or gives not in ("last", "sequence") or biases not in (1, 2):
+            raise ValueError("a sequence; 'forward' or 'both'; 'last' or 'sequence'; 1 or 2 biases")
         wide = _size(size, "size") * (2 if direction == "both" else 1)
-        return Recurrent(kind, shape[0], size, direction == "both", gives == "sequence"), (wide, shape[1]) if gives == "sequence" else (wide,)
+        made = Recurrent(kind, shape[0], size, direction == "both", gives == "sequence", biases)
+        return made, (wide, shape[1]) if gives == "sequence" else (wide,)
 
     return make
 

@@ -9,7 +9,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-from astrofuse_lab.alignment.representations import dmdt, features, folding, period_search, periods, pictures, time_frequency, uneven_wavelet, views
+from astrofuse_lab.alignment.representations import (
+    daily_curves,
+    dmdt,
+    dmdt_series,
+    features,
+    folding,
+    low_resolution,
+    period_search,
+    periods,
+    pictures,
+    time_frequency,
+    uneven_wavelet,
+    views,
+)
 from astrofuse_lab.alignment.representations.common import Arrays, Columns, Layout, Options, Representation
 from astrofuse_lab.errors import InputError, UnknownNameError
 
@@ -23,6 +36,10 @@ REPRESENTATIONS: dict[str, Representation] = {
     "dmdt": Representation(
         CURVES, "image", dmdt.layout, dmdt.run, "pairs of epochs counted by difference of magnitude and time (Mahabal et al. 2017, arXiv:1709.06257)", dmdt.OPTIONS,
         scaling={"background": "none"},
+    ),
+    "dmdt_series": Representation(
+        ("series",), "image", dmdt_series.layout, dmdt_series.run, "pairs of samples of each channel counted by difference and time (Biswas et al. 2019, arXiv:1910.12143)",
+        dmdt_series.OPTIONS, scaling={"background": "none"},
     ),
     "periodogram": Representation(
         CURVES, "series", periods.layout, periods.run, "highest Lomb-Scargle power in bins of log frequency (Zechmeister & Kurster 2009, A&A 496, 577)", periods.OPTIONS
@@ -71,6 +88,14 @@ REPRESENTATIONS: dict[str, Representation] = {
     ),
     "peak": Representation(
         ("image",), "image", views.peak_layout, views.peak_run, "pictures by their own largest value, times 255 (Kumar et al. 2025, arXiv:2507.14854)", views.PEAK, scaling=AS_IS
+    ),
+    "low_resolution": Representation(
+        ("spectrum",), "spectrum", low_resolution.layout, low_resolution.run, "few pixels, little resolution, between 0 and 1, at rest if asked (Fremling et al. 2021, arXiv:2104.12980; Sharma et al. 2024, arXiv:2412.08601)",
+        low_resolution.SEDM, ("redshift",), scaling={"stretch": "none"},
+    ),
+    "daily_curve": Representation(
+        CURVES, "series", daily_curves.layout, daily_curves.run, "one band day by day from the first detection on, by a Gaussian process (Sharma et al. 2024, arXiv:2412.08601)",
+        daily_curves.OPTIONS, scaling={"stretch": "none"},
     ),
 }  # fmt: skip
 """Every representation by its name."""

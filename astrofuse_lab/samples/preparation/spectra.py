@@ -1,4 +1,4 @@
-"""Spectra: flux, stretched with asinh; beside it, where asked for, its errors and the width of the line-spread function."""
+"""Spectra: flux, stretched with asinh, or with ``stretch="none"`` as it is; beside it, where asked for, its errors and the width of the line-spread function."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,8 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from astrofuse_lab.errors import UnknownNameError
 from astrofuse_lab.samples.preparation.images import errors
 from astrofuse_lab.samples.preparation.scaling import Arrays, Scaling, spread
+
+STRETCHES = ("asinh", "none")
 
 
 def good(arrays: Arrays) -> NDArray[np.bool_]:
@@ -18,7 +21,9 @@ def good(arrays: Arrays) -> NDArray[np.bool_]:
 
 
 def fit(arrays: Arrays, options: Mapping[str, Any]) -> dict[str, list[float]]:
-    """The numbers of the scale, from training samples."""
+    """The numbers of the scale, from training samples; UnknownNameError for a stretch that there is not."""
+    if options.get("stretch", "asinh") not in STRETCHES:
+        raise UnknownNameError("stretch of a spectrum", str(options["stretch"]), STRETCHES)
     fine = good(arrays)
     soft = spread(arrays["flux"][fine].astype(np.float64))
     stretched = np.arcsinh(arrays["flux"][fine] / soft)
@@ -31,10 +36,11 @@ def apply(arrays: Arrays, scaling: Scaling) -> tuple[Tensor, Tensor]:
     mask = arrays["mask"] & np.isfinite(flux)
     soft, centre, width = (scaling.fitted[k][0] for k in ("soft", "centre", "width"))
     filled = np.where(mask, flux, 0.0)
-    values = ((np.arcsinh(filled / soft) - centre) / width * mask).astype(np.float32)
+    plain = scaling.options.get("stretch") == "none"
+    values = filled if plain else ((np.arcsinh(filled / soft) - centre) / width * mask).astype(np.float32)
     parts = [(values, mask)]
     if scaling.options.get("errors"):
-        parts.append(errors(arrays, filled, mask, 1.0 / (np.sqrt(soft**2 + filled**2) * width)))
+        parts.append(errors(arrays, filled, mask, np.ones_like(filled) if plain else 1.0 / (np.sqrt(soft**2 + filled**2) * width)))
     if scaling.options.get("lsf"):
         # of the grid's own pixels, so that it means the same to a kernel at every wavelength
         wide = np.asarray(arrays.get("lsf_sigma", np.full(flux.shape, np.nan)), dtype=np.float32) / np.gradient(np.asarray(arrays["lambda"], dtype=np.float64), axis=-1)
