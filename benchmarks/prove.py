@@ -38,6 +38,7 @@ PARTS = {
     "embedding": [sys.executable, "benchmarks/embed.py"],
     "real-sets": [sys.executable, "benchmarks/real_sets.py"],
     "systems": [sys.executable, "benchmarks/systems.py"],
+    "lime-shap": [sys.executable, "benchmarks/lime_shap.py"],
     "planted": [sys.executable, "benchmarks/planted.py"],
     "map": [sys.executable, "benchmarks/map.py"],
     "ztf-alerts": [sys.executable, "benchmarks/ztf_alerts.py"],
