@@ -43,8 +43,23 @@ def _parser() -> argparse.ArgumentParser:
     systems = sub.add_parser("systems", help="the published systems: status, reported and measured numbers")
     systems.add_argument("key", nargs="?", help="one of them, in full")
 
+    _watch_parser(sub)
     sub.add_parser("doctor", help="versions, device, memory, cache, mirror, front end: what is wrong and what to do")
     return parser
+
+
+def _watch_parser(sub: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    watch = sub.add_parser("watch", help="score alert packets as they arrive in a folder")
+    watch.add_argument("folder", type=Path, help="where packets arrive: .avro, .avro.gz or .parquet")
+    watch.add_argument("--run", required=True, help="run folder, or original:KEY for published weights, e.g. original:braai")
+    watch.add_argument("--out", type=Path, help="scores, .jsonl or .csv (default: FOLDER/scores.jsonl); the same command goes on from it")
+    watch.add_argument("--once", action="store_true", help="end when all that is there is scored")
+    watch.add_argument("--batch", type=int, default=64, help="packets scored at once (default: 64)")
+    watch.add_argument("--settle", type=float, default=0.5, help="seconds a file must be unchanged before it is read (default: 0.5)")
+    watch.add_argument("--patience", type=float, default=10.0, help="seconds an unreadable file must be unchanged before it is set aside (default: 10)")
+    watch.add_argument("--broker", help="bring packets from a broker too, e.g. alerce/image")
+    watch.add_argument("--objects", nargs="+", metavar="NAME", default=[], help="objects that the broker is asked for, e.g. ZTF19abguqsi")
+    watch.add_argument("--every", type=float, default=600.0, help="seconds between questions to the broker (default: 600)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -145,6 +160,26 @@ def _systems(args: argparse.Namespace) -> None:
         print(f"{name}: {row[name]}")
 
 
+def _watch(args: argparse.Namespace) -> None:
+    import astrofuse_lab as af
+    from astrofuse_lab.errors import InputError
+    from astrofuse_lab.watching import feed, watch
+
+    kind, _, key = args.run.partition(":")
+    run = af.Run.original(key) if kind == "original" and key else af.Run.open(Path(args.run))
+    if bool(args.broker) != bool(args.objects):
+        raise InputError("a broker is asked for objects: --broker alerce/image --objects ZTF19abguqsi")
+    feeder = None
+    if args.broker:
+        targets = af.Targets(af.Target(name, identifier=name) for name in args.objects)
+        feeder = feed(af.surveys.get(args.broker), targets, args.folder, print, args.every)
+    print(f"watching {args.folder} with {run}; Ctrl-C ends")
+    print(watch(
+        run, args.folder, args.out, once=args.once, feeder=feeder, show=lambda line: print(line, flush=True), name=args.run if kind == "original" else "", batch=args.batch,
+        settle=args.settle, patience=args.patience,
+    ))  # fmt: skip
+
+
 def _doctor(args: argparse.Namespace) -> int:
     import astrofuse_lab as af
 
@@ -154,7 +189,7 @@ def _doctor(args: argparse.Namespace) -> int:
     return int("problem" in list(table["state"]))
 
 
-COMMANDS = {"demo": _demo, "samples": _list, "train": _train, "compare": _compare, "explore": _explore, "systems": _systems, "doctor": _doctor}
+COMMANDS = {"demo": _demo, "samples": _list, "train": _train, "compare": _compare, "explore": _explore, "systems": _systems, "watch": _watch, "doctor": _doctor}
 
 
 if __name__ == "__main__":

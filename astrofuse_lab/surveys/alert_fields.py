@@ -30,6 +30,7 @@ SCALE = {"ztf": 1.012, "rubin": 0.2}
 LARGEST_STAMP = 16 * 1024**2
 """Bytes that a stamp may unpack to."""
 LARGEST_SIDE = 2000
+FLOAT32 = float(np.finfo(np.float32).max)
 MISSING = -999.0
 NO_FORCED = -99998.0
 """ZTF's forced photometry has -99999 where it failed."""
@@ -181,8 +182,11 @@ def _filter(record: Value) -> str:
 # ---- stamps -------------------------------------------------------------------------------------------------------
 
 
-def stamps(packet: Value, alert: Alert, survey: str, target: str, provenance: Provenance) -> Image | None:
-    """Science, reference and difference as three planes; None where the packet has no stamps. A stamp that is lacking is masked."""
+def stamps(packet: Value, alert: Alert, survey: str, target: str, provenance: Provenance, raw: bool = False) -> Image | None:
+    """Science, reference and difference as three planes; None where the packet has no stamps. A stamp that is lacking is masked.
+
+    With ``raw`` masked pixels keep a finite value that they have: ZTF's -3.4e38 outside the reference image, whose square overflows in float32 (see `l2`).
+    """
     planes, units = [], []
     for name, field in zip(STAMPS, STAMP_FIELDS, strict=True):
         stamp = packet.get(field)
@@ -204,7 +208,8 @@ def stamps(packet: Value, alert: Alert, survey: str, target: str, provenance: Pr
             return None
         wcs = there[0].wcs if "CTYPE1" in there[0].wcs else _nominal(alert, shape)
         return Image(
-            np.where(mask, flux, 0.0).astype(np.float32), mask, STAMPS, wcs, pixels.scale_of(wcs), _ivar(planes, mask), time=alert.time, unit=unit,
+            np.where(np.isfinite(flux) if raw else mask, flux, 0.0).clip(-FLOAT32, FLOAT32).astype(np.float32), mask, STAMPS, wcs, pixels.scale_of(wcs), _ivar(planes, mask),
+            time=alert.time, unit=unit,
             provenance=provenance,
         )  # fmt: skip
 

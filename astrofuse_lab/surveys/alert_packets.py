@@ -109,7 +109,7 @@ class AlertPackets(Archive):
                     mine = sessions.current()
                     if mine is not None and mine.over:
                         raise ArchiveError(self.name, "the fetch has ended", transient=True)
-                    for number, packet in enumerate(packets_of(_content(file, self.name), self.name, str(file))):
+                    for number, packet in enumerate(packets_of(content_of(file, self.name), self.name, str(file))):
                         with formats.reading(self.name, f"alert packet (number {number} in {file.name})"):
                             alerts.append(alert_fields.alert_of(packet))
                         places.append(Place(file, number))
@@ -173,7 +173,7 @@ def packet_files(places: Iterable[Place], survey: str) -> dict[Place, bytes]:
         wanted.setdefault(place.file, set()).add(place.number)
     made: dict[Place, bytes] = {}
     for file, numbers in wanted.items():
-        found = _cut(_content(file, survey), numbers, survey, str(file))
+        found = _cut(content_of(file, survey), numbers, survey, str(file))
         if set(found) != numbers:
             raise ArchiveError(survey, f"{file} has changed since it was looked at: it has no packet {min(numbers - set(found))}. Make the survey anew.")
         made |= {Place(file, number): content for number, content in found.items()}
@@ -226,7 +226,8 @@ def _origin(survey: Survey, raw: Raw, kind: str) -> Provenance:
     return replace(origin, citation=f"{CITATIONS[kind]} {origin.citation}".strip())
 
 
-def _content(file: Path, survey: str) -> bytes:
+def content_of(file: Path, survey: str) -> bytes:
+    """The bytes of a file of packets; ArchiveError where it cannot be read or is too large."""
     try:
         if file.stat().st_size > LARGEST_FILE:
             raise ArchiveError(survey, f"{file} is larger than {LARGEST_FILE // 1024**3} GB. Split it into smaller files.")
