@@ -294,6 +294,8 @@ def localised(seen: Triggers, there: Network, turned: float) -> Fields:
     best = log.max()
     each = np.exp(log - best)
     cell = each.sum(axis=1)
+    some = cell > 0  # elsewhere the best orientation lies more than a float's range below
+    keep, cell, each, r, likelihood = keep[some], cell[some], each[some], r[some], likelihood[some]
     mean = (each * r).sum(axis=1) / cell
     square = (each * r**2 * (1 + 0.5 / likelihood)).sum(axis=1) / cell
     std = np.sqrt(np.maximum(square - mean**2, (0.02 * mean) ** 2))
