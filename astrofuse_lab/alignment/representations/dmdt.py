@@ -121,11 +121,7 @@ def counts(
     -------
     int32 array, (curve, dm, dt)
     """
-    low = dm[0]
-    # a cell of the table is narrower than any cell of the plane: it holds one edge at most
-    cells = int(min(max(1024, 2 * (dm[-1] - low) / np.diff(dm).min()), MOST_CELLS))
-    scale = cells / (dm[-1] - low)
-    table = np.clip(np.searchsorted(dm, low + np.arange(cells + 1) / scale - 1e-9, side="right") - 1, 0, len(dm) - 2).astype(np.int32)
+    table, scale = cell_table(dm)
     out = np.zeros((len(offsets) - 1, len(dt) - 1, len(dm) - 1), dtype=np.int32)
     # torch's count: asking numba for its own changes that of torch in this thread alone, and results to the bit with it
     parts = np.linspace(0, len(out), min(torch.get_num_threads(), max(1, len(out) // ENOUGH)) + 1).astype(int)
@@ -136,6 +132,15 @@ def counts(
         with ThreadPoolExecutor(len(work)) as pool:
             list(pool.map(lambda one: _count(*one), work))
     return np.ascontiguousarray(out.transpose(0, 2, 1))
+
+
+def cell_table(dm: NDArray[np.float64]) -> tuple[NDArray[np.int32], float]:
+    """The cell of each of many even steps from the first edge on, and steps per unit: a difference lies in the cell found so, or in the next."""
+    low = dm[0]
+    # a step is narrower than any cell: it holds one edge at most
+    cells = int(min(max(1024, 2 * (dm[-1] - low) / np.diff(dm).min()), MOST_CELLS))
+    scale = float(cells / (dm[-1] - low))
+    return np.clip(np.searchsorted(dm, low + np.arange(cells + 1) / scale - 1e-9, side="right") - 1, 0, len(dm) - 2).astype(np.int32), scale
 
 
 @compiled
