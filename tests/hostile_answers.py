@@ -282,7 +282,7 @@ def own() -> list[Seed]:
 def simulators() -> list[Seed]:
     """Events of the simulators."""
     made = []
-    for name in ("practice/gw_alerts", "practice/lock_loss", "practice/lock_loss_table", "practice/transit_light_curve", "practice/transit_table"):
+    for name in ("practice/triplet", "practice/triplet_table", "practice/streak_image", "practice/image_pair_table", "practice/gw_alerts", "practice/lock_loss", "practice/lock_loss_table", "practice/transit_light_curve", "practice/transit_table", "practice/burst_table"):
         survey = surveys.get(name)
         made += [Seed(survey, [raw.content], dict(raw.extra), raw.target_ids, lengths=False) for raw in survey.query(Targets([HERE]), Ask())]
     return made

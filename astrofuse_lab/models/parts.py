@@ -25,6 +25,7 @@ from astrofuse_lab.models.fusion_tensor import LowRankTensor, MixtureOfExperts, 
 from astrofuse_lab.models.heads import ClassificationHead, EvidentialHead, Head, MultiLabelHead, RegressionHead
 from astrofuse_lab.models.heads_classes import HierarchicalHead, OrdinalHead
 from astrofuse_lab.models.heads_numbers import ForecastHead, MixtureDensityHead, QuantilesHead
+from astrofuse_lab.models.heads_taxonomy import TaxonomyHead
 from astrofuse_lab.models.heads_unlabelled import AnomalyHead, ProjectionHead, ReconstructionHead
 from astrofuse_lab.models.image_cnn import LeNet5Encoder, VggEncoder
 from astrofuse_lab.models.image_families import EpsaEncoder, InceptionEncoder, ResNetEncoder
@@ -33,6 +34,7 @@ from astrofuse_lab.models.image_sequences import Conv3dEncoder
 from astrofuse_lab.models.image_transformers import SwinEncoder, VitEncoder
 from astrofuse_lab.models.layered import LayeredEncoder
 from astrofuse_lab.models.mlp import TableEncoder, WordEncoder
+from astrofuse_lab.models.pairwise import PairwiseHead
 from astrofuse_lab.models.perceiver import PerceiverEncoder
 from astrofuse_lab.models.recurrent import RecurrentEncoder
 from astrofuse_lab.models.sequence_convolution import ResNet1dEncoder
@@ -122,7 +124,9 @@ HEADS: dict[str, type[Head]] = {
     "hierarchical": HierarchicalHead,
     "ordinal": OrdinalHead,
     "evidential": EvidentialHead,
+    "pairwise": PairwiseHead,
     "multi_label": MultiLabelHead,
+    "taxonomy": TaxonomyHead,
     "regression": RegressionHead,
     "mixture_density": MixtureDensityHead,
     "quantiles": QuantilesHead,

@@ -3,7 +3,7 @@
 from astrofuse_lab.recipes.schema import Part, Recipe, Source
 from astrofuse_lab.recipes.systems import System
 
-NIGRAHA = Source("A deep learning search for exoplanets in TESS data: Nigraha", 2021, "arXiv:2101.09227", "https://github.com/ExoplanetML/Nigraha")
+NIGRAHA = Source("Nigraha: Machine-learning-based pipeline to identify and evaluate planet candidates from TESS", 2021, "arXiv:2101.09227", "https://github.com/ExoplanetML/Nigraha")
 ENSEMBLE = 10
 """Networks whose scores are averaged, published; ``af.train_ensemble("nigraha", samples, "is_planet", seeds=range(10))``."""
 

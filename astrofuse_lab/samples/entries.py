@@ -46,6 +46,18 @@ ENTRIES = (
         "astrofuse_lab.samples.practice",
     ),
     Entry(
+        "practice-streaks", "Difference cutouts with streaks and what is taken for them, simulated",
+        ("difference",), 600, 62.0, "CC0-1.0", "AstroFuse Lab simulators (simulated)", True, "astrofuse_lab.samples.simulated_streaks",
+    ),
+    Entry(
+        "practice-triplets", "Alert triplets: real sources and artefacts of a simulated pipeline",
+        ("image",), 600, 36.0, "CC0-1.0", "AstroFuse Lab simulators (simulated)", True, "astrofuse_lab.samples.simulated_triplets",
+    ),
+    Entry(
+        "practice-image-pairs", "Reference and science images of one field, and the transient alone, simulated",
+        ("reference", "science", "transient"), 600, 36.0, "CC0-1.0", "AstroFuse Lab simulators (simulated)", True, "astrofuse_lab.samples.simulated_image_pairs",
+    ),
+    Entry(
         "practice-lock-losses", "Monitor channels of a gravitational-wave detector, quiet or before a lock loss, simulated",
         ("series",), 400, 85.0, "CC0-1.0", "AstroFuse Lab simulator of lock losses (simulated)", True,
         "astrofuse_lab.samples.simulated_lock_losses",
@@ -89,6 +101,17 @@ ENTRIES = (
         },
     ),
     Entry(
+        "core-collapse", "Core-collapse supernovae: every spectrum with its event's r and g light curves, day by day and as DMDT images",
+        ("g_dmdt", "r_dmdt", "spectrum", "g_curve", "r_curve"), 2821, 68.3, "mixed, per row; open_subset: MIT and BSD-3-Clause repositories",
+        "Guillochon et al. 2017, ApJ 835, 64; Yaron & Gal-Yam 2012, PASP 124, 668; Brown et al. 2014, Ap&SS 354, 89; Simongini et al. 2024", False,
+        "astrofuse_lab.samples.readers.core_collapse", "supernovae",
+        {
+            "sn_events.parquet": "8df16ba0da3d1b704e92c7209786e4069a9507f10f9928486b52244088d53f67",
+            "sn_photometry.parquet": "8bb272d80d642e1f5c9e8739c3b633a517c6e485179968cb333c6910ab84b23f",
+            "sn_spectra.parquet": "a76981cdde2c2dbbaef4d4379a30f989283950b677b3cea88ebb86841ba5d4fe",
+        },
+    ),
+    Entry(
         "eros1-variables", "EROS-1 variable stars of the LMC: two-band light curves and a table",
         ("light_curve", "table"), 3641, 15.8, "none stated; public survey",
         "EROS collaboration (M. Moniez), plates 1990-94; github.com/ramp-kits/variable_stars", False,
@@ -110,6 +133,11 @@ ENTRIES = (
         "practice-transits", "Transit candidates of TESS: planets, eclipsing binaries, grazing eclipses and systematics, simulated",
         ("global_view", "half_phase", "local_view", "table"), 600, 2.5, "CC0-1.0", "AstroFuse Lab practice sky (simulated)", True,
         "astrofuse_lab.samples.simulated_transits",
+    ),
+    Entry(
+        "practice-bursts", "Fast radio bursts: dynamic spectra of 256 x 256 in six archetypes, simulated",
+        ("image",), 240, 79.0, "CC0-1.0", "AstroFuse Lab practice sky (simulated)", True,
+        "astrofuse_lab.samples.simulated_bursts",
     ),
     Entry(
         "frb-morphology", "CHIME bursts: scores of a voting ensemble and human types",
@@ -251,6 +279,24 @@ ENTRIES = (
         {
             "gcn_subjects.parquet": "e20f0124871d7aa1a4bf2c962df06d4d195333177e8c2f2fc452ee22946b89a1",
         },
+    ),
+    Entry(
+        "practice-gw-maps", "Gravitational-wave alerts: sky maps, distance layers, volumes and numbers, simulated",
+        ("distance_layers", "sky_map", "volume", "table"), 200, 116.0, "BSD-3-Clause", "AstroFuse Lab (simulated); method: Singer & Price 2016, PRD 93, 024013", True,
+        "astrofuse_lab.samples.simulated_gw_maps",
+    ),
+    Entry(
+        "gw-sky-maps", "Real BAYESTAR maps of 23 alerts of O3a, as the GWSkyNet networks read them; no distance layers",
+        ("sky_map", "table"), 23, 14.0, "no licence file; GraceDB public alerts", "GraceDB (LIGO, Virgo); Singer & Price 2016, PRD 93, 024013", False,
+        "astrofuse_lab.samples.readers.gw_sky_maps", "gw_alerts",
+        {
+            "o3_bayestar_skymaps.parquet": "43b7ef55b5b08c97adf37a3b531f1437ce30894382ee944498be9721e892745d",
+        },
+    ),
+    Entry(
+        "practice-gw-alerts", "Gravitational-wave alerts as nine numbers: mergers and glitches, simulated",
+        ("table",), 1000, 0.2, "BSD-3-Clause", "AstroFuse Lab (simulated); method: Singer & Price 2016, PRD 93, 024013", True,
+        "astrofuse_lab.samples.simulated_gw_alerts",
     ),
     Entry(
         "gw-superevents", "All 80 superevents of O3, kept or retracted",

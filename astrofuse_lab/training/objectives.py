@@ -56,6 +56,7 @@ OBJECTIVES: dict[str, Kind] = {
     "ordinal": Kind(CLASSES, classes.ordinal, ("ordinal",), ("cumulative",)),
     "hierarchical": Kind(CLASSES, classes.hierarchical, ("hierarchical",), ("path",)),
     "evidential": Kind(CLASSES, classes.evidential, ("evidential",), ("alpha", "evidence")),
+    "pairwise": Kind(CLASSES, classes.pairwise, ("pairwise",), ("pairs",)),
     "binary": Kind(LABELS, classes.binary),
     "huber": Kind(NUMBERS, numbers.huber, PLAIN),
     "squared_error": Kind(NUMBERS, numbers.squared_error, PLAIN),
@@ -67,7 +68,7 @@ OBJECTIVES: dict[str, Kind] = {
     "one_class": Kind(("self_supervised",), numbers.one_class, ("anomaly_score",), ("score",), together=True),
 }
 AUTO = {
-    "classification": "cross_entropy", "hierarchical": "hierarchical", "ordinal": "ordinal", "evidential": "evidential", "multi_label": "binary",
+    "classification": "cross_entropy", "hierarchical": "hierarchical", "ordinal": "ordinal", "evidential": "evidential", "pairwise": "pairwise", "multi_label": "binary", "taxonomy": "binary",
     "regression": "huber", "forecast": "huber", "mixture_density": "mixture_density", "quantiles": "quantile", "anomaly_score": "one_class",
 }  # fmt: skip
 """The objective that `auto` takes for each head."""

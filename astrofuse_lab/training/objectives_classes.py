@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from astrofuse_lab.errors import InputError, UnknownNameError
+from astrofuse_lab.models.pairwise import pairs_of
 from astrofuse_lab.models.tokens import Prediction
 
 Loss = Callable[[Prediction, Tensor], Tensor]
@@ -148,5 +149,21 @@ def supervised_contrastive(weight: float = 1.0, temperature: float = 0.1) -> Los
         apart = scores.logsumexp(1, keepdim=True) if len(vectors) > 1 else scores.new_zeros(1, 1)
         drawn = -torch.where(same, scores - apart, 0.0).sum(1) / same.sum(1).clamp(min=1)
         return F.cross_entropy(prediction.values, target, reduction="none") + weight * drawn
+
+    return loss
+
+
+def pairwise() -> Loss:
+    """Of the head ``pairwise``: negative log-probability of the true class in each pair that it is in, the mean over these pairs.
+
+    So each pair learns from the samples of its two classes alone, as networks of their own would (Kumar et al. 2025, arXiv:2507.14854).
+    """
+
+    def loss(prediction: Prediction, target: Tensor) -> Tensor:
+        said = prediction.extra["pairs"]
+        second = torch.tensor(pairs_of(prediction.values.shape[1]), device=said.device)
+        inside, truth = (second[None] == target[:, None, None]).any(2), (second[None, :, 1] == target[:, None]).to(said.dtype)
+        each = F.binary_cross_entropy_with_logits(said, truth, reduction="none")
+        return (each * inside).sum(1) / inside.sum(1)
 
     return loss

@@ -166,7 +166,7 @@ class Transits(Simulator):
 
     stream = "transits"
     options: ClassVar[Mapping[str, float | int | str | bool]] = {"minutes": 10.0, "noise": 1.0}
-    bands = ("TESS",)
+    bands: tuple[str, ...] = ("TESS",)
 
     def draw(self, rng: Generator, options: Mapping[str, Any]) -> Fields:
         """Light curve, scalars and truth."""
@@ -223,7 +223,7 @@ class TransitCurves(Transits):
     """The light curve."""
 
     name = "practice/transit_light_curve"
-    gives = LightCurve
+    gives: type = LightCurve
 
     def keeps(self, fields: Fields) -> Fields:
         """The epochs."""
@@ -241,7 +241,7 @@ class TransitTable(Transits):
     """Scalars of the candidate and its star, how it folds, and what it is."""
 
     name = "practice/transit_table"
-    gives = TableRow
+    gives: type = TableRow
 
     def keeps(self, fields: Fields) -> Fields:
         """Without the epochs."""
