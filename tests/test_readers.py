@@ -43,6 +43,11 @@ KNOWN = {
     "supernova-spectra": Known(
         6658, {"spectrum": 6658}, {"class": {"Ia": 3055, "SLSN": 501, "Ibc": 1463, "II": 1060, "IIn": 577, "TDE": 2}}, "group", ("",), ("partly circular", "'group'"),
     ),
+    "core-collapse": Known(
+        2821, {"g_dmdt": 2518, "r_dmdt": 2326, "spectrum": 2821, "g_curve": 2503, "r_curve": 2312},
+        {"hydrogen": {"Hrich": 1709, "Hpoor": 1112}, "layer_2": {"II": 955, "IIb-H": 317, "IIn": 437, "Ib": 389, "Ic": 577, "Ic-BL": 137}},
+        "group", ("",), ("partly circular", "'group'", "r is r or R"),
+    ),
     "eros1-variables": Known(
         3641, {"light_curve": 3641, "table": 3641}, {"label": {"rr_lyrae": 2231, "cepheid": 736, "binary": 439, "mira": 235}},
         None, ("div_period", "quality", "ra", "dec", "ramp"), ("div_period", "one distance"),

@@ -17,6 +17,7 @@ NOTES = (
     "Up to 30 spectra an event, spread over phase: 'group' is the event, on which splits keep together.",
     "Spectra are relative (median 1), observer frame, on a 5 A grid; air or vacuum is not recorded. was_deredshifted: the source gave the rest frame, shifted back; "
     "frame_fixed: the source did not say so, but tests showed it.",
+    "is_ia: True for type Ia with all that goes by it (91T, 91bg, Iax, peculiar), missing where claims disagree.",
     "phase is in days from mjd_peak, a crude estimate; 33 spectra have no date.",
 )
 
@@ -50,8 +51,11 @@ def read(folder: Path) -> SampleSet:
     renamed = {"ra_deg": "ra", "dec_deg": "dec"}
     columns |= {renamed.get(n, n): about.column(n) for n in ("ra_deg", "dec_deg", "class", "subtype", "main_class", "label_ambiguous", "z", "mjd_peak", "open_subset")}
     columns |= {n: spectra.column(n) for n in spectra.column_names if n not in ("spec_id", "event_id", "wave", "flux")}
+    # what SNIascore asks; of no use where claims disagree
+    label = files.texts(folder / supernovae.EVENTS, events, "class")[place]
+    columns["is_ia"] = pa.array(label == "Ia", mask=files.flag(folder / supernovae.EVENTS, events, "label_ambiguous")[place])
     table = pa.table(columns | {"time": spectra.column("mjd")})
-    roles = files.roles_of(table, target=supernovae.TARGETS, group=("group",))
+    roles = files.roles_of(table, target=(*supernovae.TARGETS, "is_ia"), group=("group",))
     units = {name: unit for name, unit in supernovae.UNITS.items() if name in table.column_names}
     card = Card("supernova-spectra", "All spectra of the real supernovae", False, supernovae.CITATION, supernovae.LICENCE, NOTES)
     data = {"spectrum": supernovae.spectrum_data(file, spectra, "supernova-spectra", np.ones(len(spectra), dtype=bool))}
