@@ -29,6 +29,7 @@ _DOOR = {
     "decide": ("samples.matching", "decide"),
     "ErrorRegion": ("alignment.match_regions", "ErrorRegion"),
     "pair_in_time": ("samples.asynchronous", "pair_in_time"),
+    "class_means": ("samples.composites", "class_means"),
     "isolation_forest": ("samples.anomalies", "isolation_forest"),
     "SampleSet": ("samples.sample_set", "SampleSet"),
     "LabelBook": ("samples.annotations_book", "LabelBook"),
