@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import make_toy_samples
 from scipy.interpolate import CubicSpline
 from scipy.signal import medfilt
 from test_represented import curves
@@ -128,6 +129,14 @@ def test_what_is_not_covered_is_masked_and_a_flat_spectrum_is_zero():
     assert got["present"].tolist() == [True, False] and not got["flux"].any()
     out, _ = ranged(np.full((1, 12), np.nan))
     assert np.isnan(out).all()
+
+
+def test_many_spectra_share_one_axis(monkeypatch):
+    from astrofuse_lab.samples import represented
+
+    monkeypatch.setattr(represented, "AT_ONCE", 5)
+    seen = make_toy_samples(12).represent("spectrum", "low_resolution", first=4100.0, last=5900.0, pixels=24)
+    assert seen.arrays("spectrum")["lambda"].shape == (24,) and seen.arrays("spectrum")["flux"].shape == (12, 24)
 
 
 @pytest.mark.parametrize(

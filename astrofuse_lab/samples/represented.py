@@ -14,7 +14,7 @@ from astrofuse_lab.alignment.column_scaling import SCALINGS as COLUMN_SCALINGS
 from astrofuse_lab.alignment.representations import REPRESENTATIONS, Arrays, Layout, options_of, representation
 from astrofuse_lab.errors import AlignmentError, InputError, UnknownNameError
 from astrofuse_lab.recipes.schema import Part
-from astrofuse_lab.samples.arrays import ModalityData
+from astrofuse_lab.samples.arrays import SHARED, ModalityData
 from astrofuse_lab.samples.specification import ModalitySpec
 
 if TYPE_CHECKING:
@@ -150,7 +150,27 @@ class ShownData(ModalityData):
             parts.append(self.shown.arrays(self.data.read(some), self.data.spec, lambda name, some=some: self.column(name, some)))  # type: ignore[misc]
         if len(parts) == 1:
             return parts[0]
-        return {name: first if name == "axis" else np.concatenate([part[name] for part in parts]) for name, first in parts[0].items()}
+        return {name: first if name in SHARED else np.concatenate([part[name] for part in parts]) for name, first in parts[0].items()}
+
+
+class TableData(ModalityData):
+    """The table of a set, which is made of columns, as a modality with arrays.
+
+    Parameters
+    ----------
+    samples : SampleSet
+    """
+
+    def __init__(self, samples: "SampleSet") -> None:
+        self.whole = samples._view(np.arange(len(samples._columns)))
+        super().__init__(samples.spec("table"), {}, self.whole.present("table"))
+
+    def check(self, objects: int) -> None:
+        """As of the columns."""
+
+    def read(self, rows: NDArray[np.int64]) -> Arrays:
+        """Values, mask and ``present`` of some rows."""
+        return self.whole.arrays("table", rows)
 
 
 def represented(samples: "SampleSet", inputs: Mapping[str, Part] | None) -> "SampleSet":
@@ -184,7 +204,8 @@ def with_shown(samples: "SampleSet", shown: Mapping[str, Shown]) -> "SampleSet":
     def column(name: str, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         return numbers(samples._view(rows), name)
 
-    data = {name: ShownData(one, shown[name], column) if name in shown else one for name, one in samples._data.items()}
+    behind = samples._data | ({"table": TableData(samples)} if "table" in shown and "table" not in samples._data else {})
+    data = {name: ShownData(one, shown[name], column) if name in shown else one for name, one in behind.items()}
     for one in shown.values():
         for name in representation(one.name).needs(one.options):
             numbers(samples.take([]), name)  # said now, not at the first read

@@ -106,7 +106,7 @@ class Votes:
         """
         if above not in self.runs:
             raise InputError(f"no layer below {above!r} was trained; there are those below {', '.join(map(repr, self.runs))}.")
-        said = [_score(run, samples, mc, seed) for run in self.runs[above].values()]
+        said = [scored(run, samples, mc, seed) for run in self.runs[above].values()]
         return Scores(tuple(self.runs[above]), np.stack([p for p, _ in said], 1), np.stack([s for _, s in said], 1))
 
     def predict(self, samples: SampleSet, mc: int = PASSES, margin: float = MARGIN, seed: int = 0) -> "Table":
@@ -144,8 +144,16 @@ class Votes:
         return table
 
 
-def _score(run: Run, samples: SampleSet, mc: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of the passes' probability that the class holds."""
+def scored(run: Run, samples: SampleSet, mc: int = PASSES, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Score and error of a run that answers yes or no: mean and standard deviation of the probability of True over passes with dropout, (sample,) each.
+
+    Raises
+    ------
+    InputError
+        For a run that answers something else, or that has no dropout.
+    """
+    if run.classes != (False, True):
+        raise InputError(f"this run tells {', '.join(map(str, run.classes)) or run.task} apart, not False and True: train it on a column of booleans.")
     said = shares_of("classification", speak(run, samples, None, mc, seed).values)[..., run.classes.index(True)]
     return said.mean(0), said.std(0)
 
