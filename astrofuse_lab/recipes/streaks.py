@@ -50,7 +50,7 @@ def streak_net(name: str, small: bool) -> Recipe:
 
 def image_to_image(name: str, title: str, width: float, filled: float, departures: tuple[str, ...] = ()) -> Recipe:
     """The encoder-decoder at a width: reference and science in, the transient alone out."""
-    down = {"stack": Part.of("layers", layers=[["encoder_decoder", width]], project=False), "transient": Part.of("layers", layers=[["global_average"]], project=False)}
+    down = {"image": Part.of("layers", layers=[["encoder_decoder", width]], project=False), "transient": Part.of("layers", layers=[["global_average"]], project=False)}
     return Recipe(
         name, title, down, Part("join"), Part.of("reconstruction", modality="transient", source="stack"),
         objective=Part.of("reconstruction", hidden=1.0, error="absolute", filled=filled), schedule=Part.of("end_to_end", learning_rate=1e-3, weight_decay=0.0),

@@ -52,7 +52,7 @@ def _table(heads: list[str], rows: list[list[object]]) -> list[str]:
 def _model(run: "Run") -> list[str]:
     recipe = run.recipe
     rows: list[tuple[str, object]] = [("recipe", recipe.name), ("fusion", recipe.decision.name if recipe.decision else recipe.fusion.name)]
-    rows += [("encoder of " + text(name), recipe.encoder_for(name, layout.kind).name) for name, layout in run.model.layouts.items()]
+    rows += [("encoder of " + text(name), recipe.encoder_for(name, layout.kind).name) for name, layout in run.model.front.layouts.items()]
     rows += [("head", recipe.head.name), ("objective", recipe.objective.name), ("parameters", f"{run.parameters:,}"), ("seed", run.seed)]
     if run.classes:
         rows.append(("classes", ", ".join(map(str, run.classes[:MOST_CLASSES])) + (f" and {len(run.classes) - MOST_CLASSES} more" if len(run.classes) > MOST_CLASSES else "")))
