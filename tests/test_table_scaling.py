@@ -51,11 +51,11 @@ def test_every_scaling_goes_there_and_back_inside_the_fitted_range(values, name,
 
 
 def test_scalings_do_what_they_are_called():
-    from sklearn.preprocessing import MinMaxScaler, QuantileTransformer, StandardScaler
+    from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, QuantileTransformer, StandardScaler
 
     values = np.random.default_rng(0).lognormal(2, 1, 400)
     got = {name: one.forward(values, np.array(one.fit(values))) for name, one in SCALINGS.items()}
-    for name, peer in (("z_score", StandardScaler()), ("min_max", MinMaxScaler())):
+    for name, peer in (("z_score", StandardScaler()), ("min_max", MinMaxScaler()), ("largest", MaxAbsScaler())):
         np.testing.assert_allclose(got[name], peer.fit_transform(values[:, None])[:, 0], atol=1e-12)
     np.testing.assert_allclose(got["log"], StandardScaler().fit_transform(np.log10(values)[:, None])[:, 0], atol=1e-12)
     inner = np.argsort(values)[20:-20]

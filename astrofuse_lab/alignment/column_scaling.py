@@ -6,9 +6,11 @@ name         scaled value                                                     af
 ``robust``   (x - median) / (1.4826 median absolute deviation)                the default: wild values do not set the scale
 ``z_score``  (x - mean) / standard deviation
 ``min_max``  (x - least) / (greatest - least): 0 to 1
+``largest``  x / greatest |x|: zero stays zero
 ``log``      z-score of log10(x); masked where x is not above 0
 ``asinh``    z-score of asinh((x - median) / robust width)                    Lupton, Gunn & Szalay 1999, AJ 118, 1406
 ``quantile`` normal quantile of the mid-rank, straight lines between knots    the rank-based normal scores of Blom 1958
+``none``     x                                                                columns that are of order one already
 ============ ================================================================ ==================================================
 
 All are monotone, so that they can be undone within the range of values that was fitted. Pure; float64.
@@ -117,9 +119,11 @@ SCALINGS: dict[str, ColumnScaling] = {
     "robust": ColumnScaling(lambda v: [float(np.median(v)), width_of(v)], _affine, _affine_back),
     "z_score": ColumnScaling(lambda v: [float(v.mean()), _spread(v)], _affine, _affine_back),
     "min_max": ColumnScaling(lambda v: [float(v.min()), float(v.max() - v.min()) or 1.0], _affine, _affine_back),
+    "largest": ColumnScaling(lambda v: [0.0, float(np.abs(v).max()) or 1.0], _affine, _affine_back),
     "log": ColumnScaling(_fit_log, _log, _log_back),
     "asinh": ColumnScaling(_fit_asinh, _asinh, _asinh_back),
     "quantile": ColumnScaling(_fit_quantile, _quantile, _quantile_back),
+    "none": ColumnScaling(lambda v: [0.0, 1.0], _affine, _affine_back),
 }
 """Every scaling by its name."""
 

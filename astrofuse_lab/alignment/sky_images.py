@@ -28,7 +28,7 @@ def nside_of(cells: int) -> int:
     nside = round((max(cells, 0) / 12) ** 0.5)
     if cells <= 0 or 12 * nside**2 != cells or nside & (nside - 1):
         raise InputError(f"{cells} cells are no HEALPix map: 12 nside^2 are expected, nside a power of two, e.g. 12288 (nside 32).")
-    return nside
+    return int(nside)
 
 
 @lru_cache(maxsize=4)
@@ -147,8 +147,8 @@ def native_nside(prob: ArrayLike) -> int:
     if finest < FIRST_ORDER:
         raise InputError(f"a map of nside {2**finest} is coarser than BAYESTAR's first grid, nside {2**FIRST_ORDER}.")
     level = {finest: probability}
-    for order in range(finest - 1, FIRST_ORDER - 1, -1):
-        level[order] = level[order + 1].reshape(-1, 4).sum(axis=1)
+    for coarser in range(finest - 1, FIRST_ORDER - 1, -1):
+        level[coarser] = level[coarser + 1].reshape(-1, 4).sum(axis=1)
     p, order = level[FIRST_ORDER], np.full(len(level[FIRST_ORDER]), FIRST_ORDER)
     cell = np.arange(len(p))
     for _ in range(ROUNDS):

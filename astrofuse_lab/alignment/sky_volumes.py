@@ -132,4 +132,4 @@ def _looked_up(table: NDArray[np.int32], xyz: NDArray[Any], r: NDArray[Any]) -> 
     sine = np.clip(xyz[..., 2] / np.maximum(r, 1e-30), -1, 1)
     row = ((np.arcsin(sine) / np.float32(np.pi) + np.float32(0.5)) * rows).astype(np.int32)
     column = np.floor(np.arctan2(xyz[..., 1], xyz[..., 0]) * np.float32(columns / (2 * np.pi))).astype(np.int32) % columns
-    return table[np.minimum(row, rows - 1), column]
+    return np.asarray(table[np.minimum(row, rows - 1), column])

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 LARGEST = 512 * 1024**2
 MAKERS: dict[str, str] = {
+    "gwskynet_multi_ii": "astrofuse_lab.training.originals_gwskynet_numbers:make",
+    "gwskynet_explained": "astrofuse_lab.training.originals_gwskynet_numbers:make",
     "braai": "astrofuse_lab.training.originals_braai:make",
+    "gwskynet": "astrofuse_lab.training.originals_gwskynet:make",
+    "gwskynet_multi": "astrofuse_lab.training.originals_gwskynet:make_multi",
+    "gwskynet_ii": "astrofuse_lab.training.originals_gwskynet:make_ii",
 }
 """Systems with published weights: module and function that make their run of a folder of the mirror; called with ``mirror`` and the options."""
 
