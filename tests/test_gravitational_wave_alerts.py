@@ -89,9 +89,9 @@ def test_survey_gives_numbers_that_can_be_had_again():
     targets = Targets([Target("a", 0.0, 0.0), Target("b", 0.0, 0.0)])
     first, again = ([row for raw in survey.query(targets, Ask(options={"kind": kind})) for _, row in survey.read(raw)] for kind in ("BNS", "BNS"))
     assert [row.values for row in first] == [row.values for row in again] and first[0].values != first[1].values
-    assert first[0].values["kind"] == "BNS" and first[0].provenance.simulated and first[0].units["map_vol90_mpc3"] == "Mpc3"
+    assert first[0].values["classification"] == "BNS" and first[0].values["has_ns"] is True and first[0].provenance.simulated and first[0].units["map_vol90_mpc3"] == "Mpc3"
     assert first[0].roles["mass1"] == "target" and first[0].roles["log_bci"] == "input"
     (glitch,) = (row for raw in survey.query(targets[:1], Ask(options={"kind": "Glitch"})) for _, row in survey.read(raw))
-    assert glitch.values["mass1"] is None and glitch.values["log_bci"] is not None
+    assert glitch.values["mass1"] is None and glitch.values["has_mass_gap"] is None and glitch.values["log_bci"] is not None
     with pytest.raises(InputError, match="kind of any, Glitch"):
         list(survey.query(targets, Ask(options={"kind": "BNSS"})))

@@ -20,6 +20,7 @@ from astrofuse_lab.alignment.representations.curve_statistics import NAMES, stat
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.recipes.schema import Part
 from astrofuse_lab.samples.preparation import Preparation
+from astrofuse_lab.samples.simulated_gw_alerts import simulated_alerts
 
 PUBLISHED = Path(os.environ.get("ASTROFUSE_MIRROR", "/work/shared/data")) / "dmdt/dmdt_bins.json"
 CASES = [(name, kind) for name, one in REPRESENTATIONS.items() for kind in one.reads]
@@ -28,7 +29,7 @@ CASES = [(name, kind) for name, one in REPRESENTATIONS.items() for kind in one.r
 @pytest.fixture(scope="module")
 def sets():
     toy = with_series(make_toy_samples(12))
-    return {"light_curve": curves(12), "spectrum": toy, "series": toy, "image": toy}
+    return {"light_curve": curves(12), "spectrum": toy, "series": toy, "image": toy, "table": simulated_alerts(12, 1)}
 
 
 def options(kind, name):

@@ -159,7 +159,7 @@ class SampleSet:
     @cached_property
     def _specs(self) -> dict[str, ModalitySpec]:
         specs = {name: one.spec for name, one in self._data.items()}
-        if self.inputs:
+        if self.inputs and "table" not in self._data:
             base = self._table_spec or ModalitySpec("table", "table")
             specs["table"] = ModalitySpec("table", "table", self.inputs, (len(self.inputs),), "", provenance=base.provenance)
         return dict(sorted(specs.items(), key=lambda item: (KINDS.index(item[1].kind), item[0])))

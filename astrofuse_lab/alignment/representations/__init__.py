@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from astrofuse_lab.alignment.representations import (
+    alert_numbers,
     daily_curves,
     dmdt,
     dmdt_series,
@@ -88,6 +89,10 @@ REPRESENTATIONS: dict[str, Representation] = {
     ),
     "peak": Representation(
         ("image",), "image", views.peak_layout, views.peak_run, "pictures by their own largest value, times 255 (Kumar et al. 2025, arXiv:2507.14854)", views.PEAK, scaling=AS_IS
+    ),
+    "alert_numbers": Representation(
+        ("table",), "table", alert_numbers.layout, alert_numbers.run, "the nine numbers of a gravitational-wave alert (Raza et al. 2025, arXiv:2502.00297)", alert_numbers.OPTIONS,
+        scaling={"scaling": "none"},
     ),
     "low_resolution": Representation(
         ("spectrum",), "spectrum", low_resolution.layout, low_resolution.run, "few pixels, little resolution, between 0 and 1, at rest if asked (Fremling et al. 2021, arXiv:2104.12980; Sharma et al. 2024, arXiv:2412.08601)",

@@ -146,7 +146,9 @@ class Preparation:
                     f"the run was trained with {name!r}; these samples have {', '.join(there) or 'no modality'}. Give samples that were aligned the same way."
                 )
             expected = scaling.given if scaling.shown else scaling.layout
-            if _same_unit(_layout(samples, name)) != _same_unit(expected):
+            if scaling.shown and scaling.given[0] == "table":  # read by its columns' names: what else the table holds changes nothing
+                scaling.shown.spec(samples.spec(name))
+            elif _same_unit(_layout(samples, name)) != _same_unit(expected):
                 raise RunError(
                     f"{name!r} has another layout than the run was trained on: {_layout(samples, name)} here, {expected} in the run. Align with the same grids, bands and columns."
                 )
@@ -186,7 +188,7 @@ class Preparation:
         arrays, scaling = samples.arrays(name, positions), self.scalings[name]
         if scaling.shown is None:
             return arrays
-        kind, channels, shape, unit = scaling.given
+        kind, channels, shape, unit = scaling.given if scaling.given[0] != "table" else _layout(samples, name)
         some = samples if positions is None or not self.columns(name) else samples.take(np.asarray(positions))
         return scaling.shown.arrays(arrays, ModalitySpec(name, kind, tuple(channels), tuple(shape), unit), lambda column: numbers(some, column))
 

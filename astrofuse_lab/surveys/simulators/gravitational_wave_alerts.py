@@ -350,16 +350,24 @@ class GravitationalWaveAlertTable(GravitationalWaveAlerts):
         values: dict[str, Any] = {column: fields[name][()] for column, name in COLUMNS.items()}
         for i, detector in enumerate(DETECTORS):
             values |= {detector: bool(fields["detectors"][i]), f"snr_{detector}": float(fields["snr"][i])}
-        roles = dict.fromkeys(("kind", *TRUTH), "target") | dict.fromkeys((*INPUTS, *DETECTORS), "input")
+        pair = np.array([fields["mass1"], fields["mass2"]], np.float64)
+        if np.isfinite(pair).all():
+            chirp = pair.prod() ** 0.6 / pair.sum() ** 0.2
+            values |= {"has_mass_gap": bool(((pair >= GAP[0]) & (pair <= GAP[1])).any()), "has_ns": bool(pair.min() < HEAVIEST), "chirp_mass": float(chirp)}
+        else:
+            values |= {"has_mass_gap": None, "has_ns": None, "chirp_mass": None}
+        roles = dict.fromkeys(("classification", "has_mass_gap", "has_ns", "chirp_mass", *TRUTH), "target") | dict.fromkeys((*INPUTS, *DETECTORS), "input")
         return self.row(values, raw, UNITS, roles)
 
 
+GAP, HEAVIEST = (2.0, 5.0), 3.0
+"""Solar masses: the lower mass gap (Raza et al. 2026, arXiv:2605.00391), and where neutron stars end at the latest."""
 TRUTH = ("mass1", "mass2", "distance", "redshift", "ra", "dec")
 INPUTS = ("map_vol90_mpc3", "map_area90_deg2", "distmean_mpc", "diststd_mpc", "log_bsn", "log_bci")
 COLUMNS = {
-    "kind": "kind", "run": "run", "map_vol90_mpc3": "vol90", "map_area90_deg2": "area90", "distmean_mpc": "distmean", "diststd_mpc": "diststd", "log_bsn": "logbsn", "log_bci": "logbci",
+    "classification": "kind", "run": "run", "map_vol90_mpc3": "vol90", "map_area90_deg2": "area90", "distmean_mpc": "distmean", "diststd_mpc": "diststd", "log_bsn": "logbsn", "log_bci": "logbci",
     **{name: name for name in TRUTH},
 }  # fmt: skip
 """Columns, named as those of "gw-alerts", and what they are of a draw."""
-UNITS = {"map_vol90_mpc3": "Mpc3", "map_area90_deg2": "deg2", "distmean_mpc": "Mpc", "diststd_mpc": "Mpc", "mass1": "M_sun", "mass2": "M_sun", "distance": "Mpc", "ra": "deg", "dec": "deg"}
+UNITS = {"map_vol90_mpc3": "Mpc3", "map_area90_deg2": "deg2", "distmean_mpc": "Mpc", "diststd_mpc": "Mpc", "mass1": "M_sun", "mass2": "M_sun", "chirp_mass": "M_sun", "distance": "Mpc", "ra": "deg", "dec": "deg"}
 TABLE = GravitationalWaveAlertTable()
