@@ -52,7 +52,7 @@ BRANCHES = {kind: Part.of("layers", layers=layers, project=False) for kind, laye
 IA_BRANCH = {"spectrum": Part.of("layers", layers=RECURRENT, project=False)}
 IA_REPORTED = {"TPR at FPR 0.006": 0.90, "redshift scatter, 0.01 < z < 0.12": 0.005}
 CC_REPORTED = {"accuracy, Hrich or Hpoor, gold": 0.94, "accuracy, Hrich or Hpoor, high-confidence part of gold": 0.98}
-LONG = Part.of("end_to_end", epochs=30, batch_size=64, learning_rate=4e-3)
+LONG = Part.of("end_to_end", epochs=30, batch_size=32, learning_rate=5e-3)
 
 RECIPES: tuple[Recipe, ...] = (
     Recipe(
