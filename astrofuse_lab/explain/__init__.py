@@ -13,6 +13,7 @@ _DOOR = {
     "Embedding": ("embedding", "Embedding"),
     "embed_epochs": ("embedding_epochs", "embed_epochs"),
     "layers": ("spaces", "layers"),
+    "column_shares": ("column_games", "column_shares"),
     "contributions": ("coalitions", "contributions"),
     "Contributions": ("coalitions", "Contributions"),
     "respond": ("responses", "respond"),
@@ -32,7 +33,7 @@ _DOOR = {
 
 __all__ = [
     "Attention", "Attribution", "Checks", "Contributions", "Embedding", "Interventions", "Response", "Surrogate", "active_curve", "attention",
-    "attribute", "check", "contributions", "edit", "embed", "embed_epochs", "label_control", "layers", "respond", "suggest", "surrogate", "swap",
+    "attribute", "check", "column_shares", "contributions", "edit", "embed", "embed_epochs", "label_control", "layers", "respond", "suggest", "surrogate", "swap",
     "uncertainty",
 ]  # fmt: skip
 
