@@ -91,6 +91,10 @@ def test_variance_of_bins_is_the_f_of_an_analysis_of_variance():
     for f, theta in zip(frequency, made, strict=True):
         cell = np.minimum(((time * f) % 1 * 6).astype(int), 5)
         assert theta == pytest.approx(stats.f_oneway(*(value[cell == j] for j in range(6) if (cell == j).any())).statistic, rel=1e-9)
+    weights = rng.integers(1, 4, 90)  # an epoch that weighs k counts as k, but for the degrees of freedom
+    many = np.repeat(np.arange(90), weights)
+    whole = folded_statistics.variance(time[many], value[many], frequency, 6) / (len(many) - 6) * (90 - 6)
+    np.testing.assert_allclose(folded_statistics.variance(time, value, frequency, 6, 1 / np.sqrt(weights)), whole)
     assert folded_statistics.variance(time[:1], value[:1], frequency, 20).tolist() == [0.0] * 12  # one bin has nothing to be unlike
 
 
@@ -136,6 +140,15 @@ def test_eclipses_want_a_method_that_folds():
     said = {m: relation(found(got, Search(m, 0.15, 50.0))[0], truth, 200.0).tolist() for m in ("lomb_scargle", "conditional_entropy")}
     assert said["lomb_scargle"].count("half") >= 10  # two eclipses a turn: its sinusoid sees one
     assert said["conditional_entropy"].count("same") >= said["lomb_scargle"].count("same") + 3
+
+
+def test_an_outlier_does_not_hide_a_period():
+    rng = np.random.default_rng(8)
+    truth = rng.uniform(0.4, 3, 8)
+    got = many(rng, 8, n=200, period=truth, nightly=False, length=200.0)
+    got.value[::50] += 8.0
+    said = [(relation(found(got, Search("conditional_entropy", 0.3, 50.0, clip=clip))[0], truth, 200.0) == "same").sum() for clip in (5.0, 0.0)]
+    assert said[0] >= 6 > said[1]
 
 
 def test_masked_frequencies_are_never_the_answer():

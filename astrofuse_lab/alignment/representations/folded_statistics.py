@@ -85,32 +85,35 @@ def _entropy(time: Any, level: Any, frequency: Any, phases: int, levels: int, ga
         out[k] = total / n
 
 
-def variance(time: Numbers, value: Numbers, frequency: Numbers, phases: int = PHASES) -> Numbers:
+def variance(time: Numbers, value: Numbers, frequency: Numbers, phases: int = PHASES, error: Numbers | None = None) -> Numbers:
     """Theta of one curve at each frequency: variance between bins of phase over that within them (Schwarzenberg-Czerny 1989, eq. 1 to 5).
 
-    Bins without an epoch do not count; 0 where there are too few epochs for the bins. It is the F of a one-way analysis of variance.
+    Bins without an epoch do not count; 0 where there are too few epochs for the bins. It is the F of a one-way analysis of variance; with errors,
+    epochs weigh by their inverse squares, as in the paper of 1996.
     """
     out = np.empty(len(frequency))
-    _variance(np.asarray(time, np.float64), np.asarray(value - value.mean(), np.float64), np.asarray(frequency, np.float64), phases, out)
+    weight = np.ones(len(value)) if error is None else 1 / np.asarray(error, np.float64) ** 2
+    about = np.asarray(value - np.average(value, weights=weight), np.float64)
+    _variance(np.asarray(time, np.float64), about, weight / weight.mean(), np.asarray(frequency, np.float64), phases, out)
     return out
 
 
 @compiled
-def _variance(time: Any, value: Any, frequency: Any, phases: int, out: Any) -> None:
+def _variance(time: Any, value: Any, weight: Any, frequency: Any, phases: int, out: Any) -> None:
     n = len(time)
     square = 0.0
     for i in range(n):
-        square += value[i] * value[i]
-    turns, count, total = np.empty(n), np.zeros(phases, np.int32), np.zeros(phases)
+        square += weight[i] * value[i] * value[i]
+    turns, count, total = np.empty(n), np.zeros(phases), np.zeros(phases)
     for k in range(len(frequency)):
         for i in range(n):
             turns[i] = time[i] * frequency[k]
-        count[:] = 0
+        count[:] = 0.0
         total[:] = 0.0
         for i in range(n):
             j = min(int((turns[i] - math.floor(turns[i])) * phases), phases - 1)
-            count[j] += 1
-            total[j] += value[i]
+            count[j] += weight[i]
+            total[j] += weight[i] * value[i]
         between, filled = 0.0, 0
         for j in range(phases):
             if count[j] > 0:

@@ -25,6 +25,7 @@ SHIFTS = (0.0, 0.5, -0.5, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0)
 TERRESTRIAL = ((0.0325, 0.0345), (0.328, 0.339), (0.495, 0.507), (0.98, 1.025), (1.98, 2.03), (2.98, 3.035), (3.98, 4.04))
 """1/day: the month, and the day with its multiples and parts, solar to sidereal; our own choice of widths."""
 TOP = 10
+CLIP = 5.0
 AROUND = 10
 """Finer steps either side at which a chosen frequency is judged."""
 
@@ -47,6 +48,9 @@ class Search(NamedTuple):
         Frequencies that each method hands on to ``nested``.
     masked : sequence of (low, high)
         Frequencies, 1/day, that are never answers, e.g. `TERRESTRIAL`.
+    clip : float
+        Before folding, magnitudes farther than this from the median, in robust standard deviations, are brought there: one outlier would else
+        leave all others in one cell of magnitude. 0: none are. Lomb-Scargle sees them as they are.
     fewest : int
         Epochs below which no period is given.
     """
@@ -60,6 +64,7 @@ class Search(NamedTuple):
     harmonics: int = 3
     top: int = TOP
     masked: Sequence[tuple[float, float]] = ()
+    clip: float = CLIP
     fewest: int = FEWEST
 
 
@@ -109,7 +114,7 @@ def spectrum(time: Numbers, value: Numbers, error: Numbers, how: Search) -> tupl
     if how.method in ("lomb_scargle", "nested"):
         made = power(time, value, error, low, step, count)
     else:
-        made = STATISTICS[how.method](time, value, error, frequency, how)
+        made = STATISTICS[how.method](time, clipped(value, how.clip), error, frequency, how)
     if how.method == "conditional_entropy":
         made = (made - made.mean()) / max(float(made.std()), 1e-300)
     for begin, end in how.masked:
@@ -119,10 +124,17 @@ def spectrum(time: Numbers, value: Numbers, error: Numbers, how: Search) -> tupl
 
 STATISTICS: Mapping[str, Callable[[Numbers, Numbers, Numbers, Numbers, Search], Numbers]] = {
     "conditional_entropy": lambda time, value, error, frequency, how: -folded.entropy(time, value, frequency, how.phases, how.levels),
-    "aov": lambda time, value, error, frequency, how: folded.variance(time, value, frequency, how.phases),
+    "aov": lambda time, value, error, frequency, how: folded.variance(time, value, frequency, how.phases, error),
     "aov_harmonic": lambda time, value, error, frequency, how: folded.harmonic_variance(time, value, error, frequency, how.harmonics),
 }
 """The statistic of each method that folds: high where the fold is good."""
+
+
+def clipped(value: Numbers, clip: float) -> Numbers:
+    """Magnitudes no farther from their median than `clip` robust standard deviations (1.4826 MAD)."""
+    middle = float(np.median(value))
+    wide = clip * 1.4826 * float(np.median(np.abs(value - middle)))
+    return np.clip(value, middle - wide, middle + wide) if wide > 0 else value
 
 
 def peaks(values: Numbers, top: int) -> NDArray[np.int64]:
@@ -154,7 +166,7 @@ def _nested(time: Numbers, value: Numbers, error: Numbers, how: Search) -> tuple
     if not len(near):
         return np.nan, np.nan
     # bins, not a series: of a curve with one bump a series with harmonics says the same of its period and of twice that
-    theta = folded.variance(time, value, near, how.phases)
+    theta = folded.variance(time, clipped(value, how.clip), near, how.phases, error)
     return float(near[theta.argmax()]), float(theta.max())
 
 
