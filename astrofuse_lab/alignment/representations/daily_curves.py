@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from astrofuse_lab.alignment import gaussian_processes
 from astrofuse_lab.alignment.bands import wavelengths
@@ -39,25 +40,40 @@ def run(arrays: Arrays, given: Layout, options: Options, columns: Columns) -> Ar
 
     Flux is brought between 0 and 1: lowest and highest of all that is shown together; errors are in the same unit.
     """
+    values, mask = every_band(arrays, given, options)
+    own = list(options["together"] or given.channels).index(options["band"])
+    return _series(arrays, values[:, own], mask[:, own])
+
+
+def each_band(arrays: Arrays, given: Layout, options: Options) -> dict[str, Arrays]:
+    """The series of every band that is shown together, made at once: one process an object."""
+    values, mask = every_band(arrays, given, options)
+    return {name: _series(arrays, values[:, b], mask[:, b]) for b, name in enumerate(options["together"] or given.channels)}
+
+
+def _series(arrays: Arrays, values: NDArray[np.float32], mask: NDArray[np.bool_]) -> Arrays:
+    return {"axis": np.arange(values.shape[-1]) + 0.5, "values": np.where(mask, values, 0.0).astype(np.float32), "mask": mask, "present": arrays["present"] & mask.any(axis=(1, 2))}
+
+
+def every_band(arrays: Arrays, given: Layout, options: Options) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Flux and error, and where they are known: (object, band, 2, day) each, in the order of `together`."""
     days, objects = int(options["days"]), len(arrays["offsets"]) - 1
     names = list(options["together"] or given.channels)
-    which = [given.channels.index(name) for name in names]
+    which, place = [given.channels.index(name) for name in names], wavelengths(names)
     got = epochs(arrays, len(given.channels), magnitudes=False)
-    values, mask = np.zeros((objects, 2, days), dtype=np.float32), np.zeros((objects, 2, days), dtype=bool)
-    place, own = wavelengths(names), names.index(options["band"])
+    values, mask = np.zeros((objects, len(names), 2, days), dtype=np.float32), np.zeros((objects, len(names), 2, days), dtype=bool)
     for i in range(objects):
         one = _epochs_of(got, i, len(given.channels), which, days)
-        if one is None or (one["band"] == own).sum() < int(options["fewest"]):
+        if one is None or np.bincount(one["band"]).max() < int(options["fewest"]):
             continue
         error = np.hypot(one["error"], FLOOR * np.abs(one["flux"]).max())
         process = gaussian_processes.fit(*(v[None] for v in (one["time"], one["flux"], error, place[one["band"]], np.ones(len(error), dtype=bool))), band_length=0.0)
-        shown = np.unique(one["band"])
+        shown, number = np.unique(one["band"], return_counts=True)
         mean, variance, near = (v[0] for v in gaussian_processes.predict(process, np.arange(days) + 0.5, place[shown], float(options["reach"])))
         low, high = float(mean[near].min()), float(mean[near].max())
-        row = int(np.flatnonzero(shown == own)[0])
-        values[i] = np.stack([mean[row] - low, np.sqrt(variance[row])]) / (high - low or 1.0)
-        mask[i] = near[row]
-    return {"axis": np.arange(days) + 0.5, "values": np.where(mask, values, 0.0).astype(np.float32), "mask": mask, "present": arrays["present"] & mask.any(axis=(1, 2))}
+        values[i, shown] = np.stack([mean - low, np.sqrt(variance)], 1) / (high - low or 1.0)
+        mask[i, shown] = near[:, None] & (number >= int(options["fewest"]))[:, None, None]
+    return values, mask
 
 
 def _epochs_of(got: Epochs, i: int, bands: int, which: list[int], days: int) -> dict[str, Any] | None:

@@ -112,10 +112,9 @@ def _shown(curves: ModalityData) -> dict[str, ModalityData]:
     arrays: Arrays = {**curves.fields, "present": curves.present}
     given = Layout("light_curve", curves.spec.channels, (), curves.spec.unit)
     images = representation("dmdt").run(arrays, given, options_of("dmdt", {"edges": "ccsnscore"}), {})
-    made = {}
+    series_of, made = daily_curves.each_band(arrays, given, options_of("daily_curve", {})), {}
     for number, band in enumerate(curves.spec.channels):
-        options = options_of("daily_curve", {"band": band})
-        layout, series = daily_curves.layout(given, options), daily_curves.run(arrays, given, options, {})
+        layout, series = daily_curves.layout(given, options_of("daily_curve", {"band": band})), series_of[band]
         spec = ModalitySpec(f"{band}_curve", "series", layout.channels, layout.shape, "", axis=layout.axis, axis_unit=layout.axis_unit, provenance=curves.spec.provenance)
         made[f"{band}_curve"] = ModalityData(spec, {name: series[name] for name in ("axis", "values", "mask")}, series["present"])
         flux, mask = (images[name][:, number : number + 1] for name in ("flux", "mask"))
