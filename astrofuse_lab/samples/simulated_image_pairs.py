@@ -34,7 +34,7 @@ def flux_scale(science: NDArray[np.floating], reference: NDArray[np.floating], s
     """
     from scipy.ndimage import uniform_filter
 
-    smooth = [uniform_filter(np.asarray(one, float), 5) for one in (science, reference)]
+    smooth = [uniform_filter(np.asarray(one, float), 9) for one in (science, reference)]
     bright = smooth[1] >= np.quantile(smooth[1], 1 - share)
     total = smooth[1][bright].sum()
     noise = 1.4826 * np.median(np.abs(smooth[1] - np.median(smooth[1])))

@@ -211,7 +211,7 @@ def _apart(run: "Run", spoken: Spoken) -> tuple[Array, Array]:
     """Distances of samples, and of held-out ones, to what a run was trained on."""
     held = what_is_held(run, "ood=True")
     if held.means is None or held.precision is None or held.distances is None:
-        raise InputError("ood=True: where this run's training samples lie was not kept. Train it again.")
+        raise InputError("ood=True: where this run's training samples lie was not kept: before, or because its fused vector is too wide. Train it with a narrower one.")
     return distances(spoken.vectors, held.means, held.precision), held.distances
 
 

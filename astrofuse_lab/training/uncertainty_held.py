@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from astrofuse_lab.training.problem import Problem
     from astrofuse_lab.training.run import Run
 
+WIDEST = 2048
+"""Numbers of a vector of which a covariance is kept: of published networks that flatten an image it would be larger than the network."""
 MOST_HELD, MOST_SEEN = 20_000, 4096
 """Validation samples that are kept, and training samples whose vectors are looked at."""
 Array = NDArray[Any]
@@ -173,7 +175,7 @@ def _gaussians(run: "Run", plan: "Plan", truth: Array) -> tuple[Array, Array] | 
     positions = spaced(plan.parts.train, MOST_SEEN)
     trained = speak(run, plan.samples, positions)
     vectors = trained.vectors[trained.seen]
-    if len(vectors) < 2:
+    if len(vectors) < 2 or vectors.shape[1] > WIDEST:
         return None
     classes = len(plan.problem.classes)
     codes = truth[positions][trained.seen].astype(np.int64) if classes else np.zeros(len(vectors), dtype=np.int64)
