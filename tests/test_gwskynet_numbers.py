@@ -15,6 +15,7 @@ from astrofuse_lab.errors import InputError, RunError
 from astrofuse_lab.models.build import build
 from astrofuse_lab.models.tokens import InputLayout
 from astrofuse_lab.recipes.catalogue import get_recipe
+from astrofuse_lab.recipes.gravitational_wave_numbers import MATRICES
 from astrofuse_lab.recipes.systems import get_system
 from astrofuse_lab.samples.simulated_gw_alerts import simulated_alerts
 from astrofuse_lab.training import originals_gwskynet_numbers as originals
@@ -83,6 +84,14 @@ def test_published_sizes(key):
     head, outputs = ("classification", 4) if key == "gwskynet_multi_ii" else ("multi_label", 2)
     model = build(recipe, {"table": InputLayout("table", COLUMNS, (9,))}, outputs, head, ("a", "b", "c", "d") if outputs == 4 else ())
     assert sum(p.numel() for p in model.parameters()) == get_system(key).parameters[key]
+
+
+def test_published_matrices_are_whole():
+    """182 of 195 and 61 of 75, as the authors' README says."""
+    o4, o3 = (np.array(one) for one in MATRICES.values())
+    assert (np.trace(o4), o4.sum(), np.trace(o3), o3.sum()) == (182, 195, 61, 75) and o4.shape == (4, 4)
+    reported = get_system("gwskynet_multi_ii").reported
+    assert reported["O4a + O4b alerts in the updated class"] == np.trace(o4) / o4.sum() and reported["O3 alerts in the class of GWTC-3"] == np.trace(o3) / o3.sum()
 
 
 def test_keras_files_are_the_same_weights(tmp_path):
