@@ -52,6 +52,7 @@ _DOOR = {
     "find_batch_size": ("training.batch_size", "find_batch_size"),
     "Ensemble": ("training.ensembles", "Ensemble"),
     "train_ensemble": ("training.ensembles", "train_ensemble"),
+    "train_pairwise": ("training.pairwise", "train_pairwise"),
     "evaluate": ("training.evaluation", "evaluate"),
     "compare": ("training.comparison", "compare"),
     "label_curve": ("training.label_curves", "label_curve"),

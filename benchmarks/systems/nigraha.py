@@ -18,7 +18,7 @@ import astrofuse_lab as af
 from astrofuse_lab.training.folds import folds
 
 VIEWS = ("global_view", "half_phase", "local_view", "table")
-CLIP, TREES, TARGET, PUBLISHED = 5.0, 300, "is_planet", 0.908
+CLIP, TARGET, PUBLISHED = 5.0, "is_planet", 0.908
 Array = NDArray[np.float64]
 
 
@@ -41,11 +41,11 @@ def features(samples: af.SampleSet, views: Sequence[str]) -> Array:
     return np.concatenate(parts, axis=1)
 
 
-def forest(samples: af.SampleSet, split: af.Split, views: Sequence[str] = VIEWS, test: NDArray[np.int64] | None = None) -> Array:
+def forest(samples: af.SampleSet, split: af.Split, quick: bool, views: Sequence[str] = VIEWS) -> Array:
     """Scores of the test rows by extremely randomised trees."""
     x, y = features(samples, views), samples.column(TARGET).data.astype(int)
-    train, rows = samples.positions(split.train), samples.positions(split.test) if test is None else test
-    return np.asarray(ExtraTreesClassifier(TREES, class_weight="balanced", random_state=0).fit(x[train], y[train]).predict_proba(x[rows])[:, 1])
+    train, rows = samples.positions(split.train), samples.positions(split.test)
+    return np.asarray(ExtraTreesClassifier(100 if quick else 400, class_weight="balanced", random_state=0).fit(x[train], y[train]).predict_proba(x[rows])[:, 1])
 
 
 def network(samples: af.SampleSet, split: af.Split, recipe: str, seed: int, epochs: int, views: Sequence[str] = VIEWS) -> tuple[af.Run, Array]:
@@ -72,9 +72,9 @@ def measure(quick: bool) -> Iterator[Number]:
     rows = samples.positions(split.test)
     truth, stars, kinds = (samples.column(name).data[rows] for name in (TARGET, "tic_id", "disposition"))
     truth = truth.astype(float)
-    narrow, seeds, epochs, full_epochs = "nigraha_narrow", *((3, 8, 4) if quick else (10, 12, 12))
+    narrow, seeds, epochs, full_epochs = "nigraha_narrow", *((3, 6, 3) if quick else (10, 12, 12))
     data = f"tess-transits, a quarter of the stars: {int(truth.sum())} rows of planets ({len(set(stars[truth > 0]))} stars)"
-    trees = forest(samples, split)
+    trees = forest(samples, split, quick)
     made = [network(samples, split, narrow, seed, epochs) for seed in range(seeds)]
     each = np.stack([said for _, said in made])
     mean = each.mean(axis=0)
@@ -90,18 +90,18 @@ def measure(quick: bool) -> Iterator[Number]:
         "ensemble spread, mean standard deviation of a score", float(each.std(axis=0).mean()), n=len(truth), data=data, reference_name="where the ensemble is wrong at 0.5",
         reference=float(each.std(axis=0)[(mean > 0.5) != (truth > 0.5)].mean()), note=f"single networks: ROC-AUC {min(single):.3f} to {max(single):.3f}",
     )  # fmt: skip
-    yield from ablation(samples, split, made[0][1] if not quick else network(samples, split, narrow, 0, 6)[1], truth, stars, kinds, data, 6 if quick else epochs)
-    yield from leak(samples, narrow, epochs, 1 if quick else 3)
+    yield from ablation(samples, split, made[0][1], truth, stars, kinds, data, epochs, quick)
+    yield from leak(samples, narrow, epochs, quick)
     yield from explained(made[0][0], samples.take(rows[(mean > 0.5) & (truth > 0.5)][:6]))
 
 
-def ablation(samples: af.SampleSet, split: af.Split, whole: Array, truth: Array, stars: Array, kinds: Array, data: str, epochs: int) -> Iterator[Number]:
+def ablation(samples: af.SampleSet, split: af.Split, whole: Array, truth: Array, stars: Array, kinds: Array, data: str, epochs: int, quick: bool) -> Iterator[Number]:
     """Each view alone, all but each, and what the half-phase views do to eclipsing binaries."""
     note = f"one narrow network, {epochs} epochs, beside one of all views"
     for name in VIEWS:
         others = [one for one in VIEWS if one != name]
         for title, views in ((f"{name} alone", [name]), (f"without {name}", others)):
-            said, tree = network(samples, split, "nigraha_narrow", 0, epochs, views)[1], forest(samples, split, views)
+            said, tree = network(samples, split, "nigraha_narrow", 0, epochs, views)[1], forest(samples, split, quick, views)
             yield Number(
                 f"ROC-AUC, {title}", roc(truth, said), *interval(roc, truth, said, stars), n=len(truth), data=data, reference_name="all views", reference=roc(truth, whole),
                 difference=paired(roc, truth, said, whole, stars), note=f"{note}; trees on the same views {roc(truth, tree):.3f}",
@@ -122,14 +122,14 @@ def binaries(kind: str, kinds: Array, truth: Array, whole: Array, without: Array
     )  # fmt: skip
 
 
-def leak(samples: af.SampleSet, recipe: str, epochs: int, seeds: int) -> Iterator[Number]:
+def leak(samples: af.SampleSet, recipe: str, epochs: int, quick: bool) -> Iterator[Number]:
     """The published split, whose test rows are mostly of stars it trains on."""
-    split = samples.split(by="published")
+    split, seeds = samples.split(by="published"), 1 if quick else 3
     star, y = samples.column("tic_id").data, samples.column(TARGET).data.astype(float)
     rows = samples.positions(split.test)
     seen = np.isin(star[rows], star[samples.positions(split.train)])
     said = np.mean([network(samples, split, recipe, seed, epochs)[1] for seed in range(seeds)], axis=0)
-    trees, planets = forest(samples, split), y[rows] > 0.5
+    trees, planets = forest(samples, split, quick), y[rows] > 0.5
     data = f"tess-transits, published split: {int(seen.sum())} of {len(rows)} test rows, {int((seen & planets).sum())} of its {int(planets.sum())} planets, are of stars that train"
     yield from beside(
         "narrow, published split", y[rows], said, trees, star[rows], data, f"{seeds} network(s); the published number is on this kind of split", PUBLISHED
@@ -146,9 +146,9 @@ def leak(samples: af.SampleSet, recipe: str, epochs: int, seeds: int) -> Iterato
     ids = samples.object_ids
     for k, part in enumerate(folds(samples, 5, strata=codes)):
         test = samples.positions(part.test)
-        whole["stars"][test] = forest(samples, part)
+        whole["stars"][test] = forest(samples, part, quick)
         loose = af.Split(tuple(ids[free != k]), tuple(ids[free == k]))
-        whole["rows"][free == k] = forest(samples, loose)
+        whole["rows"][free == k] = forest(samples, loose, quick)
     yield Number(
         "ROC-AUC, trees, five folds over rows", roc(y, whole["rows"]), *interval(roc, y, whole["rows"], star), n=len(y), data="tess-transits, all rows", reference_name="five folds over stars",
         reference=roc(y, whole["stars"]), difference=paired(roc, y, whole["rows"], whole["stars"], star), published=PUBLISHED, note="what the leak is worth to trees",
