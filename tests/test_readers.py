@@ -100,6 +100,10 @@ KNOWN = {
         "group", ("",), ("language model",),
     ),
     "gw-superevents": Known(80, {"table": 60}, {"outcome": {"kept": 56, "retracted": 24}}, None, ("labels", "group", "pipeline", "instruments", "t_0", "time"), ("ADVNO",)),
+    "gw-sky-maps": Known(
+        23, {"distance_layers": 0, "sky_map": 23, "volume": 0, "table": 23}, {"kind": {"BBH": 18, "BNS": 4, "NSBH": 1}}, None,
+        ("kind", "origin", "is_", "p_", "gps", "nside"), ("none retracted", "no distance layers", "S190814bv"),
+    ),
 }  # fmt: skip
 MIRRORED = {e.name: e for e in ENTRIES if e.folder and e.name != "ztf-alerts"}
 

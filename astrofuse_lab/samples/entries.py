@@ -287,7 +287,7 @@ ENTRIES = (
     ),
     Entry(
         "gw-sky-maps", "Real BAYESTAR maps of 23 alerts of O3a, as the GWSkyNet networks read them; no distance layers",
-        ("sky_map", "table"), 23, 14.0, "no licence file; GraceDB public alerts", "GraceDB (LIGO, Virgo); Singer & Price 2016, PRD 93, 024013", False,
+        ("distance_layers", "sky_map", "volume", "table"), 23, 13.4, "no licence file; GraceDB public alerts", "GraceDB (LIGO, Virgo); Singer & Price 2016, PRD 93, 024013", False,
         "astrofuse_lab.samples.readers.gw_sky_maps", "gw_alerts",
         {
             "o3_bayestar_skymaps.parquet": "43b7ef55b5b08c97adf37a3b531f1437ce30894382ee944498be9721e892745d",
