@@ -18,7 +18,7 @@ SAMPLE = (
     "crts-variables holds at most 1,000 curves of a class, the paper's sample is the survey's, in which one class (EW) prevails: 83 % is of other class shares. "
     "Random forests on 11 statistics of the same curves reach 72 %.",
 )
-FOLDS = Part.of("end_to_end", epochs=40, batch_size=64, learning_rate=1e-3)
+FOLDS = Part.of("end_to_end", epochs=40, batch_size=64, learning_rate=3e-3)
 
 
 def _dmdt(name: str, title: str, layers: list[Any]) -> Recipe:

@@ -16,7 +16,7 @@ from astrofuse_lab.samples.split import group_codes
 from astrofuse_lab.training.folds import folds
 
 FOLDS, EPOCHS, SEEDS = 5, 40, 3
-QUICK_FOLDS, QUICK_EPOCHS, QUICK_SEEDS = 1, 14, 2
+QUICK_FOLDS, QUICK_EPOCHS, QUICK_SEEDS = 1, 20, 1
 GRIDS = {"26 x 26 (SCoPe)": "scope", "24 x 24 (CCSNscore)": "ccsnscore"}
 
 

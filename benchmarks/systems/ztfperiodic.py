@@ -125,8 +125,8 @@ def speeds(n: int) -> Iterator[Number]:
     theirs = len(some) / count / seconds
     yield Number("light curves/s, conditional entropy", n / ours, n=n, data=data, reference_name="literal loop (60 frequencies, scaled)", reference=theirs, note=f"ratio {n / ours / theirs:.0f}")
     for method in ("lomb_scargle", "nested"):
-        found(got._replace(offsets=got.offsets[:2]), Search(method, SHORTEST, LONGEST))
-        ours, _ = timed(lambda method=method: found(got, Search(method, SHORTEST, LONGEST)))
+        found(got._replace(offsets=got.offsets[:2]), Search(method, SHORTEST, LONGEST, turns=0.0))
+        ours, _ = timed(lambda method=method: found(got, Search(method, SHORTEST, LONGEST, turns=0.0)))
         peers = {"nifty-ls": nifty, "astropy LombScargle, fast": astropy} if method == "lomb_scargle" else {}
         for name, peer in (peers or {"": None}).items():
             theirs = n / timed(lambda peer=peer: [peer(*part, frequency) for part in parts])[0] if peer else None

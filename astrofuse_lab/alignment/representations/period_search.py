@@ -51,6 +51,8 @@ class Search(NamedTuple):
     clip : float
         Before folding, magnitudes farther than this from the median, in robust standard deviations, are brought there: one outlier would else
         leave all others in one cell of magnitude. 0: none are. Lomb-Scargle sees them as they are.
+    turns : float
+        A curve must hold this many of its periods: bins follow any trend that is seen once. 0: as long as `longest` says.
     fewest : int
         Epochs below which no period is given.
     """
@@ -65,6 +67,7 @@ class Search(NamedTuple):
     top: int = TOP
     masked: Sequence[tuple[float, float]] = ()
     clip: float = CLIP
+    turns: float = 2.0
     fewest: int = FEWEST
 
 
@@ -92,14 +95,16 @@ def found(got: Epochs, how: Search) -> tuple[Numbers, Numbers]:
     """
     choice("period method", how.method, METHODS)
     checked(how._asdict())
-    if how.method == "lomb_scargle" and not how.masked and how.fewest <= FEWEST:
+    if how.method == "lomb_scargle" and not how.masked and not how.turns and how.fewest <= FEWEST:
         return search(got, how.shortest, how.longest, how.samples_per_peak)
 
     def one(_: int, span: slice) -> tuple[float, float]:
         time, value, error = got.time[span] - got.time[span.start], got.value[span], got.error[span]
-        if np.ptp(value) == 0 or np.ptp(time) == 0:
+        longest = min(how.longest, float(np.ptp(time)) / how.turns) if how.turns else how.longest
+        if np.ptp(value) == 0 or longest <= how.shortest:
             return np.nan, np.nan
-        best = _nested(time, value, error, how) if how.method == "nested" else _single(time, value, error, how)
+        own = how._replace(longest=longest)
+        best = _nested(time, value, error, own) if how.method == "nested" else _single(time, value, error, own)
         return 1 / best[0], best[1]
 
     pairs = [(np.nan, np.nan) if answer is None else answer for answer in each(got, one, max(how.fewest, FEWEST))]
@@ -230,7 +235,8 @@ def periods(arrays: Arrays, options: Options, columns: Columns) -> Numbers:
     if options["period"] != SEARCH:
         period = number(options["period"], "period", objects, columns)
         return np.where(period > 0, period, np.nan)
-    how = Search(options["method"], options["shortest"], options["longest"], options["samples_per_peak"])
+    turns = 0.0 if options["method"] == "lomb_scargle" else 2.0
+    how = Search(options["method"], options["shortest"], options["longest"], options["samples_per_peak"], turns=turns)
     return found(together(arrays), how)[0]
 
 
