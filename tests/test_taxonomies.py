@@ -20,9 +20,10 @@ from astrofuse_lab.recipes.taxonomies import CRTS, TAXONOMIES, fractions_of, get
 from astrofuse_lab.recipes.taxonomy import Taxonomy
 from astrofuse_lab.recipes.variable_taxonomies import CRTS_QUESTIONS, VIEWS
 from astrofuse_lab.samples.arrays import ModalityData
+from astrofuse_lab.samples.nulls import ORDERED, with_shuffled
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.samples.specification import Card, ModalitySpec
-from astrofuse_lab.samples.views import measure, one_band_each, with_views
+from astrofuse_lab.samples.views import measure, measure_curves, one_band_each, with_views
 from astrofuse_lab.training.dichotomies import HOLDS, Dichotomies, answers, asking, together, train_dichotomies, with_fractions
 from astrofuse_lab.training.dichotomy_scores import agreement, contradictions, judge_answers, scores_of, taxonomy_table
 from astrofuse_lab.training.dichotomy_trees import exchanged, importance, train_trees
@@ -210,6 +211,34 @@ def test_each_band_is_a_curve_of_its_own():
     assert np.allclose(both.arrays("light_curve")["values"][:, 22:], alone.arrays("light_curve")["values"][1::2])
     with pytest.raises(InputError, match="light curves have bands"):
         one_band_each(with_views(some, {"dmdt": VIEWS["dmdt"]}), "dmdt")
+
+
+def test_curves_of_several_surveys_become_one_set(tmp_path):
+    sets = {"one": curves(5, bands=("g", "r")), "two": curves(7, seed=1), "few": curves(3)}
+    cut = sets["few"].arrays("light_curve")
+    cut["mask"] = np.arange(len(cut["mask"])) % 60 < 4  # four usable epochs each: too few
+    sets["few"] = sets["few"].with_data({"light_curve": ModalityData(sets["few"].spec("light_curve"), {n: a for n, a in cut.items() if n != "present"}, cut["present"])})
+    made = measure_curves(sets, tmp_path / "all", QUICK, chunk=2)
+    assert len(made) == 17 and made.simulated
+    assert list(made.object_ids[[0, 1, 10]]) == ["one:s0:g", "one:s0:r", "two:s0:g"]
+    assert set(made.column("survey")) == {"one", "two"} and made.column("group")[1] == "one:s0"
+    alone = sets["two"].represent("light_curve", "features", **QUICK["features"][1].options).arrays("light_curve")["values"]
+    assert np.array_equal(made.arrays("table", range(10, 17))["values"], alone)
+
+
+def test_a_shuffled_twin_differs_in_order_alone():
+    both = with_shuffled(curves(6, bands=("g", "r")))
+    assert both.column(ORDERED).tolist() == [True] * 6 + [False] * 6
+    assert both.column("group").tolist() == [f"s{i}" for i in range(6)] * 2
+    a, b = both.arrays("light_curve", range(6)), both.arrays("light_curve", range(6, 12))
+    assert np.array_equal(a["time"], b["time"]) and np.array_equal(a["band"], b["band"]) and not np.array_equal(a["flux"], b["flux"])
+    order = [np.lexsort((one["flux"], np.repeat(np.arange(6), 120), one["band"])) for one in (a, b)]
+    for name in ("flux", "flux_err"):  # each band's own values, with their errors
+        assert np.array_equal(a[name][order[0]], b[name][order[1]])
+    split = both.split(test=0.5, seed=0)
+    assert not {i.split("~")[0] for i in split.train} & {i.split("~")[0] for i in split.test}
+    with pytest.raises(InputError, match="epochs to shuffle"):
+        with_shuffled(with_views(curves(3), {"dmdt": VIEWS["dmdt"]}), "dmdt")
 
 
 @pytest.mark.parametrize(

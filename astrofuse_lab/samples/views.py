@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ from astrofuse_lab.samples.arrays import ModalityData
 from astrofuse_lab.samples.building import Map, build_samples
 from astrofuse_lab.samples.represented import Shown, ShownData, numbers
 from astrofuse_lab.samples.sample_set import SampleSet
+from astrofuse_lab.samples.specification import Card
 
 Views = Mapping[str, tuple[str, Part]]
 """Name of a view: the modality it is made of, and its representation."""
@@ -94,10 +96,63 @@ def measure(
         raise InputError(f"chunk={chunk!r}: a whole number from 1, e.g. {AT_A_TIME}.")
     if not len(samples):
         raise InputError("there is no object to measure.")
-    said = {name: [modality, part.name, dict(part.options)] for name, (modality, part) in views.items()}
     ids = hashlib.sha256("\n".join(samples.object_ids).encode()).hexdigest()
-    key = hashlib.sha256(json.dumps([said, chunk, ids], sort_keys=True).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([_said(views), chunk, ids], sort_keys=True).encode()).hexdigest()[:16]
     return build_samples(path, -(-len(samples) // chunk), partial(measured_chunk, samples, views, chunk), key=key, overwrite=overwrite, map=map)
+
+
+def measure_curves(
+    sets: Mapping[str, SampleSet], path: str | Path, views: Views, *, fewest: int = 5, chunk: int = 100, overwrite: bool = False, map: Map | None = None
+) -> SampleSet:
+    """Views of the light curves of several sets as one set, each band of each object by itself, as a survey's whole release is measured.
+
+    Neither the curves nor the views are held in memory beyond a chunk, whatever their number.
+
+    Parameters
+    ----------
+    sets : mapping of name to SampleSet
+        Each with a modality ``light_curve``, memory-mapped as ``af.load_samples`` opens it.
+    path : path
+    views : mapping
+        As `with_views`.
+    fewest : int
+        Curves of fewer usable epochs are passed over.
+    chunk : int
+        Objects of a set at a time.
+    overwrite, map
+        As ``af.build_samples``.
+
+    Returns
+    -------
+    SampleSet
+        One object a curve, ``<set>:<id>:<band>``, with the columns of `one_band_each` and ``survey``, the name of its set.
+    """
+    plan = [(name, begin) for name, one in sets.items() for begin in range(0, len(one), chunk)]
+    if not plan:
+        raise InputError("there is no object to measure.")
+    key = hashlib.sha256(json.dumps([_said(views), fewest, chunk, [[name, len(one)] for name, one in sets.items()]], sort_keys=True).encode()).hexdigest()[:16]
+
+    def make(number: int) -> SampleSet | None:
+        name, begin = plan[number]
+        some = sets[name].take(np.arange(begin, min(begin + chunk, len(sets[name]))))
+        each = one_band_each(some, fewest=fewest)
+        return measured_chunk(_of_survey(each, name), views, len(each), 0) if len(each) else None
+
+    return build_samples(path, len(plan), make, key=key, overwrite=overwrite, map=map)
+
+
+def _of_survey(samples: SampleSet, name: str) -> SampleSet:
+    """The set with the survey's name in a column and in its ids and groups, so that those of several surveys stay apart."""
+    card = Card("measured-curves", "Light curves of several surveys, measured band by band", samples.simulated, samples.card.citation, samples.card.licence)
+    table = samples._columns.take(samples.rows())
+    for column in ("object_id", "group"):
+        table = table.set_column(table.column_names.index(column), column, pa.array([f"{name}:{one}" for one in table.column(column).to_pylist()]))
+    table = table.append_column("survey", pa.array([name] * len(samples)))
+    return SampleSet(table, {one: samples.data_of(one) for one in samples._data}, samples.roles, samples.units, card)
+
+
+def _said(views: Views) -> dict[str, list[Any]]:
+    return {name: [modality, part.name, dict(part.options)] for name, (modality, part) in views.items()}
 
 
 def measured_chunk(samples: SampleSet, views: Views, chunk: int, number: int) -> SampleSet:

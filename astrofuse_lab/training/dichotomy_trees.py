@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.recipes.taxonomy import THRESHOLD, Taxonomy
+from astrofuse_lab.samples.altered import altered
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.samples.split import Split
 from astrofuse_lab.training.dichotomies import HOLDS, answers, asking, check_answers
@@ -156,14 +157,10 @@ def importance(
 
 def exchanged(samples: SampleSet, columns: Sequence[str], order: NDArray[np.int64]) -> SampleSet:
     """The set with some input columns given round among the samples, in this order; InputError for a column that is no input."""
-    table = samples._columns.take(samples.rows())
     for name in columns:
         if name not in samples.inputs:
             raise InputError(f"{name!r} is no input; the inputs are {', '.join(samples.inputs)}.")
-        # in its old place: the order of the inputs is that of the model's
-        table = table.set_column(table.column_names.index(name), name, table.column(name).take(order))
-    data = {name: samples.data_of(name) for name in samples._data}
-    return SampleSet(table, data, samples.roles, samples.units, samples.card, samples._table_spec)
+    return altered(samples, {}, {name: np.ma.filled(samples.column(name).astype(np.float64), np.nan)[order] for name in columns})
 
 
 def _precision(truth: NDArray[np.bool_], said: Array) -> float:
