@@ -1,6 +1,6 @@
 """CCSNscore's five branches and votes on real core-collapse supernovae: with all branches and with the spectrum alone, beside trees and a control.
 
-Whole events are on one side; at most `EACH` spectra of an event count. A network a class, `MC` passes with dropout; intervals are over events.
+Whole events are on one side; at most `EACH` spectra of an event are learned from, `TESTED` count. A network a class, `MC` passes with dropout; intervals are over events.
 """
 
 from collections.abc import Iterator
@@ -13,9 +13,10 @@ from astrofuse_lab.models.build import build
 from astrofuse_lab.models.tokens import InputLayout
 from astrofuse_lab.recipes.supernovae import HIERARCHY
 from astrofuse_lab.training.votes import AMBIGUOUS, confident, train_votes, vote
+from systems.sniascore import few
 
-EACH, MC = 4, 20
-STEPS, QUICK_STEPS = {"": 900, "Hrich": 500, "Hpoor": 500}, {"": 200, "Hrich": 80, "Hpoor": 80}
+EACH, TESTED, MC = 4, 2, 20
+STEPS, QUICK_STEPS = {"": 900, "Hrich": 500, "Hpoor": 500}, {"": 100, "Hrich": 60, "Hpoor": 60}
 BRANCHES = ("spectrum", "r_curve", "g_curve", "r_dmdt", "g_dmdt")
 LAYOUTS = {
     "spectrum": InputLayout("spectrum", (), (256,)), "r_curve": InputLayout("series", ("r", "r_error"), (2, 200)), "g_curve": InputLayout("series", ("g", "g_error"), (2, 200)),
@@ -39,48 +40,44 @@ def measure(quick: bool) -> Iterator[Number]:
     for name, some, published in (("parameters, five branches", BRANCHES, 153_313), ("parameters, spectrum alone", ("spectrum",), 22_673)):
         model = build(recipe, {one: LAYOUTS[one] for one in some}, 2, "classification")
         yield Number(name, model.parameter_count, reference_name="published", reference=published, published=published, data="none")
-    samples = drawn(af.load_samples("core-collapse", progress=False))
+    samples = af.load_samples("core-collapse", progress=False)
+    samples = samples.take(few(samples, np.arange(len(samples)), EACH))
     split = samples.split(test=0.4, seed=0)
     for above in HIERARCHY:
-        yield from layer(samples, split, above, (QUICK_STEPS if quick else STEPS)[above])
+        # a training of all branches takes twice that of the spectrum alone
+        ways = {"all branches": BRANCHES, "spectrum alone": ("spectrum",)}
+        yield from layer(samples, split, above, (QUICK_STEPS if quick else STEPS)[above], {k: v for k, v in ways.items() if not above or (k == "spectrum alone") == quick})
 
 
-def drawn(samples: af.SampleSet, seed: int = 0) -> af.SampleSet:
-    """At most `EACH` spectra of an event."""
-    events, seen, kept = samples.column("group").data, {}, []
-    for i in np.random.default_rng(seed).permutation(len(samples)):
-        seen[events[i]] = seen.get(events[i], 0) + 1
-        kept += [i] if seen[events[i]] <= EACH else []
-    return samples.take(np.sort(kept))
-
-
-def layer(samples: af.SampleSet, split: af.Split, above: str, steps: int) -> Iterator[Number]:
+def layer(samples: af.SampleSet, split: af.Split, above: str, steps: int, ways: dict[str, tuple[str, ...]]) -> Iterator[Number]:
     """Numbers of the classes below one: of the test spectra that truly are of them."""
     column, classes = HIERARCHY[above]
     truth = samples.column(column).filled("").astype(str)
     train, test = (np.array([i for i in samples.positions(ids) if truth[i] in classes]) for ids in (split.train, split.test))
+    test = few(samples, test, TESTED)
     real, events = truth[test], samples.column("group").data[test]
     recipe = af.get_recipe("ccsnscore").change(schedule=af.Part.of("end_to_end", steps=steps, learning_rate=5e-3))
     got = {}
-    for name, modalities in (("all branches", BRANCHES), ("spectrum alone", ("spectrum",)))[: 2 if above == "" else 1]:
+    for name, modalities in ways.items():
         votes = train_votes(recipe, samples, {above: HIERARCHY[above]}, modalities=list(modalities), split=split, seed=0, device="cpu")
         got[name] = votes.scores(samples.take(test), above, MC)
     names = np.array(classes)
     said = {name: names[one.score.argmax(1)] for name, one in got.items()}
     counts = ", ".join(f"{one} {len(np.unique(events[real == one]))}" for one in classes)
-    rows = {"spectrum alone": said["spectrum alone"]} if "spectrum alone" in said else {}
+    main = next(iter(ways))
+    rows = {name: one for name, one in said.items() if name != main}
     rows |= {f"trees, {name}": trees(x, truth, train, test) for name, x in described(samples).items()}
-    ours, metric, word = said["all branches"], accuracy if above == "" else balanced, "accuracy" if above == "" else "balanced accuracy"
+    ours, metric, word = said[main], accuracy if above == "" else balanced, "accuracy" if above == "" else "balanced accuracy"
     data = f"core-collapse, test events: {counts}"
     what = "layer 1" if above == "" else f"layer 2, below {above}"
     note = f"argmax of all; {steps} steps a network, one seed, {MC} passes; {matrix(real, ours, classes)}"
     for other, one in rows.items():
         yield Number(
-            f"{what}, {word}, all branches beside {other}", metric(real, ours), *interval(metric, real, ours, events), n=len(test), data=data, reference_name=other,
+            f"{what}, {word}, {main} beside {other}", metric(real, ours), *interval(metric, real, ours, events), n=len(test), data=data, reference_name=other,
             reference=metric(real, one), difference=paired(metric, real, ours, one, events), published=0.94 if above == "" else None, note=note,
             higher_is_better=None if "control" in other else True,
         )  # fmt: skip
-    yield from cuts(what, got["all branches"], names, real, events, data)
+    yield from cuts(what, got[main], names, real, events, data)
     for one in classes:
         mine = real == one
         yield Number(f"{what}, {one} found", accuracy(real[mine], ours[mine]), *interval(accuracy, real[mine], ours[mine], events[mine]), n=int(mine.sum()), data=data)
