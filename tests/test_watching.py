@@ -203,6 +203,21 @@ def test_a_file_that_grew_after_it_was_done(run, folder):
     assert (summary.packets, summary.duplicates) == (1, 1)
 
 
+def test_a_date_of_another_clock_gives_no_file_up(run, folder):
+    """The writer's machine is an hour behind: what it has half written looks old, and is waited for all the same."""
+    whole = made.container(made.ZTF, [made.ztf(candid=1)])
+    (folder / "a.avro").write_bytes(whole[:-40])
+    os.utime(folder / "a.avro", (time.time() - 3600, time.time() - 3600))
+    watching = Watch(run, folder, patience=60.0)
+    try:
+        assert watching.step() == 0 and watching.pending and not (folder / "set-aside").exists()
+        (folder / "a.avro").write_bytes(whole)
+        os.utime(folder / "a.avro", (time.time() - 3599, time.time() - 3599))
+        assert watching.step() == 1
+    finally:
+        watching.close()
+
+
 def test_two_files_of_one_name_are_both_kept_aside(run, folder):
     for content in (b"one", b"two"):
         (folder / "bad.avro").write_bytes(content)

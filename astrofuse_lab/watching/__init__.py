@@ -8,7 +8,8 @@
 `watch` is the same in Python. What a packet becomes: `packets`. What is written: `journal`.
 """
 
+from astrofuse_lab.watching.feeding import feed
 from astrofuse_lab.watching.packets import samples_of
-from astrofuse_lab.watching.watch import Summary, Watch, feed, watch
+from astrofuse_lab.watching.watch import Summary, Watch, watch
 
 __all__ = ["Summary", "Watch", "feed", "samples_of", "watch"]

@@ -14,10 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from astrofuse_lab.errors import ArchiveError, InputError
-from astrofuse_lab.storage import storage_errors, write_bytes
-from astrofuse_lab.surveys import alert_packets, pixels
-from astrofuse_lab.surveys.survey import Ask, Survey
-from astrofuse_lab.targets import Targets
+from astrofuse_lab.storage import storage_errors
+from astrofuse_lab.surveys import alert_packets
 from astrofuse_lab.training.run import Run
 from astrofuse_lab.watching.journal import KEY, Ended, Journal
 from astrofuse_lab.watching.packets import Packet, field_of, packet_of, plain, reads, samples_of
@@ -171,10 +169,10 @@ class Watch:
                 found[path] = last if same and last else Seen(stat.st_size, stat.st_mtime_ns, now)
         self.seen = found
         for path, seen in found.items():
-            # how long it rests: as its date says, or as it was watched where the clock of another machine made the date
-            rests = max(now - seen.since, time.time() - seen.modified / 1e9)
+            # to be read, its date is enough; to be given up it must have been watched, for the clock of another machine may have made the date
+            watched = now - seen.since
             tried = self.failed.get(path) == (seen.size, seen.modified)
-            if self._is_new(path, seen) and rests >= (self.patience if tried else self.settle):
+            if self._is_new(path, seen) and (watched >= self.patience if tried else max(watched, time.time() - seen.modified / 1e9) >= self.settle):
                 yield path
 
     # ---- one file --------------------------------------------------------------------------------------------------
@@ -191,7 +189,7 @@ class Watch:
         except ArchiveError as error:
             if not path.exists():
                 return  # taken away while it was looked at
-            if time.time() - seen.modified / 1e9 < self.patience and time.monotonic() - seen.since < self.patience:
+            if time.monotonic() - seen.since < self.patience:
                 self.failed[path] = (seen.size, seen.modified)
             else:
                 self._put_aside(path, plain(str(error)))
@@ -331,51 +329,3 @@ def watch(
     finally:
         watching.close()
     return watching.summary
-
-
-def feed(survey: Survey, targets: Targets, folder: str | Path, show: Callable[[str], None] | None = None, every: float = 600.0) -> Callable[[], int]:
-    """Brings the newest packet that a broker has of each target into a folder, no more often than asked.
-
-    Parameters
-    ----------
-    survey : Survey
-        A broker that sends packets: ``alerce/image``.
-    targets : Targets
-    folder : path
-    show : callable, optional
-        Told when the broker fails; it is asked again after `every` seconds.
-    every : float
-        Seconds.
-
-    Returns
-    -------
-    callable
-        How many packets came that were not there.
-    """
-    folder, state, had = Path(folder), {"next": 0.0}, set[str]()
-
-    def bring() -> int:
-        if time.monotonic() < state["next"]:
-            return 0
-        state["next"] = time.monotonic() + every
-        count = 0
-        try:
-            for raw in survey.query(targets, Ask()):
-                for content in pixels.unpack(survey.name, raw):
-                    name = _named(survey.name, raw.target_ids[0], content)
-                    if name not in had and not (folder / name).exists():
-                        write_bytes(folder / name, content)
-                        count += 1
-                    had.add(name)
-        except ArchiveError as error:
-            (show or (lambda line: None))(f"{plain(str(error))}; asked again in {every:g} s")
-        return count
-
-    return bring
-
-
-def _named(survey: str, target: str, content: bytes) -> str:
-    import hashlib
-
-    safe = "".join(c if c.isalnum() else "-" for c in f"{survey}-{target}")[:80]
-    return f"{safe}-{hashlib.sha256(content).hexdigest()[:12]}.avro"

@@ -17,10 +17,10 @@ from sklearn.metrics import roc_auc_score
 from systems_parts import Number, interval, paired
 
 import astrofuse_lab as af
-import astrofuse_lab.training.record
+import astrofuse_lab.training.record  # these now: a long measurement should end with the code that it began with
 import astrofuse_lab.training.run_folder
 import astrofuse_lab.training.trainer
-import astrofuse_lab.training.uncertainty_held  # noqa: F401, loaded now: a long measurement should end with the code it began with
+import astrofuse_lab.training.uncertainty_held
 from astrofuse_lab.models.build import build
 from astrofuse_lab.models.tokens import InputLayout
 from astrofuse_lab.samples import simulated_triplets
@@ -87,6 +87,16 @@ def watched(run: af.Run, folder: Path) -> Iterator[Number]:
             lines = [json.loads(line) for line in (Path(place) / "scores.jsonl").read_text().splitlines()]
         yield Number(f"packets a second, batches of {many}", summary.rate, n=summary.packets, data="Avro packets of kowalski and boom, from disk to scores on disk", note=f"one thread of a machine that others used as well; {summary.packets / busy:.0f} a second of processor time")
         yield Number(f"latency of a packet in a waiting pile, median, batches of {many}", float(np.median(summary.latencies)), n=summary.packets, data="the same", note="seconds, from the begin of the watch")
+    with tempfile.TemporaryDirectory() as place:
+        waiting = list(files)
+
+        def arrive() -> None:
+            if not waiting:
+                raise KeyboardInterrupt
+            shutil.copy(waiting.pop(), place)  # its date is now
+
+        summary = watch(run, place, feeder=arrive, poll=0.3, settle=0.1)
+    yield Number(f"latency of a packet that arrives, median, {0.1} s to settle, {0.3} s between looks", float(np.median(summary.latencies)), n=summary.packets, data="the same", note="seconds, from the file's last change to its score on the disk")
     d6_m7 = [line for line in lines if told[line["alert"].split(":")[1]]["drbversion"] == "d6_m7"]
     error = max(abs(line["p_real"] - told[line["alert"].split(":")[1]]["drb"]) for line in d6_m7)
     yield Number("largest error of drb, Avro packets through the alert reader", error, n=len(d6_m7), data="kowalski @ 51d0078, boom @ 8ebd463", reference_name="goal", reference=1e-5, higher_is_better=False)
