@@ -86,6 +86,20 @@ def test_published_sizes(key):
     assert sum(p.numel() for p in model.parameters()) == get_system(key).parameters[key]
 
 
+def test_mass_gap_is_learned_from_mergers_alone(alerts):
+    """Labels of glitches are missing; two probabilities that need not sum to anything; the truth follows from the masses drawn."""
+    m1, m2 = (np.ma.filled(alerts.column(name).astype(float), np.nan) for name in ("mass1", "mass2"))
+    merged = np.isfinite(m1)
+    assert 0 < merged.sum() < len(alerts) and (~np.ma.getmaskarray(alerts.column("has_ns")) == merged).all()
+    gap = ((m1 >= 2) & (m1 <= 5)) | ((m2 >= 2) & (m2 <= 5))
+    assert (np.asarray(alerts.column("has_mass_gap"))[merged] == gap[merged]).all() and (np.asarray(alerts.column("has_ns"))[merged] == (m2 < 3)[merged]).all()
+    chirp = (m1 * m2) ** 0.6 / (m1 + m2) ** 0.2
+    assert np.allclose(np.asarray(alerts.column("chirp_mass"))[merged], chirp[merged])
+    run = af.train("gwskynet_massgap", alerts, ["has_mass_gap", "has_ns"], epochs=2, device="cpu", progress=False)
+    said, seen = run.outputs(alerts)
+    assert said.shape == (len(alerts), 2) and seen.all() and ((said > 0) & (said < 1)).all() and run.task == "multi_label"
+
+
 def test_published_matrices_are_whole():
     """182 of 195 and 61 of 75, as the authors' README says."""
     o4, o3 = (np.array(one) for one in MATRICES.values())
@@ -157,3 +171,17 @@ def test_area_of_real_maps():
     error = credible_regions.area(credible_regions.finer(maps)) / np.array(table["area90_deg2"]) - 1
     assert (np.abs(error) < 0.05).sum() >= 22
 
+
+@pytest.mark.real
+@real
+def test_inputs_are_scaled_in_their_own_units(published, seen):
+    """Four times the area adds log10(4) / 4.542 to what the networks read, and the band is the spread of 20 members; Bayes factors above 100 stay 100."""
+    some = seen.take(np.flatnonzero(~np.ma.getmaskarray(seen.column("map_vol90_mpc3")))[:6])
+    batch = published.runs[0].batch(some)
+    for column, shift in (("map_area90_deg2", np.log10(4) / 4.542), ("log_bsn", None)):
+        found = af.explain.respond(published, some, column=column, target="Glitch", score="probability")
+        values, at = batch.values["table"].clone(), COLUMNS.index(column)
+        values[:, at] = values[:, at] + shift if shift else (4 * values[:, at]).clamp(max=1)
+        want = np.stack([run.model({"table": values}, batch.masks, batch.present).values.softmax(1)[:, 0].detach().numpy() for run in published])
+        assert found.factors[-1] == 4 and found.likely[:, -1] == pytest.approx(want, abs=1e-5)
+        assert found.spread[-1] == pytest.approx(want.std(axis=0), abs=1e-5) and found.changed.all()

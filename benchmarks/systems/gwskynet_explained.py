@@ -55,8 +55,9 @@ def _ablation(published: Any, seen: Any, background: Any, target: str) -> Any:
         given = published.runs[0].batch(seen)
         scores = []
         for run in published:
-            p = torch.softmax(run.model({"table": torch.from_numpy(rows)}, given.masks, given.present).values, 1)[:, goal].double()
-            scores.append((p.log() - torch.log1p(-p)).detach().numpy())
+            values = run.model({"table": torch.from_numpy(rows)}, given.masks, given.present).values.detach().double()
+            others = [i for i in range(values.shape[1]) if i != goal]
+            scores.append((values[:, goal] - values[:, others].logsumexp(1)).numpy())
         return np.mean(scores, axis=0)
 
     lost = []
