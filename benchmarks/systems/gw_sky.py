@@ -19,6 +19,9 @@ RUNS = os.environ.get("SYSTEMS_RUNS")
 COUNT = {True: {"O4": 360, "O3": 200}, False: {"O4": 3000, "O3": 1500}}
 """Maps of a quick run and of a full one."""
 TEST = 1 / 3
+COARSE = 4
+"""Pixels that a quick run pools."""
+EPOCHS = {True: 40, False: 30}
 SIMULATED = "practice-gw-maps (simulated)"
 
 
@@ -40,13 +43,18 @@ def parts(samples: af.SampleSet) -> tuple[af.SampleSet, af.SampleSet]:
     return samples.select(list(split.train)), samples.select(list(split.test))
 
 
-def at_half(recipe: Recipe, quick: bool, epochs: int, **schedule: Any) -> Recipe:
-    """The recipe as it is trained: in a quick run pictures are halved before the first layer (the number of parameters is the same)."""
+def as_trained(recipe: Recipe, quick: bool, **schedule: Any) -> Recipe:
+    """The recipe as it is trained: in a quick run pictures are pooled by 4 before the first layer (the number of parameters is the same)."""
     encoders = dict(recipe.encoders)
     for name, part in recipe.encoders.items():
         if quick and name != "table":
-            encoders[name] = Part(part.name, {**part.options, "layers": [["max_pool", 2], *part.options["layers"]]})
-    return recipe.change(encoders=encoders, schedule=Part.of("end_to_end", learning_rate=1e-2, batch_size=16, epochs=epochs, **schedule))
+            encoders[name] = Part(part.name, {**part.options, "layers": [["max_pool", COARSE], *part.options["layers"]]})
+    return recipe.change(encoders=encoders, schedule=Part.of("end_to_end", learning_rate=1e-2, batch_size=16, epochs=EPOCHS[quick], **schedule))
+
+
+def how(quick: bool) -> str:
+    """What is to be said of a training."""
+    return f"{EPOCHS[quick]} epochs{f', pictures pooled by {COARSE} first' if quick else ''}"
 
 
 def trained(name: str, recipe: Recipe, train: af.SampleSet, target: str, modalities: Sequence[str], seed: int, **options: Any) -> af.Run:

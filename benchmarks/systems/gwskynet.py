@@ -33,10 +33,10 @@ def measure(quick: bool) -> Any:
         )  # fmt: skip
     except RunError:
         pass  # no weights here
-    epochs, seeds = (8, (0, 1)) if quick else (30, (0, 1, 2, 3, 4))
-    runs = [gw_sky.trained("gwskynet", gw_sky.at_half(af.get_recipe("gwskynet"), quick, epochs), train, "origin", MODALITIES, seed) for seed in seeds]
+    seeds = (0, 1) if quick else (0, 1, 2, 3, 4)
+    runs = [gw_sky.trained("gwskynet", gw_sky.as_trained(af.get_recipe("gwskynet"), quick), train, "origin", MODALITIES, seed) for seed in seeds]
     each = np.array([np.asarray(run.predict(test)["p_real"]) for run in runs])
-    how = f"{len(train)} training alerts, {epochs} epochs, mean of {len(seeds)} seeds{', pictures at half resolution' if quick else ''}"
+    how = f"{len(train)} training alerts, mean of {len(seeds)} seeds, {gw_sky.how(quick)}"
     for name, (metric, published, higher) in RATES.items():
         ours = each.mean(axis=0)
         yield Number(

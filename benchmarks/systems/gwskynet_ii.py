@@ -25,18 +25,17 @@ def measure(quick: bool) -> Any:
     """Size, then four ways to a network for O4."""
     train, test = gw_sky.parts(gw_sky.maps(quick))
     yield Number("parameters", gw_sky.counted("gwskynet_ii", test, MODALITIES), reference_name="published", reference=3693, published=3693, data="none")
-    epochs = 8 if quick else 30
     before = gw_sky.maps(quick, "O3")
-    recipe = gw_sky.at_half(af.get_recipe("gwskynet_ii"), quick, epochs)
+    recipe = gw_sky.as_trained(af.get_recipe("gwskynet_ii"), quick)
     first = gw_sky.trained("gwskynet_ii-O3", recipe, before, "origin", MODALITIES, 0)
-    again = gw_sky.trained("gwskynet_ii-again", gw_sky.at_half(af.get_recipe("gwskynet_ii"), quick, epochs, freeze=convolutions(first)), train, "origin", MODALITIES, 0, start=first)
+    again = gw_sky.trained("gwskynet_ii-again", gw_sky.as_trained(af.get_recipe("gwskynet_ii"), quick, freeze=convolutions(first)), train, "origin", MODALITIES, 0, start=first)
     scratch = gw_sky.trained("gwskynet_ii-O4", recipe, train, "origin", MODALITIES, 0)
     moved = [name for name, one in again.model.named_parameters() if name in convolutions(first) and not bool((one == dict(first.model.named_parameters())[name]).all())]
     yield Number("convolutions that changed while the dense layers were trained", len(moved), reference_name="none", reference=0, data="none")
     truth = np.asarray(test.column("origin")) == "real"
     beside = gw_sky.trees(train, test, "origin", II_COLUMNS)[:, 1]
     said = {name: np.asarray(run.predict(test)["p_real"]) for name, run in (("retrained", again), ("as learned on O3", first), ("from scratch on O4", scratch))}
-    how = f"{len(before)} alerts of O3, {len(train)} of O4, {epochs} epochs each, one seed{', pictures at half resolution' if quick else ''}; published: real glitches, another mixture"
+    how = f"{len(before)} alerts of O3, {len(train)} of O4, one seed, {gw_sky.how(quick)}; published: real glitches, another mixture"
     for other, reference in (("as learned on O3", said["as learned on O3"]), ("from scratch on O4", said["from scratch on O4"]), ("trees on the same scalars", beside)):
         for name, metric, published in (("FPR = FNR", gw_sky.crossing, 0.073), ("ROC-AUC", gw_sky.auc, None)):
             yield Number(

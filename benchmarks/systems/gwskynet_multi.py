@@ -46,16 +46,15 @@ def measure(quick: bool) -> Any:
         )  # fmt: skip
     except RunError:
         pass  # no weights here
-    epochs = 6 if quick else 30
     scores = []
     for label in LABELS:
-        run = gw_sky.trained(f"gwskynet_multi-{label}", gw_sky.at_half(af.get_recipe("gwskynet_multi"), quick, epochs), train, label, MODALITIES, 0)
+        run = gw_sky.trained(f"gwskynet_multi-{label}", gw_sky.as_trained(af.get_recipe("gwskynet_multi"), quick), train, label, MODALITIES, 0)
         scores.append(np.asarray(run.predict(test)["p_True"]))
     ours = Cascade(GWSKYNET_MULTI.classes, (0.5, 0.5, 0.5))(np.stack(scores, axis=1))
     yield Number(
         "right, three networks trained anew, thresholds of 0.5", agree(truth, ours), *interval(agree, truth, ours), **common, reference_name="trees on the same scalars",
         reference=agree(truth, beside), difference=paired(agree, truth, ours, beside), higher_is_better=True,
-        note=f"{len(train)} training alerts, {epochs} epochs, one seed{', pictures at half resolution' if quick else ''}",
+        note=f"{len(train)} training alerts, one seed, {gw_sky.how(quick)}",
     )  # fmt: skip
     yield from real_maps()
 
