@@ -57,7 +57,7 @@ RECIPES: tuple[Recipe, ...] = (
 SYSTEMS: tuple[System, ...] = (
     System(
         "gwskynet_explained", "GWSkyNet-Multi explained: inputs scaled, and shares of the score", "nine numbers, each times 0.25 to 4; exact Shapley values", EXPLAINED, "follows",
-        EXPLAINED_DEPARTURES, {}, ("gw-alerts", "practice-gw-alerts"), ("gwskynet_multi_ii",), {}, True,
+        EXPLAINED_DEPARTURES, {"misclassified O3 events explained": 15, "models behind each band": 20}, ("gw-alerts", "practice-gw-alerts"), ("gwskynet_multi_ii",), {}, True,
     ),
     System(
         "gwskynet_multi_ii", "GWSkyNet-Multi II: glitch, BBH, NSBH or BNS", "nine numbers; 9-8-8-4, ensemble of 20", MULTI_II, "reproduces", MULTI_DEPARTURES, MULTI_REPORTED,
