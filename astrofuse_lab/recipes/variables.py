@@ -16,7 +16,7 @@ DEEP: list[Any] = [
 LAYERS_OURS = "No source at hand gives the layers' sizes: one convolution (shallow) and four (deep) are ours."
 SAMPLE = (
     "crts-variables holds at most 1,000 curves of a class, the paper's sample is the survey's, in which one class (EW) prevails: 83 % is of other class shares. "
-    "Random forests on 11 statistics of the same curves reach 72 %.",
+    "On the same test rows a random forest on 11 statistics is ahead of both networks (0.708 against 0.656 and 0.624, 14 epochs, 846 stars).",
 )
 FOLDS = Part.of("end_to_end", epochs=40, batch_size=64, learning_rate=3e-3)
 

@@ -95,7 +95,7 @@ def at_lead(case: Case, lead: int, sets: tuple[af.SampleSet, af.SampleSet], said
     trees = case.forest(sets)
     return Number(
         f"accuracy {lead} s before", accuracy(case.truth, said), *interval(accuracy, case.truth, said), n=len(said), data=DATA, reference_name="random forest on the images",
-        reference=accuracy(case.truth, trees), difference=paired(accuracy, case.truth, said, trees), published=PUBLISHED.get(lead), note=note,
+        reference=accuracy(case.truth, trees), difference=paired(accuracy, case.truth, said, trees), published=PUBLISHED.get(lead), note=note, higher_is_better=True,
     )  # fmt: skip
 
 
