@@ -1,7 +1,9 @@
 """Networks that vote in layers: the published rule on hand-worked cases, what goes on to the next layer, and CCSNscore's sizes and set."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from conftest import make_toy_samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -12,6 +14,7 @@ from astrofuse_lab.models.build import build
 from astrofuse_lab.models.tokens import InputLayout
 from astrofuse_lab.recipes.schema import Part, Recipe
 from astrofuse_lab.recipes.supernovae import HIERARCHY
+from astrofuse_lab.samples.annotations import with_column
 from astrofuse_lab.samples.arrays import ModalityData
 from astrofuse_lab.samples.readers.core_collapse import LAYERS, two_bands
 from astrofuse_lab.samples.sample_set import SampleSet
@@ -70,8 +73,6 @@ TREE = {"": ("kind", ("hot", "cold")), "hot": ("fine", ("blue", "white"))}
 @pytest.fixture(scope="module")
 def voted():
     """Two numbers tell the first and second layer; three networks fewer than classes know nothing of each other."""
-    import pyarrow as pa
-
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 240))
     kind = np.where(x > 0, "hot", "cold")
@@ -199,3 +200,21 @@ def test_the_core_collapse_set_is_made_as_said(mirror, tmp_path_factory):
     assert not set(events[samples.positions(split.train)]) & set(events[samples.positions(split.test)])
     seen = samples.take(some).represent("spectrum", "low_resolution", first=4200.0, last=9200.0, resolution=0.0, redshift="z").arrays("spectrum")
     assert seen["flux"].shape == (60, 256) and seen["flux"].max() == 1.0 and seen["flux"].min() == 0.0
+
+
+# ---- SNIascore ------------------------------------------------------------------------------------------------------
+
+
+def test_sniascore_gives_scores_and_redshifts_with_errors():
+    """In a pass or two: what is asked of it, not how well it is answered."""
+    samples, rng = make_toy_samples(40), np.random.default_rng(0)
+    samples = with_column(samples, "is_ia", pa.array(rng.random(40) < 0.5), "target")
+    samples = with_column(samples, "z_sn", pa.array(rng.uniform(0.01, 0.1, 40)), "target")
+    inputs = {"spectrum": Part.of("low_resolution", first=4000.0, last=6200.0, pixels=32, stretch="asinh")}
+    run = af.train(af.get_recipe("sniascore").change(inputs=inputs), samples, "is_ia", ["spectrum"], epochs=1, progress=False, device="cpu")
+    score, error = scored(run, samples, 5)
+    assert run.model.layouts["spectrum"].shape == (32,) and ((score > 0) & (score < 1)).all()
+    assert (error[samples.present("spectrum")] > 0).all() and not error[~samples.present("spectrum")].any()  # without a spectrum all passes say the same
+    found = af.train(af.get_recipe("sniascore_redshift").change(inputs=inputs), samples, "z_sn", ["spectrum"], epochs=1, progress=False, device="cpu").predict(samples, mc=5)
+    seen = samples.present("spectrum")
+    assert (np.ma.asarray(found["model_uncertainty"])[seen] > 0).all() and np.isfinite(np.ma.asarray(found["prediction"])[seen]).all()
