@@ -39,10 +39,22 @@ def measure(quick: bool) -> Any:
         yield Number(f"largest gap between the sum of the shares and the score, {target}", float(gap), n=len(seen), data=DATA, higher_is_better=False)
         strength = np.abs(shares.shapley).mean(axis=0)
         ablated = _ablation(published, seen, background, target)
+        if target == "Glitch":
+            yield from _beside(published, seen, strength)
         yield Number(f"rank correlation of the shares with what is lost when one column takes the background's median, {target}", _rank(strength, ablated), n=9, data=DATA, note="a check by another question")
     together = af.explain.column_shares(published, seen, background, groups=GROUPS, target="Glitch").total
     for row in together[:2]:
         yield Number(f"mean |Shapley value| of the group {row['player']} in the log odds of Glitch", float(row["mean_abs_shapley"]), n=len(seen), data=DATA)
+
+
+def _beside(published: Any, seen: Any, strength: Any) -> Any:
+    """LIME and sampled KernelSHAP, which begin at one usual alert and not at many; and the trust checks."""
+    for method in ("lime", "kernel_shap"):
+        values = af.explain.attribute(published, seen, method, target="Glitch").values["table"]
+        yield Number(f"rank correlation of the shares with {method}, Glitch", _rank(strength, np.abs(np.asarray(values)).mean(axis=0)), n=9, data=DATA, note="mean absolute value of each column; other baseline")
+    checks = af.explain.check(published.runs[0], seen)
+    done = [row for row in checks.rows if row.about and row.passed is not None]
+    yield Number("trust checks passed, integrated gradients of one member", float(sum(bool(row.passed) for row in done)), n=len(done), data=DATA, note=checks.verdict)
 
 
 def _ablation(published: Any, seen: Any, background: Any, target: str) -> Any:
