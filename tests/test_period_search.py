@@ -214,3 +214,19 @@ def test_the_36_features_are_the_published_ones():
     assert len(set(ours)) == 36
     assert set(theirs[:22]) == set(ours[:22])
     assert {name.removesuffix("_EAOV") for name in theirs if name.endswith("_EAOV") and name.startswith("f1_")} == set(ours[22:])
+
+
+def test_a_trend_is_no_period_of_a_folding_method():
+    rng = np.random.default_rng(9)
+    time = np.sort(rng.uniform(0, 400, 200))
+    got = Epochs(time, 15 + 0.002 * time + rng.normal(0, 0.02, 200), np.full(200, 0.02), np.array([0, 200]))
+    for method in ("aov", "nested"):
+        seen_once, seen_twice = (found(got, Search(method, 0.5, 2000.0, turns=turns))[0][0] for turns in (0.0, 2.0))
+        assert seen_once > 300 and seen_twice <= 200
+
+
+@pytest.mark.parametrize("name", ["dmdt_shallow", "dmdt_deep", "ztfperiodic"])
+def test_the_recipes_train_on_light_curves(name):
+    samples = curves(40)
+    run = af.train(name, samples, "label", ["light_curve"], split=samples.split(test=0.3, seed=0), epochs=1, device="cpu", progress=False)
+    assert run.recipe.source.identifier.startswith("arXiv:") and np.isfinite([row["value"] for row in run.metrics]).all()
