@@ -8,6 +8,7 @@ DEPARTURES = (
     "No language model is run here: none is at hand, and the 1,500 montages are not in the mirror. Scorer, prompt, client and our own contestant are; an endpoint is the user's.",
     "The gold labels of the published benchmark are the top class of ALeRCE's stamp classifier: it measures agreement with another network.",
     "Our contestant is trained and tested on ztf-alerts, whose labels come from ephemerides, catalogues and spectra: four classes (no human bogus label), other alerts. Not comparable with the leaderboard.",
+    "On its own test alerts it is below gradient-boosted trees on the record (quick count: 0.957 against 0.984, paired 95 % -0.053 to -0.004): 480 alerts are few for a network. It was not tuned.",
     "The prompt asks, shows and wants back what is published, in our own words.",
     "firstmjd is told to language models, as published, and is no input of our contestant: as a date it tells which source an alert came from.",
 )
@@ -17,7 +18,7 @@ RECIPES: tuple[Recipe, ...] = (
         "alert_contestant", "A contestant of AstroAlertBench: stamps and record, one network each, probabilities averaged",
         {"image": Part.of("conv2d", crop=31), "table": Part("mlp")}, Part("concatenation"), decision=Part.of("average"), inputs={"image": Part.of("asinh", scale="sample")},
         schedule=Part.of("end_to_end", steps=400, batch_size=64), source=SOURCE, fidelity="inspired by",
-        departures=("Not part of the publication: what answers there are language models. " + DEPARTURES[2], DEPARTURES[4]), data=("ztf-alerts", "astroalertbench"),
+        departures=("Not part of the publication: what answers there are language models. " + DEPARTURES[2], DEPARTURES[3], DEPARTURES[5]), data=("ztf-alerts", "astroalertbench"),
     ),
 )  # fmt: skip
 
