@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score, cohen_kappa_score, precisio
 import astrofuse_lab as af
 from astrofuse_lab.errors import InputError, RunError, SampleSetError, StorageError, TrainingError, UnknownNameError
 from astrofuse_lab.models.build import build
+from astrofuse_lab.models.layers import Layers
 from astrofuse_lab.models.parts import HEADS
 from astrofuse_lab.models.tokens import Fused, InputLayout
 from astrofuse_lab.recipes.taxonomies import CRTS, TAXONOMIES, fractions_of, get_taxonomy
@@ -98,6 +99,19 @@ def test_the_network_has_the_published_size(columns, parameters):
     model = build(af.get_recipe("scope"), layouts, 2, "classification")
     assert model.parameter_count == parameters  # scope/nn.py, counted from its layers
     assert model.fusions["all"].vector_width == 16
+
+
+def test_first_weights_of_he_keep_the_spread_of_what_goes_through():
+    torch.manual_seed(0)
+    x = torch.randn(64, 16, 20, 20)
+    spread = {}
+    for first in ("he", "torch"):
+        rows = [["separable", 16, 3, "same", 1, first], ["relu"]] * 4
+        spread[first] = Layers(rows, (16, 20, 20))(x).square().mean().item()
+    assert 0.1 < spread["he"] < 10  # of an input of one: He et al. 2015, equation 10
+    assert spread["torch"] < 0.05
+    with pytest.raises(InputError, match="first='glorot'"):
+        Layers([["separable", 16, 3, "same", 1, "glorot"]], (16, 20, 20))
 
 
 def test_what_the_head_says_is_the_product_along_the_path():

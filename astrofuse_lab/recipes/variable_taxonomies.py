@@ -7,9 +7,10 @@ SCOPE = Source("The ZTF Source Classification Project: I. Methods and infrastruc
 FULL = Source("The ZTF Source Classification Project: III. A catalog of variable sources", 2024, "arXiv:2312.00143", "https://github.com/ZwickyTransientFacility/scope-ml")
 
 NUMBERS = [["dense", 256], ["relu"], ["dropout", 0.25], ["dense", 32], ["relu"]]
+HE = [3, "valid", 1, "he"]
 PAIRS = [
-    ["separable", 16], ["relu"], ["separable", 16], ["relu"], ["dropout", 0.25], ["max_pool", 2],
-    ["separable", 32], ["relu"], ["separable", 32], ["relu"], ["dropout", 0.25], ["global_average"],
+    ["separable", 16, *HE], ["relu"], ["separable", 16, *HE], ["relu"], ["dropout", 0.25], ["max_pool", 2],
+    ["separable", 32, *HE], ["relu"], ["separable", 32, *HE], ["relu"], ["dropout", 0.25], ["global_average"],
 ]  # fmt: skip
 VIEWS = {
     "features": ("light_curve", Part.of("features", which="published", longest=500.0)),
@@ -27,6 +28,8 @@ SMALLER = (
 TRAINED = (
     "Periods are the highest Lomb-Scargle peak, from 0.1 to 500 days; published: conditional entropy, Lomb-Scargle and analysis of variance, nested, up to 288 cycles a day.",
     "Learning rate 3e-3 for every question (published: tuned a question, 0.0007 to 0.03) and 20 epochs at most, with weights averaged over steps and both answers weighing alike.",
+    "The L2-normalised image is stretched by asinh to a unit spread, and separable layers begin with weights that keep it (He et al. 2015): with torch's, and Keras', the image's branch "
+    "says nothing for the first thousand steps, which are few among 170,632 curves and all there are among some thousand.",
     "Columns are scaled by quantiles instead of between their extremes, which a single outlier moves; what is missing is the median, as there.",
     "Histogram gradient boosting of scikit-learn stands for XGBoost, without the search over its depth, weights and shares.",
 )
@@ -36,8 +39,8 @@ RECIPES: tuple[Recipe, ...] = (
         "scope", "One question about a source: dense layers of its features beside separable convolutions of its DMDT image",
         {"table": Part.of("layers", layers=NUMBERS, project=False), "image": Part.of("layers", layers=PAIRS, project=False)},
         Part.of("join", layers=[["dropout", 0.4], ["dense", 16], ["relu"]]), Part.of("classification", hidden=0, single=True),
-        inputs={"table": Part.of("quantile", impute="median"), "image": Part.of("asinh", background="none", stretch="none")}, augment=(),
-        schedule=Part.of("end_to_end", epochs=20, batch_size=64, learning_rate=3e-3, weight_decay=0.0, shape="constant"), source=SCOPE,
+        inputs={"table": Part.of("quantile", impute="median"), "image": Part.of("asinh", background="none")}, augment=(),
+        schedule=Part.of("end_to_end", epochs=20, batch_size=16, learning_rate=3e-3, weight_decay=0.0, shape="constant"), source=SCOPE,
         fidelity="follows", departures=(*SMALLER, *TRAINED), reported={"RR Lyrae precision": 0.89}, data=("crts-variables",),
     ),
 )  # fmt: skip
