@@ -111,12 +111,12 @@ def explained(run: af.Run, n: int) -> Iterator[Number]:
     whole = {}
     for method, options in (("integrated_gradients", {}), ("lime", {"windows": {"image": 7}, "repeats": 2}), ("kernel_shap", {"windows": {"image": 7}, "repeats": 2})):
         values = af.explain.attribute(run, some, method, target="real", **options).values["image"]
-        whole[method] = values.reshape(len(some), 3, 7, 9, 7, 9).sum((3, 5))  # superpixels of 9 x 9
+        whole[method] = values.reshape(len(some), 3, 7, 9, 7, 9).sum((1, 3, 5))  # superpixels of 9 x 9, which all three stamps share
     for method in ("lime", "kernel_shap"):
         each = np.array([spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(whole[method], whole["integrated_gradients"], strict=True)])
         yield Number(f"rank correlation of superpixels, {method} and integrated gradients", each.mean(), each.min(), each.max(), n=len(each), data="braai-alerts", note="mean; least and most of the alerts")
     for method, values in whole.items():
-        share = np.abs(values[:, :, 2:5, 2:5]).sum((1, 2, 3)) / np.abs(values).sum((1, 2, 3))
+        share = np.abs(values[:, 2:5, 2:5]).sum((1, 2)) / np.abs(values).sum((1, 2))
         yield Number(f"share of the attribution within the middle 27 x 27 pixels, {method}", share.mean(), share.min(), share.max(), n=len(share), data="braai-alerts", reference_name="the middle's share of the area", reference=9 / 49)
     checks = af.explain.check(run, twenty, most=n, resamples=200, target="real", steps=16)
     passed = checks.table()["passed"]
