@@ -42,9 +42,12 @@ UNPUBLISHED = "The authors' training maps (2,900 simulated mergers, 1,300 glitch
 ALIKE = "The network has the published size and layers; learning rate, batch and epochs are not in a source at hand, so they are ours."
 REAL_MAPS = "Real maps at hand are of nside 32 and without distance layers: their volume branch stays empty, and what the published weights then say is shown, not a reproduction."
 CELL = "The largest probability is of a cell as wide as the FITS file's (BAYESTAR's rule of refinement; 22 of 23 real files agree), since that is what the networks were given."
-V1_DEPARTURES = (UNPUBLISHED, ALIKE, REAL_MAPS, CELL)
+CARRIED = "The published weights take the simulation's glitches for real ones (see measured): they know those of the detectors, whose maps look otherwise. Trained anew it tells them apart as well as trees."
+SHARED = (UNPUBLISHED, ALIKE, REAL_MAPS, CELL)
+V1_DEPARTURES = (*SHARED, CARRIED)
 MULTI_DEPARTURES = (
-    *V1_DEPARTURES,
+    *SHARED,
+    "Three networks trained anew on 239 simulated alerts stay below trees on the same scalars: losses still fall, and of eleven scalars scaled by their largest most are near zero. Quick counts.",
     "The volume is rendered by our own code at 131 pixels, not at 262 and pooled, and which way along each axis is positive is arbitrary (in the original, too).",
 )
 II_DEPARTURES = (
