@@ -153,7 +153,7 @@ def test_the_narrow_network_learns_from_pairs_and_its_run_is_kept(pairs, tmp_pat
 @pytest.mark.real
 def test_real_pairs_are_in_units_of_their_noise_and_on_one_scale(mirror):
     pairs = simulated_image_pairs.of_alerts(af.load_samples("ztf-alerts", mirror=mirror, progress=False), limit=40)
-    assert len(pairs) == 40 and not pairs.simulated and set(pairs.modalities) == {"reference", "science", "difference"}
+    assert len(pairs) == 40 and not pairs.simulated and set(pairs.modalities) == {"reference", "science", "difference", "transient"} and not pairs.present("transient").any()
     noise = 1.4826 * np.median(np.abs(pairs.arrays("science")["flux"][:, 0]), axis=(1, 2))
     assert noise == pytest.approx(1.0, abs=1e-3)
     assert np.median(np.asarray(pairs.column("flux_scale"))) == pytest.approx(1.0, abs=0.1)

@@ -71,6 +71,11 @@ PAIR_DEPARTURES = (
     "Inputs are stretched with asinh; of the loss, half falls to pixels that hold a transient, without which an empty image is long the best answer to L1.",
 )
 
+BELOW = (
+    "Real pairs have no truth: a peak is right where the alert is, and the picture is compared with the pipeline's own difference.",
+    "On simulated pairs the published recall is not reached, nor that of a matched subtraction: the network has 1/256 of the parameters and saw 1,360 pairs in ten epochs.",
+)
+
 RECIPES: tuple[Recipe, ...] = (
     *(streak_net(name, small) for name in NETWORKS for small in (False, True)),
     image_to_image("transinet", "TransiNet: image pair to transient, at its published width", 2.0, 0.0),
@@ -86,7 +91,7 @@ SYSTEMS: tuple[System, ...] = (
     ),
     System(
         "transinet", "TransiNet: the transient alone, from an image pair", "reference and science image -> encoder-decoder at 7 scales, L1 -> transient image", TRANSINET, "follows",
-        (*PAIR_DEPARTURES, "Real transients without truth are measured against the pipeline's own difference image."), {"recall at precision 0.984, real supernovae": 0.755},
+        (*PAIR_DEPARTURES, *BELOW), {"recall at precision 0.984, real supernovae": 0.755},
         ("practice-image-pairs", "ztf-alerts"), ("transinet", "transinet_small"), {"TransiNet": 154_899_317},
     ),
 )  # fmt: skip

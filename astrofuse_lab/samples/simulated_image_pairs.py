@@ -46,7 +46,8 @@ def flux_scale(science: NDArray[np.floating], reference: NDArray[np.floating], s
 def of_alerts(alerts: SampleSet, limit: int | None = None) -> SampleSet:
     """Real ZTF pairs in the form of `make`: science and reference without their medians, in units of the science image's noise, the reference at its flux scale.
 
-    The pipeline's own difference image is a further modality, ``difference``: it is what a transient image is compared with, for there is no truth.
+    The pipeline's own difference image is a further modality, ``difference``: it is what a transient image is compared with, for there is no truth;
+    ``transient`` is there by name and missing of all, so that a run trained on simulated pairs reads them.
 
     Parameters
     ----------
@@ -68,13 +69,13 @@ def of_alerts(alerts: SampleSet, limit: int | None = None) -> SampleSet:
     flux = flux[whole] - np.median(flux[whole], axis=(2, 3), keepdims=True)
     scale = np.array([flux_scale(one[0], one[1]) for one in flux], np.float32)
     noise = np.maximum(1.4826 * np.median(np.abs(flux[:, 0]), axis=(1, 2)), 1e-3).astype(np.float32)
-    made = {"reference": flux[:, 1] * scale[:, None, None], "science": flux[:, 0], "difference": flux[:, 2]}
+    made = {"reference": flux[:, 1] * scale[:, None, None], "science": flux[:, 0], "difference": flux[:, 2], "transient": np.zeros_like(flux[:, 2])}
     provenance = alerts.spec("image").provenance
     data = {}
     for name, planes in made.items():
         planes = (planes / noise[:, None, None])[:, None]
         spec = ModalitySpec(name, "image", (name,), planes.shape[1:], "sigma", scale=image_pairs.SCALE, oriented=False, provenance=provenance)
-        data[name] = ModalityData(spec, {"flux": planes, "mask": np.ones(planes.shape, bool)}, np.ones(len(whole), bool))
+        data[name] = ModalityData(spec, {"flux": planes, "mask": np.full(planes.shape, name != "transient")}, np.full(len(whole), name != "transient"))
     columns = {name: [alerts.column(name)[i] for i in whole] for name in ("c_isdiffpos", "c_magpsf", "c_drb") if name in alerts.roles}
     plain: dict[str, list[Any]] = {name: [None if np.ma.is_masked(v) else v.item() if hasattr(v, "item") else v for v in values] for name, values in columns.items()}
     table = pa.table({"object_id": [alerts.object_ids[i] for i in whole], "group": [str(alerts.column("group")[i]) for i in whole], "flux_scale": scale, **plain})

@@ -73,7 +73,7 @@ def compared(what: str, metric: Any, dets: dict[str, Detections], has: NDArray[n
 
 def measure(quick: bool) -> Any:
     """Numbers on simulated and on real pairs."""
-    run, draws = trained(quick), 200 if quick else 1000
+    run, draws = trained(quick), 100 if quick else 1000
     yield Number("parameters, published width", 154_899_317, published=154_899_317, note="counted in tests/test_image_to_image.py")
     note = f"1/16 of the published width ({run.parameters:,} parameters), {len(run.split.train)} simulated pairs, one seed"
     pairs = af.load_samples("practice-image-pairs", n=400 if quick else 2000, seed=2, progress=False)
@@ -112,8 +112,8 @@ def real(run: Any, draws: int, quick: bool) -> Any:
     except SampleSetError:  # no mirror here
         return
     pairs = simulated_image_pairs.of_alerts(alerts)
-    positive = np.isin(np.ma.filled(pairs.column("c_isdiffpos"), "").astype(str), ("t", "1", "True", "true"))
-    chosen = np.random.default_rng(0).permutation(np.flatnonzero(positive))[: 300 if quick else None]
+    positive = np.ma.filled(np.ma.asarray(pairs.column("c_isdiffpos")), False).astype(bool)
+    chosen = np.random.default_rng(0).permutation(np.flatnonzero(positive))[: 200 if quick else None]
     pairs = pairs.take(np.sort(chosen))
     images = found(run, pairs)
     centre = np.zeros(len(pairs))
