@@ -12,6 +12,8 @@ SOURCE = Source("Real-bogus classification for the Zwicky Transient Facility usi
 DEPARTURES = (
     "Not trained on the authors' alerts: 11,556 of them are public (1 GB, not in the mirror). What is trained anew here is trained on simulated triplets.",
     "The published weights are reproduced: the packets' own drb, see measured.",
+    "Trained anew in a quick count (1,500 simulated triplets, 8 epochs; published: about 9,400 alerts, up to 200) it is far below a random forest on stamp statistics, whose peaks over the noise "
+    "tell the simulation's artefacts: ROC-AUC 0.877 against 0.988; peaks of noise pass as faint sources. Rows divided by their norm no longer say how bright anything is.",
     "Trained with the package's optimiser (AdamW) and averaged weights; turned by 90 degrees beside the published flips.",
 )
 REPORTED = {"FNR at 0.5": 0.011, "FPR at 0.5": 0.029}
