@@ -46,7 +46,7 @@ def test_names_are_unique_and_the_catalogue_holds_all_of_them():
     assert len(set(names)) == len(names)
     assert list(RECIPES) == names
     assert all(name == recipe.name for name, recipe in RECIPES.items())
-    files = {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "schema", "catalogue", "benchmarks", "systems"}
+    files = {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "schema", "catalogue", "benchmarks", "systems", "taxonomies", "taxonomy"}
     assert files == {theme.__name__.rsplit(".", 1)[1] for theme in THEMES}, "a theme file that the catalogue does not read"
 
 
