@@ -56,8 +56,8 @@ def average_precision(one: Detections) -> float:
     return float(np.sum(np.diff(np.concatenate([[0], table["recall"]])) * np.asarray(table["precision"]))) if len(table) else 0.0
 
 
-def compared(what: str, metric: Any, dets: dict[str, Detections], has: NDArray[np.bool_], data: str, draws: int, **more: Any) -> Number:
-    """The network's number beside that of the matched subtraction, on the same images, with intervals over images."""
+def compared(what: str, metric: Any, dets: dict[str, Detections], has: NDArray[np.bool_], data: str, draws: int, groups: NDArray[Any] | None = None, **more: Any) -> Number:
+    """The network's number beside that of the matched subtraction, on the same images, with intervals over images, or over groups of them."""
     both = (dets["network"], dets["matched subtraction"])
     images = np.arange(len(has))
 
@@ -66,8 +66,8 @@ def compared(what: str, metric: Any, dets: dict[str, Detections], has: NDArray[n
 
     ours, theirs = np.zeros(len(has)), np.ones(len(has))
     return Number(
-        what, metric(both[0]), *interval(of, images, ours, None, draws), n=len(has), data=data, reference_name="matched subtraction (Alard & Lupton)", reference=metric(both[1]),
-        difference=paired(of, images, ours, theirs, None, draws), higher_is_better=True, **more,
+        what, metric(both[0]), *interval(of, images, ours, groups, draws), n=len(has), data=data, reference_name="matched subtraction (Alard & Lupton)", reference=metric(both[1]),
+        difference=paired(of, images, ours, theirs, groups, draws), higher_is_better=True, **more,
     )  # fmt: skip
 
 
@@ -115,18 +115,18 @@ def real(run: Any, draws: int, quick: bool) -> Any:
     positive = np.ma.filled(np.ma.asarray(pairs.column("c_isdiffpos")), False).astype(bool)
     chosen = np.random.default_rng(0).permutation(np.flatnonzero(positive))[: 200 if quick else None]
     pairs = pairs.take(np.sort(chosen))
-    images = found(run, pairs)
+    images, groups = found(run, pairs), np.asarray(pairs.column("group")).astype(str)
     centre = np.zeros(len(pairs))
     dets, has, data = detections(images, centre, centre), np.ones(len(pairs), bool), "ztf-alerts, real pairs, zero-shot"
     note = "true: within 2.5 pixels of the alert; other peaks count as false, though some may vary too"
-    yield compared("average precision, real", average_precision, dets, has, data, draws, note=note)
-    yield compared("recall at precision 0.9, real", lambda one: recall_at(one, 0.9)[0], dets, has, data, draws)
+    yield compared("average precision, real", average_precision, dets, has, data, draws, groups, note=note)
+    yield compared("recall at precision 0.9, real", lambda one: recall_at(one, 0.9)[0], dets, has, data, draws, groups)
     pipeline = np.asarray(pairs.arrays("difference")["flux"][:, 0], float)
     alike = {name: np.array([_alike(a, b) for a, b in zip(planes, pipeline, strict=True)]) for name, planes in images.items()}
     ours, theirs = alike["network"], alike["matched subtraction"]
     middle = lambda values, _: float(np.nanmedian(values))  # noqa: E731
-    low, high = interval(middle, ours, ours, None, draws)
-    difference = interval(middle, ours - theirs, ours, None, draws)
+    low, high = interval(middle, ours, ours, groups, draws)
+    difference = interval(middle, ours - theirs, ours, groups, draws)
     yield Number(
         "correlation with the pipeline's difference, central 21 x 21, median", float(np.nanmedian(ours)), low, high, len(pairs), data, "matched subtraction", float(np.nanmedian(theirs)), difference,
         note="difference: median of the paired differences", higher_is_better=True,
