@@ -98,7 +98,7 @@ def each_question(said: Mapping[str, Said], test: af.SampleSet, data: str) -> It
         metric = lambda truth, score: M.value(lambda t, s, w: label_pr_auc(t[:, None], s[:, None], w), truth, score)  # noqa: E731
         yield Number(
             f"PR-AUC, {question}, network", row["pr_auc"], row["pr_auc_low"], row["pr_auc_high"], n=row["yes"] + row["no"], data=data, reference_name="boosted trees on the features",
-            reference=other["pr_auc"], difference=paired(metric, held[known], ours[question][known], theirs[question][known], groups[known], draws=300),
+            reference=other["pr_auc"], difference=paired(metric, held[known], ours[question][known], theirs[question][known], groups[known], draws=300), higher_is_better=True,
             note=f"{row['yes']} yes; above 0.5 precision {row['precision']:.2f}, recall {row['recall']:.2f}; trees {other['precision']:.2f}, {other['recall']:.2f}",
         )  # fmt: skip
     if "rrlyr" in ours:
@@ -106,7 +106,7 @@ def each_question(said: Mapping[str, Said], test: af.SampleSet, data: str) -> It
             row = judge_answers({"rrlyr": one["rrlyr"]}, test, taken=0.7)[0]
             yield Number(
                 f"precision of RR Lyrae above 0.7, {name}", row["precision"], row["precision_low"], row["precision_high"], n=row["yes"] + row["no"], data=data, published=0.89,
-                note=f"recall {row['recall']:.2f}; a third of these stars are RR Lyrae, far more than of ZTF's sources, which lifts the precision",
+                note=f"recall {row['recall']:.2f}; {row['yes'] / (row['yes'] + row['no']):.0%} of these stars are RR Lyrae, far more than of ZTF's sources, which lifts the precision",
             )  # fmt: skip
 
 
