@@ -33,7 +33,7 @@ def list_recipes() -> "Table":
 
 
 def list_systems() -> "Table":
-    """One row a published system: key, title, inputs, fidelity, data, recipes, reported, measured, date, machine, departures, source.
+    """One row a published system: key, title, inputs, fidelity, data, recipes, original, parameters, reported, measured, date, machine, departures, source.
 
     `measured` is what ``benchmarks/systems.py`` found on the machine and date beside it, with 95 % intervals; empty before it ran.
     """
@@ -44,11 +44,11 @@ def list_systems() -> "Table":
         measured = one.measured
         rows.append({
             "key": one.key, "title": one.title, "inputs": one.inputs, "fidelity": one.fidelity, "data": ", ".join(one.data), "recipes": ", ".join(one.recipes),
-            "original": one.original, "reported": "; ".join(f"{name} {value:g}" for name, value in one.reported.items()),
+            "original": one.original, "parameters": "; ".join(f"{name} {count:,}" for name, count in one.parameters.items()), "reported": "; ".join(f"{name} {value:g}" for name, value in one.reported.items()),
             "measured": "; ".join(map(_number, measured.get("numbers", ()))), "date": measured.get("date", ""), "machine": measured.get("machine", ""),
             "departures": " ".join(one.departures), "source": " ".join(str(v) for v in (one.source.title, one.source.year or "", one.source.identifier) if v),
         })  # fmt: skip
-    names = ("key", "title", "inputs", "fidelity", "data", "recipes", "original", "reported", "measured", "date", "machine", "departures", "source")
+    names = ("key", "title", "inputs", "fidelity", "data", "recipes", "original", "parameters", "reported", "measured", "date", "machine", "departures", "source")
     return Table(rows=rows, names=names) if rows else Table(names=names)
 
 
