@@ -435,7 +435,7 @@ OTHERS_OF_LISTS = {
     "generated": {"fusion": "gated", "generator": "gan", "weight": 3.0}, "multimodal_vae": {"experts": "mixture", "latent": 4, "beta": 3.0, "weight": 0.5},
     # where an option is a list, or the name of one of several ways
     "lenet5": {"channels": [4, 8, 16]},
-    "layers": {"layers": [["flatten"], ["dense", 8], ["tanh"]]},
+    "layers": {"layers": [["flatten"], ["dense", 8], ["tanh"]], "columns": list(LAYOUTS["table"].channels[:1])},
     "join": {"layers": [["dense", 9]]},
     "vgg": {"channels": [8, 16], "layers": [1, 1], "pools": [2, 2], "norm": False},
     "resnet": {"layers": [2, 1], "bottleneck": True, "stem_stride": 4},
