@@ -17,7 +17,7 @@ PAGES = {
     "gravitational-wave-numbers": ("gwskynet_explained", "gwskynet_multi_ii", "gwskynet_massgap"), "radio": ("frabjous",),
 }  # fmt: skip
 """Pages ``docs/systems-<name>.md`` and what they are about."""
-MOST = 3
+MOST = 2
 """Measured numbers shown of a system in the short table."""
 
 
@@ -47,7 +47,7 @@ def page() -> str:
 
 def _section(one: System) -> list[str]:
     source = " ".join(str(v) for v in (one.source.title, one.source.year or "", one.source.identifier) if v)
-    lines = [f"## {one.key}: {one.title}", "", f"{one.inputs}. {source}. Fidelity: {one.fidelity}.", ""]
+    lines = [f"## {one.title} (`{one.key}`)", "", f"{one.inputs}. {source}. Fidelity: {one.fidelity}.", ""]
     about = next((name for name, keys in PAGES.items() if one.key in keys), "")
     told = [f"more: [systems-{about}.md](systems-{about}.md)"] if about else []
     told += [f"recipes: {', '.join(f'`{name}`' for name in one.recipes)}"] if one.recipes else []
@@ -65,12 +65,12 @@ def _section(one: System) -> list[str]:
 
 
 def _row(one: dict[str, Any]) -> str:
-    beside = f"{_cell(one['reference_name'])} {one['reference']:.4g}" if one.get("reference") is not None else ""
+    beside = f"{_cell(one['reference_name'])} {_figure(one['reference'])}" if one.get("reference") is not None else ""
     if one.get("difference"):
         beside += f" ({one['difference'][0]:+.3g} to {one['difference'][1]:+.3g})"
     interval = _interval(one)
     published = f"{one['published']:g}" if one.get("published") is not None else ""
-    return f"| {_cell(one['name'])} | {one['value']:.4g} | {interval} | {one.get('n') or ''} | {beside} | {published} | {_cell(one.get('note', ''))} |"
+    return f"| {_cell(one['name'])} | {_figure(one['value'])} | {interval} | {one.get('n') or ''} | {beside} | {published} | {_cell(one.get('note', ''))} |"
 
 
 def _interval(one: dict[str, Any]) -> str:
@@ -82,13 +82,22 @@ def _interval(one: dict[str, Any]) -> str:
 
 
 def _reported(one: System) -> str:
-    return _cell("; ".join(f"{name} {value:g}" for name, value in list(one.reported.items())[:MOST]))
+    return _cell("; ".join(f"{name} {_figure(value)}" for name, value in list(one.reported.items())[:MOST]))
 
 
 def _measured(one: System, most: int) -> str:
-    numbers = one.measured.get("numbers", ())
-    said = [f"{n['name']} {n['value']:.4g}" + (f" ({_interval(n)})" if _interval(n) else "") for n in numbers[:most]]
+    """The first numbers that are no sizes; one that is below its reference says so."""
+    numbers = [n for n in one.measured.get("numbers", ()) if not n["name"].startswith("parameters")]
+    said = []
+    for n in numbers[:most]:
+        below = f", below {n['reference_name']} ({_figure(n['reference'])})" if n.get("below") and n.get("reference") is not None else ""
+        said.append(f"{n['name']} {_figure(n['value'])}" + (f" ({_interval(n)})" if _interval(n) else "") + below)
     return _cell("; ".join(said)) or "not yet"
+
+
+def _figure(value: float) -> str:
+    """Whole numbers as they are, others to three figures."""
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e12 else f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.3g}"
 
 
 def _cell(text: str) -> str:
