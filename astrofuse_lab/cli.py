@@ -1,6 +1,7 @@
 """The shell command ``astrofuse``: the parts of the door that make sense without a notebook."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,6 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AstroFuseError as error:
         print(f"astrofuse: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("astrofuse: stopped; what was fetched and trained is kept, the same command goes on from there.", file=sys.stderr)
         return 130
@@ -150,14 +154,17 @@ def _systems(args: argparse.Namespace) -> None:
     import astrofuse_lab as af
     from astrofuse_lab.recipes.systems import get_system
 
+    rows = af.list_systems()
     if not args.key:
-        _show(af.list_systems()["key", "title", "fidelity", "reported", "measured", "date"])
+        for row in rows:
+            print(f"{row['key']} ({row['fidelity']}; {row['status']}): {row['title']}\n    reported  {row['reported']}\n    measured  {row['measured']}")
         return
     one = get_system(args.key)
-    rows = af.list_systems()
     row = rows[list(rows["key"]).index(one.key)]
     for name in rows.colnames:
         print(f"{name}: {row[name]}")
+    for number in one.measured.get("numbers", ()):
+        print(f"    {number['name']}: {number['value']:g}" + (f" ({number['low']:g} to {number['high']:g})" if None not in (number["low"], number["high"]) else ""))
 
 
 def _watch(args: argparse.Namespace) -> None:

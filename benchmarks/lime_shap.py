@@ -30,7 +30,7 @@ def cases(quick: bool) -> Iterator[tuple[str, Any, Any]]:
     yield "gwskynet_multi_ii (published weights, real O3a alerts)", af.Run.original("gwskynet_multi_ii").runs[0], alerts
     samples = af.load_samples("tess-transits", n=600 if quick else 2500)
     split = samples.split(test=0.3, seed=0)
-    run = af.train("nigraha", samples, "planet", split=split, epochs=2 if quick else 8, progress=False)
+    run = af.train("nigraha_narrow", samples, "is_planet", split=split, epochs=2 if quick else 8, progress=False)
     yield f"nigraha (trained here on {len(split.train)} candidates)", run, samples.select(split.test)
 
 

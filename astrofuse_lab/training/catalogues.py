@@ -12,6 +12,7 @@ from astrofuse_lab.training.objectives import OBJECTIVES, WEIGHED
 from astrofuse_lab.training.schedules import SCHEDULES
 from astrofuse_lab.training.self_supervised import SELF_SUPERVISED
 from astrofuse_lab.training.self_supervised import options_of as self_supervised_options
+from astrofuse_lab.training.system_tables import measured_text, reported_text
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -33,9 +34,10 @@ def list_recipes() -> "Table":
 
 
 def list_systems() -> "Table":
-    """One row a published system: key, title, inputs, fidelity, data, recipes, original, parameters, reported, measured, date, machine, departures, source.
+    """One row a published system: key, title, status, inputs, fidelity, data, recipes, original, parameters, reported, measured, date, machine, departures, source.
 
-    `measured` is what ``benchmarks/systems.py`` found on the machine and date beside it, with 95 % intervals; empty before it ran.
+    `measured` holds the first numbers that ``benchmarks/systems.py`` found on the machine and date beside it, with 95 % intervals; all of them are in
+    ``docs/systems.md`` and, one system at a time, ``astrofuse systems KEY``.
     """
     from astropy.table import Table
 
@@ -43,19 +45,20 @@ def list_systems() -> "Table":
     for one in SYSTEMS.values():
         measured = one.measured
         rows.append({
-            "key": one.key, "title": one.title, "inputs": one.inputs, "fidelity": one.fidelity, "data": ", ".join(one.data), "recipes": ", ".join(one.recipes),
-            "original": one.original, "parameters": "; ".join(f"{name} {count:,}" for name, count in one.parameters.items()), "reported": "; ".join(f"{name} {value:g}" for name, value in one.reported.items()),
-            "measured": "; ".join(map(_number, measured.get("numbers", ()))), "date": measured.get("date", ""), "machine": measured.get("machine", ""),
+            "key": one.key, "title": one.title, "status": _status(measured), "inputs": one.inputs, "fidelity": one.fidelity, "data": ", ".join(one.data), "recipes": ", ".join(one.recipes),
+            "original": one.original, "parameters": "; ".join(f"{name} {count:,}" for name, count in one.parameters.items()), "reported": reported_text(one, len(one.reported)), "measured": measured_text(one), "date": measured.get("date", ""), "machine": measured.get("machine", ""),
             "departures": " ".join(one.departures), "source": " ".join(str(v) for v in (one.source.title, one.source.year or "", one.source.identifier) if v),
         })  # fmt: skip
-    names = ("key", "title", "inputs", "fidelity", "data", "recipes", "original", "parameters", "reported", "measured", "date", "machine", "departures", "source")
+    names = ("key", "title", "status", "inputs", "fidelity", "data", "recipes", "original", "parameters", "reported", "measured", "date", "machine", "departures", "source")
     return Table(rows=rows, names=names) if rows else Table(names=names)
 
 
-def _number(one: dict[str, Any]) -> str:
-    """``ROC-AUC 0.912 (0.880 to 0.940)``."""
-    interval = f" ({one['low']:.3g} to {one['high']:.3g})" if one.get("low") is not None and one.get("high") is not None else ""
-    return f"{one['name']} {one['value']:.4g}{interval}"
+def _status(measured: dict[str, Any]) -> str:
+    """What was measured: at full counts, at quick ones, or nothing; and how many numbers are below their references."""
+    if not measured:
+        return "not measured"
+    below = sum(bool(one.get("below")) for one in measured["numbers"])
+    return ("quick" if measured.get("quick") else "full") + f", {len(measured['numbers'])} numbers" + (f", {below} below" if below else "")
 
 
 def list_parts() -> "Table":

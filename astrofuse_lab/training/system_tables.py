@@ -25,7 +25,7 @@ def readme_rows() -> str:
     """The short table: one row a system."""
     lines = ["| system | what it is | fidelity | reported | measured here |", "|---|---|---|---|---|"]
     for one in SYSTEMS.values():
-        lines.append(f"| `{one.key}` | {_cell(one.title)} | {one.fidelity} | {_reported(one)} | {_measured(one, MOST)} |")
+        lines.append(f"| `{one.key}` | {_cell(one.title)} | {one.fidelity} | {reported_text(one)} | {measured_text(one)} |")
     return "\n".join(lines)
 
 
@@ -81,11 +81,12 @@ def _interval(one: dict[str, Any]) -> str:
     return f"{low:.3g} to {high:.3g}"
 
 
-def _reported(one: System) -> str:
-    return _cell("; ".join(f"{name} {_figure(value)}" for name, value in list(one.reported.items())[:MOST]))
+def reported_text(one: System, most: int = MOST) -> str:
+    """The first published numbers."""
+    return _cell("; ".join(f"{name} {_figure(value)}" for name, value in list(one.reported.items())[:most]))
 
 
-def _measured(one: System, most: int) -> str:
+def measured_text(one: System, most: int = MOST) -> str:
     """The first numbers that are no sizes; one that is below its reference says so."""
     numbers = [n for n in one.measured.get("numbers", ()) if not n["name"].startswith("parameters")]
     said = []
