@@ -96,8 +96,8 @@ test: $(STAMPS)/python
 	@$(MAKE) --no-print-directory $(STAMPS)/dachs & waits=$$!; $(MAKE) --no-print-directory $(STAMPS)/chromium && wait $$waits
 	$(MAKE) --no-print-directory check
 	@# notebook 01 is run in JupyterLab by the browser tests; three processes, since much of this waits for children
-	OMP_NUM_THREADS=1 .ci/with-mirror $(BIN)/python -m pytest -n 3 --dist loadfile --nbmake --nbmake-timeout=900 --ignore=notebooks/01_first_fusion.ipynb -m "not remote and not browser" notebooks tests
-	OMP_NUM_THREADS=1 .ci/with-mirror $(BIN)/python -m pytest -n 2 --dist loadfile -m "browser and not remote" tests
+	OMP_NUM_THREADS=1 .ci/with-mirror $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --nbmake --nbmake-timeout=900 --ignore=notebooks/01_first_fusion.ipynb -m "not remote and not browser" notebooks tests
+	OMP_NUM_THREADS=1 .ci/with-mirror $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "browser and not remote" tests
 
 check: $(STAMPS)/test-tools
 	$(BIN)/ruff check astrofuse_lab tests benchmarks

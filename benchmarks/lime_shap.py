@@ -9,12 +9,13 @@ the score faster than in random order, and the verdict of the checks. Written to
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from reporting import machine, save_results
+from reporting import Line, save_results
 
 import astrofuse_lab as af
 from astrofuse_lab.explain.trust_case import alike
@@ -79,8 +80,7 @@ def main() -> int:
     for row in rows(args.quick):
         kept.append(json.loads(json.dumps(row, default=float).replace("NaN", "null")))
         if args.json:
-            line = {"work": f"{row['method']} of {row['system']}", "peer": "integrated_gradients", "equal": row["passed"], "error": None, "tolerance": None, "seconds": None}
-            print(json.dumps({**line, "peer_seconds": None, "ratio": None, "goal": None, "machine": machine(), "verdict": row["verdict"], "alike": row["alike"]}), flush=True)
+            Line(f"{row['method']} of {row['system']}: {row['verdict']}", "integrated_gradients", row["passed"], math.nan, math.nan, math.nan, math.nan).print()
         else:
             said = "" if row["alike"] is None else f"; alike {row['alike']:.2f}"
             print(f"{row['system']}: {row['method']}{said}: {row['verdict']}", flush=True)

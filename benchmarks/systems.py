@@ -10,6 +10,7 @@ One module a system in ``benchmarks/systems/``, with ``measure(quick)``, a gener
 import argparse
 import importlib
 import json
+import math
 import os
 import sys
 import time
@@ -17,7 +18,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from reporting import commit, machine
+from reporting import Line, commit, machine
 from systems_parts import Number
 
 from astrofuse_lab.recipes.catalogue import KEYS
@@ -48,8 +49,7 @@ def keep(key: str, data: dict[str, Any]) -> None:
 def show(key: str, as_json: bool, number: Number) -> None:
     """One number, as a line of text or as JSON."""
     if as_json:
-        row = {"work": f"{key}: {number.name}", "peer": number.reference_name, "equal": not number.below, "error": None, "tolerance": None}
-        print(json.dumps({**row, "seconds": None, "peer_seconds": None, "ratio": None, "goal": None, "machine": machine(), **number.to_json()}), flush=True)
+        Line(f"{key}: {number}", number.reference_name, not number.below, math.nan, math.nan, math.nan, math.nan).print()
     else:
         print(f"{key}: {number}", flush=True)
 

@@ -59,7 +59,7 @@ def note_acceptance() -> None:
 
 def wrong(product: Any) -> str:
     """What a product has that none may have; empty where it is right."""
-    from astrofuse_lab.modalities import Image, LightCurve, SkyMap, Spectrum, TableRow, Text, TimeSeries
+    from astrofuse_lab.modalities import Image, LightCurve, Series, SkyMap, Spectrum, TableRow, Text, TimeSeries
 
     def finite(array: Any, mask: Any = ...) -> bool:
         return bool(np.isfinite(np.asarray(array, dtype=float)[mask]).all())
@@ -81,6 +81,9 @@ def wrong(product: Any) -> str:
     if isinstance(product, TimeSeries):
         same = product.values.shape == product.mask.shape and len(product.channels) == len(product.values)
         return "" if same and finite(product.values, product.mask) and finite([product.start, product.step]) and product.step > 0 else "time series"
+    if isinstance(product, Series):
+        same = product.values.shape == product.mask.shape == (len(product.channels), len(product.axis))
+        return "" if same and finite(product.axis) and finite(product.values, product.mask) else "series"
     if isinstance(product, SkyMap):
         good = product.uniq.shape == product.density.shape and finite(product.density) and (product.density >= 0).all()
         return "" if good and (product.time is None or finite(product.time)) else "sky map"

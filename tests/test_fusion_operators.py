@@ -362,7 +362,8 @@ def test_every_fusion_learns_what_no_modality_says_alone(name):
     turn = torch.randn(3, WIDTH)
     tokens = {n: Tokens((hidden[:, i, None] * turn[i])[:, None], torch.ones(1280, 1, dtype=torch.bool), {}) for i, n in enumerate(NAMES)}
     quiet = {"dropout": 0.0} if "dropout" in options_of(FUSIONS[name]) else {}
-    fusion, head = fusion_of(name, **quiet).train(), nn.Sequential(nn.Linear(WIDTH, 16), nn.GELU(), nn.Linear(16, 2))
+    fusion = fusion_of(name, **quiet).train()
+    head = nn.Sequential(nn.Linear(fusion.vector_width, 16), nn.GELU(), nn.Linear(16, 2))
     optimiser = torch.optim.AdamW([*fusion.parameters(), *head.parameters()], lr=1e-2)
     half = {n: one._replace(values=one.values[:256], mask=one.mask[:256]) for n, one in tokens.items()}
     for step in range(60):

@@ -70,7 +70,7 @@ def test_tables_of_a_run_are_scaled_back_in_their_units():
     values = np.stack([rng.normal(20, 2, 300), rng.lognormal(3, 1, 300), rng.integers(0, 2, 300).astype(float)], axis=1)
     for name in SCALINGS:
         samples = table(np.maximum(values, 0.5))
-        preparation = fitted(samples, name, clip=100.0)
+        preparation = fitted(samples, name, clip=1000.0)
         batch = preparation.batch(samples)
         # what a model is given is float32: seven digits of the scaled value
         back = preparation.inverse("table", batch.values["table"].numpy())

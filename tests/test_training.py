@@ -56,7 +56,7 @@ def test_regression_learns(toy_samples):
     assert (told["uncertainty"] > 0).all()
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", [name for name, one in RECIPES.items() if one.fidelity == "own"])  # published networks read inputs of their own
 @pytest.mark.parametrize("modality", ["image", "spectrum", "light_curve", "table", "text"])
 def test_one_modality_works_with_every_recipe(toy_samples, modality, recipe):
     run = af.train(recipe, toy_samples, "label", [modality], epochs=1, progress=False, device="cpu")

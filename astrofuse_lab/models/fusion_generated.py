@@ -50,7 +50,7 @@ class Generated(Fusion):
             raise InputError(f"generated weight={weight}: at least 0.")
         self.weight = weight
         self.inner = FUSIONS[fusion](modalities, width)
-        self.attends = self.inner.attends  # type: ignore[misc]
+        self.attends, self.vector_width = self.inner.attends, self.inner.vector_width  # type: ignore[misc]
         others = len(modalities) - 1
         self.generate = nn.ModuleDict({name: GENERATORS[generator](others * (width + 1), width, hidden) for name in modalities if others})
         self._lost: Tensor | None = None
@@ -102,7 +102,7 @@ class Generated(Fusion):
     def extra_loss(self) -> Tensor:
         """`weight` times the generators' mean loss in the last batch; what the fusion that follows asks for, it asks itself."""
         lost, self._lost = self._lost, None
-        return next(self.inner.parameters()).new_zeros(()) if lost is None else self.weight * lost
+        return next(self.parameters()).new_zeros(()) if lost is None else self.weight * lost
 
 
 class MultimodalVAE(Pooled):

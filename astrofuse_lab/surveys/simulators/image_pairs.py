@@ -1,4 +1,4 @@
-"""Reference and science images of one field, not made alike, and the transient that only the second holds.
+"""Simulated reference and science images of one field, not made alike, and the transient that only the second holds.
 
 63 x 63 pixels of 1.01 arcsec, in units of the noise of a pixel of the science image's sky. The field is drawn in Fourier space, where all that
 happens to light is a product, and only then put on pixels:

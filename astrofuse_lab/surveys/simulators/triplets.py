@@ -1,4 +1,4 @@
-"""Alert triplets: science, reference and difference stamps of what a pipeline detected, real sources in the sky or artefacts.
+"""Simulated alert triplets: science, reference and difference stamps of what a pipeline detected, real sources in the sky or artefacts.
 
 63 x 63 pixels of 1.01 arcsec in counts (DN), as in ZTF's packets: the detection lies in the middle of the difference stamp, where it is always positive. Fields, PSF
 and sampling are those of `image_pairs` (galaxies by Spergel's profile, stars as flux^-1.5, Kolmogorov seeing and the pixel's square), each exposure with
