@@ -12,6 +12,7 @@ import astrofuse_lab as af
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.widgets.base import STATIC, Selection
 from astrofuse_lab.widgets.linked_plots import _LINKS
+from astrofuse_lab.widgets.plotting import backend
 
 hv = pytest.importorskip("holoviews")
 built = pytest.mark.skipif(not (STATIC / "samples.js").is_file(), reason="browser: the views are not built; run make front-end")
@@ -72,6 +73,7 @@ def test_a_selection_that_nobody_holds_goes():
 def test_a_lasso_in_bokeh_selects_in_the_widget_and_back():
     import panel as pn
 
+    backend()  # as hv.extension("bokeh"), before any option of a plot
     data = samples()
     widget = af.SamplesWidget(data)
     linked = af.link_plot(points(data).opts(width=500, height=400, active_tools=["box_select"]), widget, data)
