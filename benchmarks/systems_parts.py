@@ -1,12 +1,16 @@
 """What the systems' measurements share: a number with its interval and reference, and paired intervals."""
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+RUNS = os.environ.get("SYSTEMS_RUNS")
+"""A folder that keeps sets and trainings, so that a measurement that was cut off goes on; None: nothing is kept."""
 
 
 @dataclass(frozen=True)

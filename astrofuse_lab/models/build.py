@@ -68,13 +68,15 @@ class FusionModel(nn.Module):
         self.decision: Decision | None = make_part("decision", recipe.decision, task, self.streams, outputs) if recipe.decision else None
         groups = self.decision.streams if self.decision is not None else {"all": self.streams}
         self.fusions = nn.ModuleDict({name: make_part("fusion", recipe.fusion, group, recipe.width) for name, group in groups.items()})
+        widths: dict[str, int] = {}
         for name, group in groups.items():
             fusion: Any = self.fusions[name]
             fusion.meet({one: self.encoders[one].width for one in group})
+            widths[name] = fusion.vector_width
         head = _head(recipe, task)
         names = tuple(map(str, classes))
         abouts = {name: About(names, {m: self.front.layouts[m] for m in group}) for name, group in groups.items()}
-        self.heads = nn.ModuleDict({name: make_part("head", head, _width(self.fusions[name]), outputs, about) for name, about in abouts.items()})
+        self.heads = nn.ModuleDict({name: make_part("head", head, widths[name], outputs, about) for name, about in abouts.items()})
         self.attends = self.decision is None and self.fusions["all"].attends
 
     @property
@@ -205,10 +207,6 @@ class FusionModel(nn.Module):
             fusion: Any = self.fusions[name]
             if fusion.fits:
                 fusion.fit({m: whole[m] for m in members if m in whole}, torch.cat(targets))
-
-
-def _width(fusion: Any) -> int:
-    return int(fusion.vector_width)
 
 
 def _marked(prediction: Prediction, fused: Sequence[Fused]) -> Prediction:

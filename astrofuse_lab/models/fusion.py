@@ -31,8 +31,6 @@ class Fusion(nn.Module):
     ----------
     attends : bool
         True where it has attention.
-    joins : bool
-        True where streams may have tokens of any width.
     vector_width : int
         Of the vector it gives.
     fits : bool
@@ -40,7 +38,6 @@ class Fusion(nn.Module):
     """
 
     attends: ClassVar[bool] = False
-    joins: ClassVar[bool] = False
 
     def __init__(self, modalities: tuple[str, ...], width: int, modality_dropout: float = 0.0) -> None:
         super().__init__()

@@ -24,8 +24,6 @@ class Join(Fusion):
         As in `Fusion`.
     """
 
-    joins = True
-
     def __init__(self, modalities: tuple[str, ...], width: int, *, layers: Sequence[Any] = (), modality_dropout: float = 0.0) -> None:
         super().__init__(modalities, width, modality_dropout)
         self.rows = list(layers)

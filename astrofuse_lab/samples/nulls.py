@@ -9,6 +9,7 @@ from astrofuse_lab.samples.annotations import with_column
 from astrofuse_lab.samples.joining import joined
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.samples.specification import Card
+from astrofuse_lab.samples.split import group_column
 
 ORDERED = "ordered"
 TWIN = "~shuffled"
@@ -50,7 +51,7 @@ def with_shuffled(samples: SampleSet, modality: str = "light_curve", seed: int =
     for name in ("flux", "flux_err", "mask", "limit"):
         if name in made:
             made[name][here] = arrays[name][there]
-    group = next((name for name, role in samples.roles.items() if role == "group"), "object_id")
+    group = group_column(samples) or "object_id"
     card = Card(samples.card.name, samples.card.title + "; half of them shuffled in time (simulated)", True, samples.card.citation, samples.card.licence)
     parts = []
     for own, ending, ordered in ((samples, "", True), (altered(samples, {modality: made}), TWIN, False)):

@@ -75,12 +75,17 @@ class Split:
         return f"Split(train {len(self.train)}, test {len(self.test)}{part}, by {self.by}{drawn}{'; ' + self.note if self.note else ''})"
 
 
+def group_column(samples: "SampleSet") -> str | None:
+    """The first column with role ``group``; None where there is none."""
+    return next((name for name, role in samples.roles.items() if role == "group"), None)
+
+
 def group_codes(samples: "SampleSet", group: str | None = None) -> NDArray[np.int64]:
     """An integer per sample, equal within a group: the column named, else the column with role ``group``, else the object."""
-    names = [group] if group else [name for name, role in samples.roles.items() if role == "group"][:1]
-    if not names:
+    named = group or group_column(samples)
+    if named is None:
         return np.arange(len(samples))
-    column = samples.column(names[0])
+    column = samples.column(named)
     # a sample without a group is a group of its own, never one big group of the unknown
     keys = [f"g:{v}" if not missing else f"alone:{i}" for i, (v, missing) in enumerate(zip(column.data, np.ma.getmaskarray(column), strict=True))]
     return np.unique(np.array(keys, dtype=str), return_inverse=True)[1].astype(np.int64) if keys else np.zeros(0, dtype=np.int64)
@@ -202,7 +207,7 @@ def _published(samples: "SampleSet", group: str | None) -> Split:
     if not (parts["train"] and parts["test"]):
         raise InputError(f"the published split ({columns[0]!r}) puts {len(parts['train'])} of these samples in train and {len(parts['test'])} in test; both need some.")
     codes = group_codes(samples, group)
-    named = group or next((name for name, role in samples.roles.items() if role == "group"), "object_id")
+    named = group or group_column(samples) or "object_id"
     leaks = [
         f"{shared} of {len(parts[name])} {name} samples share their {named!r} with a training sample"
         for name in ("test", "validation") if (shared := int(np.isin(codes[side == name], codes[side == "train"]).sum()))

@@ -26,6 +26,7 @@ from astrofuse_lab.samples.building import Map, build_samples
 from astrofuse_lab.samples.represented import Shown, ShownData, numbers
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.samples.specification import Card
+from astrofuse_lab.samples.split import group_column
 
 Views = Mapping[str, tuple[str, Part]]
 """Name of a view: the modality it is made of, and its representation."""
@@ -212,7 +213,7 @@ def one_band_each(samples: SampleSet, modality: str = "light_curve", fewest: int
     fields |= {"offsets": np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), "band": np.zeros_like(fields["band"])}
     who, band = kept // bands, np.array(spec.channels)[kept % bands]
     named: dict[str, pa.Array] = {name: pa.array(np.ma.filled(samples.column(name).astype(float), np.nan)[who]) for name in ("ra", "dec") if name in samples.roles}
-    group = next((name for name, role in samples.roles.items() if role == "group"), "object_id")
+    group = group_column(samples) or "object_id"
     columns = pa.table({
         "object_id": [f"{one}:{name}" for one, name in zip(samples.object_ids[who], band, strict=True)], **named, "band": band, "epochs": counts[kept],
         "group": np.asarray(np.ma.filled(samples.column(group).astype(str), ""))[who],

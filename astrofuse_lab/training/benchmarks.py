@@ -14,7 +14,7 @@ from astrofuse_lab.errors import InputError, SampleSetError, UnknownNameError
 from astrofuse_lab.recipes.benchmarks import BENCHMARKS, BenchmarkEntry
 from astrofuse_lab.samples.registry import load_samples
 from astrofuse_lab.samples.sample_set import SampleSet
-from astrofuse_lab.samples.split import Split, group_codes
+from astrofuse_lab.samples.split import Split, group_codes, group_column
 from astrofuse_lab.training import metrics as M
 from astrofuse_lab.training.benchmark_results import Result, Shortcut
 from astrofuse_lab.training.features import Features
@@ -152,7 +152,7 @@ class Benchmark:
 
     @property
     def _group(self) -> str | None:
-        return next((name for name, role in self._samples.roles.items() if role == "group"), None)
+        return group_column(self._samples)
 
     @property
     def splits(self) -> list[Split]:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
-from systems_parts import Number, interval, paired
+from systems_parts import RUNS, Number, interval, paired
 
 import astrofuse_lab as af
 import astrofuse_lab.training.record  # these now: a long measurement should end with the code that it began with
@@ -29,8 +29,6 @@ from astrofuse_lab.training.thresholds import error_rates, wilson
 
 SIZES = {"quick": (1500, 600, 8, (0,)), "full": (6000, 2000, 40, (0, 1, 2, 3, 4))}
 """Triplets to train on and to test on, epochs, seeds."""
-RUNS = os.environ.get("SYSTEMS_RUNS")
-"""A folder that keeps trainings, so that a broken measurement goes on."""
 
 
 def measure(quick: bool) -> Iterator[Number]:

@@ -1,7 +1,6 @@
 """DeepStreaks: three questions, three narrow networks each, on simulated objects on real ZTF difference stamps, beside a random forest on simple features."""
 
 import itertools
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +9,19 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
-from systems_parts import Number, interval, paired
+from systems_parts import RUNS, Number, interval, paired
 
 import astrofuse_lab as af
 from astrofuse_lab.errors import SampleSetError
 from astrofuse_lab.recipes.schema import Part
 from astrofuse_lab.samples import simulated_streaks
 from astrofuse_lab.training.committees import any_and_all
+from astrofuse_lab.training.thresholds import wilson
 
 TASKS, NETWORKS = ("rb", "sl", "kd"), ("vgg6", "resnet50", "densenet121")
 EPOCHS = {"vgg6": 5, "resnet50": 3, "densenet121": 3}
 """Of a quick run."""
 FPR = 0.01
-RUNS = os.environ.get("SYSTEMS_RUNS")
-"""A folder that keeps the trainings, so that a measurement that was cut off goes on; None: nothing is kept."""
 LENGTHS, SNRS = (4, 8, 16, 30, 45), (5, 10, 20, 40, 60)
 
 
@@ -122,13 +120,7 @@ def completeness(test: Any, truth: NDArray[Any], score: NDArray[Any], peer: NDAr
             some = truth & (values >= low) & (values < high)
             if some.any():
                 share = float(found[some].mean())
-                yield Number(f"completeness, {'S/N' if name == 'snr' else name} {low} to {high}{unit}", share, *wilson(share, int(some.sum())), n=int(some.sum()), data=what, reference_name="random forest", reference=float(theirs[some].mean()))
-
-
-def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
-    """The score interval of a binomial share (Wilson 1927)."""
-    middle, half = (share + z * z / (2 * n)) / (1 + z * z / n), z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return float(max(middle - half, 0)), float(min(middle + half, 1))
+                yield Number(f"completeness, {'S/N' if name == 'snr' else name} {low} to {high}{unit}", share, *wilson(share * some.sum(), int(some.sum())), n=int(some.sum()), data=what, reference_name="random forest", reference=float(theirs[some].mean()))
 
 
 def _auc(truth: NDArray[Any], score: NDArray[Any]) -> float:

@@ -1,6 +1,5 @@
 """What the measurements of the GWSkyNet networks share: simulated alerts, trainings that are kept, trees on the same scalars, rates at a threshold."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score, roc_curve
+from systems_parts import RUNS
 
 import astrofuse_lab as af
 from astrofuse_lab.recipes.schema import Part, Recipe
 from astrofuse_lab.samples.simulated_gw_maps import simulated_maps
 
-RUNS = os.environ.get("SYSTEMS_RUNS")
-"""A folder that keeps sets and trainings, so that a measurement that was cut off goes on; None: nothing is kept."""
 COUNT = {True: {"O4": 360, "O3": 200}, False: {"O4": 3000, "O3": 1500}}
 """Maps of a quick run and of a full one."""
 TEST = 1 / 3

@@ -1,13 +1,12 @@
 """TransiNet at a narrow width: detections in what it makes of simulated pairs, and, without having seen any, of real ZTF pairs, beside subtractions."""
 
 import itertools
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from systems_parts import Number, interval, paired
+from systems_parts import RUNS, Number, interval, paired
 
 import astrofuse_lab as af
 from astrofuse_lab.alignment.subtraction import matched_difference, plain_difference
@@ -21,8 +20,6 @@ PUBLISHED = 0.984
 SMOOTH = 1.2
 """Width of the filter for points in a difference, pixels; the network's output needs none."""
 SNRS = (4, 8, 16, 32, 80)
-RUNS = os.environ.get("SYSTEMS_RUNS")
-"""A folder that keeps the training; None: nothing is kept."""
 
 
 def trained(quick: bool) -> Any:
