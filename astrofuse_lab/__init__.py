@@ -5,6 +5,7 @@ The door: every public name is here, and nothing heavy is imported before it is 
 
 import importlib
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 # Threads of torch that wait for one another by spinning stall on a shared machine (a class on one hub, a busy laptop):
@@ -74,6 +75,7 @@ _DOOR = {
     "Selection": ("widgets.base", "Selection"),
     "plot": ("widgets.plots", ""),
     "workbench": ("widgets.workbench", "workbench"),
+    "lesson": ("classroom", ""),
     "doctor": ("checkup", "doctor"),
     "errors": ("errors", ""),
 }
@@ -101,6 +103,10 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return list(__all__)
+
+
+if "ipykernel" in sys.modules:  # a notebook: the lab extension, where there is one, shows jobs, memory and selections beside the cells
+    importlib.import_module("astrofuse_lab.widgets.jobs").open_desk()
 
 
 if TYPE_CHECKING:

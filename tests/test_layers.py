@@ -10,10 +10,10 @@ import astrofuse_lab
 
 ROOT = Path(astrofuse_lab.__file__).parent
 LAYERS = {
-    "errors": 0, "positions": 0.02, "notation": 0.02, "credible_regions": 0.02, "target_columns": 0.05, "provenance": 0.1, "storage": 0.1, "memory": 0, "targets": 0.1, "modalities": 0.2,
+    "errors": 0, "positions": 0.02, "notation": 0.02, "credible_regions": 0.02, "target_columns": 0.05, "provenance": 0.1, "storage": 0.1, "memory": 0, "jobs": 0, "targets": 0.1, "modalities": 0.2,
     "recipes": 1, "surveys": 2, "cache": 2.2, "found": 2.4, "naming": 2.4, "local_files": 2.1, "regions": 2.2, "region_search": 2.5, "outlines": 2.5, "target_files": 2.5, "queues": 2.4, "questions": 2.4, "progress": 2.6,
     "crew": 2.6, "estimates": 2.6, "fetching": 3, "chunks": 3.1, "alignment": 4,
-    "samples": 5, "models": 5, "training": 6, "watching": 6.5, "alert_benchmark": 6.6, "explain": 7, "widgets": 8,
+    "samples": 5, "models": 5, "training": 6, "watching": 6.5, "alert_benchmark": 6.6, "explain": 7, "lessons": 7.5, "widgets": 8, "classroom": 8.5,
     # the ways in stand above everything
     "checkup": 9, "demo": 9, "cli": 9.5, "__init__": 10, "__main__": 10,
 }  # fmt: skip
