@@ -6,6 +6,7 @@ import time as clock
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from astrofuse_lab import jobs
 from astrofuse_lab.cache import Answers
 from astrofuse_lab.crew import Crew, Event
 from astrofuse_lab.errors import InputError, StorageError
@@ -143,7 +144,8 @@ def _gather(targets: Targets, ledgers: Mapping[str, Ledger], terms: Terms) -> Fo
         if terms.mode != "offline" and any(book.counts()["pending"] for book in ledgers.values()) and not terms.over():
             answers.check_writable()
             crew.start()
-        _listen(crew, terms, report)
+        with jobs.running(f"Fetch {len(targets)} targets from {len(ledgers)} surveys" if len(ledgers) > 1 else f"Fetch {len(targets)} targets", terms.stop) as report.job:
+            _listen(crew, terms, report)
     except StorageError as error:
         error.found = found
         raise

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from astrofuse_lab.found import Ledger
+from astrofuse_lab.jobs import Job
 
 Progress = Callable[[dict[str, object]], object]
 OFTEN = 0.2  # s between two lines of text
@@ -19,6 +20,7 @@ class Reporter:
         in_notebook = type(sys.stderr).__module__.startswith("ipykernel")
         self.out = sys.stdout if in_notebook else sys.stderr  # a notebook paints stderr red, as if something were wrong
         self.live = shown and (in_notebook or sys.stderr.isatty())
+        self.job: Job | None = None
 
     def tell(self, name: str, state: str) -> None:
         """Something became of one survey's targets."""
@@ -26,10 +28,14 @@ class Reporter:
         if self.callback is not None:
             total = len(self.ledgers[name])
             self.callback({"survey": name, "done": total - counts["pending"], "total": total, "failed": counts["failed"], "state": state})
-        if self.live and time.monotonic() - self.last > OFTEN:
+        if time.monotonic() - self.last > OFTEN:
             self.last = time.monotonic()
-            self.out.write("\r" + self._line() + "\x1b[K")
-            self.out.flush()
+            if self.job is not None:
+                done, total = (sum(n) for n in zip(*((len(book) - book.counts()["pending"], len(book)) for book in self.ledgers.values()), strict=True))
+                self.job.tell(done / max(1, total), f"{done} of {total} answers")
+            if self.live:
+                self.out.write("\r" + self._line() + "\x1b[K")
+                self.out.flush()
 
     def end(self) -> None:
         """The last line."""

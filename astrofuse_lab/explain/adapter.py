@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from astrofuse_lab import memory
+from astrofuse_lab import jobs, memory
 from astrofuse_lab.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -170,10 +170,12 @@ class Pace(NamedTuple):
     def chunks(self, count: int) -> Iterator[Tensor]:
         """Indices over ``range(count)``, at most `rows` at once; tells after each, ends after the one at hand when stopped."""
         size = at_once(self.rows)
-        for start in range(0, count, size):
-            end = min(start + size, count)
-            yield torch.arange(start, end)
-            if self.on_progress:
-                self.on_progress({"done": end, "total": count})
-            if self.stop is not None and self.stop.is_set():
-                return
+        with jobs.running(f"Explain {count} samples", self.stop) as job:
+            for start in range(0, count, size):
+                end = min(start + size, count)
+                yield torch.arange(start, end)
+                job.tell(end / count, f"{end} of {count}")
+                if self.on_progress:
+                    self.on_progress({"done": end, "total": count})
+                if self.stop is not None and self.stop.is_set():
+                    return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrofuse_lab import jobs
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.recipes.catalogue import get_recipe
 from astrofuse_lab.recipes.schema import Part, Recipe
@@ -127,16 +128,19 @@ def compare(
         arena.given = _fitting(fused, arena, rivals[0], chosen)
     total = len(chosen) * len(rivals)
     features = Features(represented(samples, base.inputs), names)  # trees see what the networks see
-    for number, seed in enumerate(chosen):
-        for place, one in enumerate(rivals):
-            arena.train(one, seed, first=place == 0, subsets=subsets and place == 0)
-            told = {"done": number * len(rivals) + place + 1, "total": total, "row": one.name, "seed": seed}
-            if progress:
-                print(f"compared {told['done']}/{total}: {one.name}, seed {seed}, {one.seconds:.0f} s", flush=True)
-            if on_progress is not None:
-                on_progress(told)
-        for one in plain:
-            arena.classical(one, features, seed)
+    with jobs.running(f"Compare {total} trainings", arena.stop) as job:
+        for number, seed in enumerate(chosen):
+            for place, one in enumerate(rivals):
+                arena.train(one, seed, first=place == 0, subsets=subsets and place == 0)
+                done = number * len(rivals) + place + 1
+                told = {"done": done, "total": total, "row": one.name, "seed": seed}
+                job.tell(done / total, f"{done} of {total}: {one.name}, seed {seed}")
+                if progress:
+                    print(f"compared {done}/{total}: {one.name}, seed {seed}, {one.seconds:.0f} s", flush=True)
+                if on_progress is not None:
+                    on_progress(told)
+            for one in plain:
+                arena.classical(one, features, seed)
     codes = group_codes(samples, group or splits[0].group)
     return make_table(arena, rivals, plain, measure, codes, one_vote)
 

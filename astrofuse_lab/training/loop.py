@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from astrofuse_lab import jobs
 from astrofuse_lab.errors import InputError, RunError, StorageError
 from astrofuse_lab.recipes.catalogue import get_recipe
 from astrofuse_lab.recipes.schema import Recipe
@@ -17,7 +18,7 @@ from astrofuse_lab.training.distillation import check_teacher
 from astrofuse_lab.training.epoch_weights import EpochKeeper, remove_epochs
 from astrofuse_lab.training.plan import Plan, check_fingerprint, make_plan
 from astrofuse_lab.training.progress import FILE as PROGRESS
-from astrofuse_lab.training.progress import Progress, ProgressLine
+from astrofuse_lab.training.progress import Progress, ProgressLine, telling
 from astrofuse_lab.training.run import Run
 from astrofuse_lab.training.run_folder import CALIBRATION, CARD, CHECKPOINTS, FILES, _read_json, open_run, write_files
 from astrofuse_lab.training.schedules import SCHEDULES, make_schedule
@@ -111,11 +112,13 @@ def train(
 
     plan = _taught(_planned(recipe, samples, target, modalities, split, seed, epochs, start, labels), teacher)
     plan = replace(plan, fingerprint={**plan.fingerprint, "precision": check_precision(precision)})
-    told = Told(progress, stop or threading.Event(), on_epoch, compile, keep_epochs)
+    halt = stop or threading.Event()
     folder = Path(out).expanduser().resolve() if out is not None else None
     if keep_epochs and folder is None:
         raise InputError("keep_epochs=True keeps weights in the run's folder: give one, out='my_run'.")
-    return _go(plan, make_fabric(device, precision), device, folder, told, resume, overwrite, split)
+    with jobs.running(f"Train {plan.recipe.name}", halt) as job:
+        told = Told(progress, halt, telling(job, on_epoch), compile, keep_epochs)
+        return _go(plan, make_fabric(device, precision), device, folder, told, resume, overwrite, split)
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ class Told:
 
     progress: bool
     stop: threading.Event
-    on_epoch: OnEpoch | None
+    on_epoch: OnEpoch
     compile: bool = False
     keep_epochs: bool = False
 
@@ -208,7 +211,7 @@ def _train(
 ) -> Run:
     """Train one plan to its end and write what came of it."""
     line = ProgressLine(f"{plan.recipe.name} ({stage})" if stage else plan.recipe.name, told.progress and fabric.is_global_zero)
-    tell = Progress(line, folder if fabric.is_global_zero else None, None if told.on_epoch is None else lambda now: told.on_epoch({**now, "stage": stage}))  # type: ignore[misc]
+    tell = Progress(line, folder if fabric.is_global_zero else None, lambda now: told.on_epoch({**now, "stage": stage}))
 
     def keep(number: int, made: Snapshot) -> None:
         if folder is not None and fabric.is_global_zero:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from astrofuse_lab.jobs import Job
 from astrofuse_lab.storage import storage_errors
 
 FILE = "progress.jsonl"
@@ -74,6 +75,18 @@ class ProgressLine:
             print()
         if self.on and text:
             print(text, flush=True)
+
+
+def telling(job: Job, on_epoch: Callable[[dict[str, Any]], None] | None) -> Callable[[dict[str, Any]], None]:
+    """What is called after each epoch: tells the job, then whoever asked for it."""
+
+    def tell(now: dict[str, Any]) -> None:
+        of = f"epoch {now['epoch']} of at most {now['epochs']}"
+        job.tell(now["epoch"] / max(1, now["epochs"]), f"{now['stage']}: {of}" if now.get("stage") else of)
+        if on_epoch is not None:
+            on_epoch(now)
+
+    return tell
 
 
 class Progress:

@@ -54,6 +54,7 @@ import numpy as np
 import traitlets as t
 from ipywidgets.widgets.widget import _remove_buffers
 
+from astrofuse_lab import jobs
 from astrofuse_lab.errors import AstroFuseError, InputError
 from astrofuse_lab.widgets.saving import Saving
 from astrofuse_lab.widgets.selection import Selection, from_bits, to_bits
@@ -224,7 +225,7 @@ class Base(Saving, anywidget.AnyWidget):
             self._lane(str(content.get("key", ""))).submit(self._give, str(content.get("key", "")))
         elif kind == "do" and content.get("verb") in self.verbs:
             method = getattr(self, self.verbs[content["verb"]])
-            self._jobs.submit(self._job, method, {k: v for k, v in content.items() if k not in ("type", "verb")})
+            self._jobs.submit(self._job, method, {k: v for k, v in content.items() if k not in ("type", "verb")}, str(content["verb"]))
         else:
             self._quick.submit(self._update_error, f"{type(self).__name__} does not know the message {str(content)[:80]!r}. Is the built view of another version? Run `make front-end`.")
 
@@ -235,17 +236,30 @@ class Base(Saving, anywidget.AnyWidget):
         """Which thread answers a key; views whose answers are computed take `_jobs`."""
         return self._quick
 
-    def _job(self, method: Callable[..., object], arguments: dict[str, Any]) -> None:
+    def _job(self, method: Callable[..., object], arguments: dict[str, Any], verb: str = "") -> None:
         """Run one long job: clean slate before, `busy` off after, whatever happened."""
         self._halt.clear()
         self.failure = None
         self._update(error="", stop=False, busy=True, progress=0.0)
         try:
-            method(**arguments)
+            with jobs.running(f"{self.view.capitalize()}: {verb.replace('_', ' ')}", self._halt) as job:
+                self._tell(job, lambda: method(**arguments))
         except Exception as error:  # told in the view
             self._failed(error)
         finally:
             self._update(busy=False, stop=False)
+
+    def _tell(self, job: jobs.Job, work: Callable[[], object]) -> None:
+        """Do the work, and pass what the view says meanwhile on to those who list jobs."""
+
+        def told(_change: Any) -> None:
+            job.tell(self.progress, self.status)
+
+        self.observe(told, ["progress", "status"])
+        try:
+            work()
+        finally:
+            self.unobserve(told, ["progress", "status"])
 
     def answer(self, key: str) -> dict[str, Any]:
         """What a key stands for, as JSON values and bytes; subclasses know their keys."""

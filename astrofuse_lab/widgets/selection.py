@@ -1,6 +1,8 @@
 """Which samples are selected: by a mask over an array of ids, as text only when somebody reads it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -104,6 +106,13 @@ class _Ids(t.TraitType[Any, Any]):
         return value if isinstance(value, Chosen) else Chosen.of(value)
 
 
+ALIVE: "weakref.WeakSet[Selection]" = weakref.WeakSet()
+"""All selections that something still holds."""
+CHANGED: list[Callable[[], object]] = []
+"""Called, quickly, when the ids of any of them have changed."""
+_numbers = itertools.count(1)
+
+
 class Selection(t.HasTraits):
     """Which samples are selected, by id; widgets given the same one are linked.
 
@@ -120,6 +129,12 @@ class Selection(t.HasTraits):
     ids = _Ids()
     focus = t.Unicode("")
 
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self.number = next(_numbers)
+        self.observe(_tell_all, "ids")
+        ALIVE.add(self)
+
     @property
     def chosen(self) -> Chosen:
         """The ids as they are kept: a mask over an array of ids, or a tuple."""
@@ -132,3 +147,8 @@ class Selection(t.HasTraits):
 
     def __repr__(self) -> str:
         return f"Selection({len(self.chosen)} ids{f', focus {self.focus!r}' if self.focus else ''})"
+
+
+def _tell_all(_change: Any) -> None:
+    for listener in list(CHANGED):
+        listener()
