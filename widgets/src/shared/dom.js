@@ -38,7 +38,7 @@ export function put(node, ...children) {
   const active = root.activeElement && node.contains(root.activeElement) ? nameOf(root.activeElement) : "";
   node.replaceChildren();
   fill(node, {}, children);
-  if (active) /** @type {HTMLElement | undefined} */ ([...node.querySelectorAll("button,input,select,textarea")].find((c) => nameOf(c) === active))?.focus({ preventScroll: true });
+  if (active) /** @type {HTMLElement | undefined} */ ([...node.querySelectorAll("button,input,select,textarea,summary")].find((c) => nameOf(c) === active))?.focus({ preventScroll: true });
   return node;
 }
 

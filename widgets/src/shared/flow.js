@@ -2,6 +2,7 @@
 import { icon, label, modalityColour } from "./colours.js";
 import { number } from "./columns.js";
 import { h, s, sized, put } from "./dom.js";
+import { listed, said, twin } from "./twin.js";
 
 const WORDS = { class: "class token", relay: "the fusion's own tokens" };
 const GAP = 10;
@@ -37,7 +38,7 @@ function ribbon(from, to, mass, fill, words) {
   return s("path", { d, fill, opacity: 0.55 }, s("title", {}, words));
 }
 
-function draw(layers, names, kinds, width) {
+function draw(layers, names, kinds, width, told) {
   const height = Math.max(150, names.length * 34);
   const step = (width - LEFT - RIGHT) / layers.length;
   const parts = [];
@@ -63,26 +64,31 @@ function draw(layers, names, kinds, width) {
   });
   const right = last.map((n) => s("text", { x: width - RIGHT + 10, y: n.y + n.size / 2 + 4 }, wordOf(n.name)));
   const heads = layers.map((_, l) => s("text", { x: LEFT + step * (l + 0.5), y: height + 22, "text-anchor": "middle", class: "title" }, `layer ${l + 1}`));
-  const words = first.map((n) => `${wordOf(n.name)} ${share(n.v)}`).join(", ");
-  return s("svg", { class: "af-plot", width, height: height + 28, viewBox: `0 0 ${width} ${height + 28}`, role: "img", "aria-label": `What reaches the class token: ${words}` }, parts, bars, left, right, heads);
+  return s("svg", { class: "af-plot", width, height: height + 28, viewBox: `0 0 ${width} ${height + 28}`, role: "img", "aria-label": said(told) }, parts, bars, left, right, heads);
 }
 
-/** The same as rows, for those who do not see the drawing. */
-function table(layers) {
-  const rows = layers.flatMap((one, l) => one.map((r) => h("tr", {}, h("td", { class: "af-num" }, String(l + 1)), h("th", { scope: "row" }, wordOf(r.source)), h("td", {}, wordOf(r.target)), h("td", { class: "af-num" }, share(r.weight)), h("td", { class: "af-num" }, share(r.mass)))));
-  const heads = ["layer", "from", "to", "share of what it looks at", "reaches the class token"];
-  return h("details", { class: "af-more" }, h("summary", {}, "the flow as a table"), h("div", { class: "af-scroll", tabindex: "0", role: "region", "aria-label": "The flow as a table, scrolls" }, h("table", { class: "af-values" }, h("thead", {}, h("tr", {}, heads.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows))));
+/** The same in words and as rows. @returns {import("./twin.js").Twin} */
+function flowTwin(layers) {
+  const first = new Map();
+  for (const row of layers[0]) first.set(row.source, (first.get(row.source) || 0) + row.mass);
+  const from = [...first].filter(([, v]) => v > 1e-4).sort((a, b) => b[1] - a[1]).map(([name, v]) => `${share(v)} from ${wordOf(name)}`);
+  return {
+    name: "the flow", says: `What reaches the class token through ${layers.length} ${layers.length === 1 ? "layer" : "layers"}: ${listed(from)}.`,
+    heads: ["layer", "from", "to", "share of what it looks at", "reaches the class token"],
+    rows: () => layers.flatMap((one, l) => one.map((r) => [l + 1, wordOf(r.source), wordOf(r.target), share(r.weight), share(r.mass)])),
+  };
 }
 
-/** @param {any[][]} flow rows of layer, source, target, weight, reaching @param {{columns: string[], kinds: string[]}} about @param {any[]} life */
-export function flowDrawing(flow, { columns, kinds }, life) {
+/** @param {any[][]} flow rows of layer, source, target, weight, reaching @param {{columns: string[], kinds: string[]}} about @param {any[]} life @param {Set<string>} [kept] which twins are open */
+export function flowDrawing(flow, { columns, kinds }, life, kept) {
   const rows = flow.map(([layer, source, target, weight, mass]) => ({ layer, source, target, weight: weight || 0, mass: mass || 0 }));
   const layers = [...new Set(rows.map((r) => r.layer))].sort((a, b) => a - b).map((l) => rows.filter((r) => r.layer === l));
   const total = layers.length ? layers[0].reduce((sum, r) => sum + r.mass, 0) : 0;
   if (!(total > 0)) return h("p", { class: "af-caption" }, "Nothing flows to the class token here: no attention moved this score upwards.");
   const names = [...columns, "relay", "class"];
+  const told = flowTwin(layers);
   const holder = h("div", { class: "af-holder" });
   const byName = Object.fromEntries(columns.map((name, i) => [name, kinds[i]]));
-  life.push(sized(holder, (width) => put(holder, draw(layers, names, byName, Math.max(360, width)))));
-  return h("div", { class: "af-flow" }, holder, h("div", { class: "af-chips", "aria-hidden": "true" }, columns.map((name, i) => h("span", { class: "af-check" }, icon(kinds[i], 14), label(name)))), table(layers));
+  life.push(sized(holder, (width) => put(holder, draw(layers, names, byName, Math.max(360, width), told))));
+  return h("div", { class: "af-flow" }, holder, h("div", { class: "af-chips", "aria-hidden": "true" }, columns.map((name, i) => h("span", { class: "af-check" }, icon(kinds[i], 14), label(name)))), twin(told, kept));
 }

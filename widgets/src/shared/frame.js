@@ -152,17 +152,27 @@ function silenceLine(model, life) {
   return box;
 }
 
-/** Keys go to the view unless a control is being typed in; gives what ends that. */
+const TYPED = "input:not([type=checkbox]):not([type=radio]),textarea,select";
+const PRESSED = "button,summary,a,input,[role=button]";
+
+/** Whether JupyterLab's command mode must not hear of a key: it would cut, insert or leave cells for plain letters, arrows, Enter and space. */
+const isOurs = (event) => !(event.altKey || event.ctrlKey || event.metaKey) && !["Tab", "Escape"].includes(event.key) && !/^F\d/.test(event.key) && !(event.shiftKey && event.key === "Enter");
+
+/** Keys go to the view unless a control is being typed in, and no further than the outermost view; gives what ends that. */
 export function keyboard(root, help, opener, keys) {
   const press = (event) => {
-    const typing = event.composedPath()[0].matches?.("input:not([type=checkbox]):not([type=radio]),textarea,select");
-    if (typing && event.key !== "Escape") return;
+    const path = event.composedPath();
+    const around = path.slice(path.indexOf(root) + 1).some((node) => node instanceof Element && node.hasAttribute("data-keys")); // the workbench has keys too
+    if (isOurs(event) && !around) event.stopPropagation();
+    if (path[0].matches?.(TYPED) && event.key !== "Escape") return;
+    if ((event.key === "Enter" || event.key === " ") && path[0].matches?.(PRESSED)) return; // it presses that control
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const handler = event.key === "?" ? () => toggle(help, opener) : keys[event.key];
     if (!handler || handler(event) === false) return;
     event.preventDefault();
-    event.stopPropagation(); // JupyterLab's command mode would take single letters for itself
+    event.stopPropagation();
   };
+  root.setAttribute("data-keys", "");
   root.addEventListener("keydown", press);
   return () => root.removeEventListener("keydown", press);
 }

@@ -4,6 +4,8 @@ import { number, unitText } from "./columns.js";
 import { choice, h, put, s } from "./dom.js";
 import { certain, doubtful, saying } from "./overlay.js";
 import { HOVER, readout } from "./plot.js";
+import { said, twin } from "./twin.js";
+import { imageTwin } from "./twins.js";
 
 const PIXELS = 288;
 
@@ -180,11 +182,11 @@ function furniture(image, ui, nx, ny, mask, doubt) {
 }
 
 /** @param {any} image @param {any} context */
-export function imageBody(image, { ui, overlay, body, tools }) {
+export function imageBody(image, { ui, overlay, body, tools, name }) {
   const [, ny, nx] = image.flux.shape;
-  const words = `image, ${image.bands.join(", ")}, ${nx} by ${ny} pixels of ${number(image.scale)} arcsec; ${HOVER}`;
-  const canvas = h("canvas", { width: PIXELS * 2, height: Math.round((PIXELS * 2 * ny) / nx), role: "img", "aria-label": words });
-  const over = h("div", { class: "af-stack", role: "group", "aria-label": words }, canvas);
+  const told = imageTwin(image, { name, overlay, place: (x, y) => skyText(image, x, y) });
+  const canvas = h("canvas", { width: PIXELS * 2, height: Math.round((PIXELS * 2 * ny) / nx), role: "img", "aria-label": said(told) });
+  const over = h("div", { class: "af-stack", role: "group", "aria-label": `${name}; ${HOVER}` }, canvas);
   const caption = h("p", { class: "af-caption" });
   const mixer = h("div", { class: "af-under" });
   const out = h("p", { class: "af-caption af-out" });
@@ -216,6 +218,6 @@ export function imageBody(image, { ui, overlay, body, tools }) {
   if (image.bands.length > 1) tools.append(choice("Bands shown", [["rgb", "composite"], ...image.bands.map((b) => [b, b])], ui.composite, set("composite")));
   const slide = (name, text) => h("label", { class: "af-slide" }, h("span", {}, text), h("input", { type: "range", min: 0, max: 1, step: 0.01, value: ui[name], "aria-label": `${text} of the image`, oninput: (e) => set(name)(Number(e.target.value)) }));
   if (image.mask.some((v) => !v)) tools.append(h("label", { class: "af-check" }, h("input", { type: "checkbox", "data-mask": "", checked: ui.mask, onchange: (e) => set("mask")(e.target.checked) }), "mask"));
-  body.append(over, h("div", { class: "af-under" }, slide("stretch", "stretch"), overlay ? slide("overlay", "overlay") : null), mixer, caption, out);
+  body.append(over, h("div", { class: "af-under" }, slide("stretch", "stretch"), overlay ? slide("overlay", "overlay") : null), mixer, caption, out, twin(told, ui.open));
   draw();
 }

@@ -3,6 +3,8 @@ import { classColour, css, ink, label, viridis } from "./colours.js";
 import { number } from "./columns.js";
 import { h, s } from "./dom.js";
 import { linePath, plot } from "./plot.js";
+import { roving } from "./roving.js";
+import { said, twin } from "./twin.js";
 
 export const NONE = 255;
 const HEIGHT = 264;
@@ -17,30 +19,6 @@ export function where(n, test) {
   const out = [];
   for (let i = 0; i < n; i++) if (test(i)) out.push(i);
   return out;
-}
-
-/** Arrow keys go between things that can be picked, Enter and space pick. @param {Element} holder @param {string} what @param {number} across items in a row; 1 for a line */
-export function roving(holder, what, across = 1) {
-  const all = () => /** @type {any[]} */ ([...holder.querySelectorAll(what)]);
-  all().forEach((one, i) => one.setAttribute("tabindex", i === 0 ? "0" : "-1"));
-  holder.addEventListener("keydown", (/** @type {any} */ e) => {
-    const items = all();
-    const at = items.findIndex((one) => one === e.target);
-    if (at < 0) return;
-    const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across, ArrowUp: -across }[e.key];
-    if (e.key === "Enter" || e.key === " ") {
-      e.preventDefault();
-      e.stopPropagation();
-      items[at].dispatchEvent(new MouseEvent("click", { bubbles: true, shiftKey: e.shiftKey, altKey: e.altKey }));
-    }
-    const next = by && items[at + by];
-    if (!next) return;
-    e.preventDefault();
-    e.stopPropagation();
-    items.forEach((one) => one.setAttribute("tabindex", "-1"));
-    next.setAttribute("tabindex", "0");
-    next.focus();
-  });
 }
 
 /** A matrix of counts, true by predicted; each row's shares as colour, and how much of a cell is selected as a bar.
@@ -79,9 +57,14 @@ function bars(p, items) {
   roving(p.svg, ".af-bin");
 }
 
+const twinOfBins = (name, says, heads, rows) => ({ name, says, heads, rows: () => rows });
+
 /** Reliability: what was said against how often it was so. @param {any} given @param {number} width */
-export function reliability({ bins, at, chosen, words, pick }, width) {
-  const p = plot({ width, height: HEIGHT, label: `Reliability: ${words}`, x: share(words), y: share("share that is so") });
+export function reliability({ bins, at, chosen, words, pick, open }, width) {
+  const off = bins.reduce((a, b) => (Math.abs(b.share - b.said) > Math.abs(a.share - a.said) ? b : a), bins[0]);
+  const told = twinOfBins("reliability", off ? `Of ${bins.length} bins of the ${words}, the one farthest from right: ${percent(off.said)} was said on average, and it was so in ${percent(off.share)} (95 % interval ${percent(off.low)} to ${percent(off.high)}) of ${off.n} samples.` : "No sample has a probability.",
+    ["probability said", "mean said", "share that is so", "from", "to", "samples"], bins.map((b) => [`${(b.bin / 10).toFixed(1)} to ${((b.bin + 1) / 10).toFixed(1)}`, short(b.said), short(b.share), short(b.low), short(b.high), b.n]));
+  const p = plot({ width, height: HEIGHT, label: `Reliability. ${said(told)}`, x: share(words), y: share("share that is so") });
   p.layer.append(s("path", { d: `M${p.X(0)} ${p.Y(0)}L${p.X(1)} ${p.Y(1)}`, class: "even" }));
   const most = Math.max(1, ...bins.map((b) => b.n));
   for (const b of bins) p.layer.append(s("rect", { x: p.X(b.bin / 10) + 1, width: Math.max(1, p.X(0.1) - p.X(0) - 2), y: p.Y(0) - (32 * b.n) / most, height: (32 * b.n) / most, class: "amount" }));
@@ -92,13 +75,18 @@ export function reliability({ bins, at, chosen, words, pick }, width) {
     const told = `${b.n} samples said ${(b.bin / 10).toFixed(1)} to ${((b.bin + 1) / 10).toFixed(1)}: so in ${percent(b.share)} [${percent(b.low)}, ${percent(b.high)}]${picked ? `, ${picked} selected` : ""}`;
     return { x: b.said, y: b.share, low: b.low, high: b.high, colour: "var(--af-accent)", words: told, part: picked / b.n, reach: Math.max(6, (p.X(0.1) - p.X(0)) / 2 - 1), onclick: (e) => pick(inside, `said ${(b.bin / 10).toFixed(1)} to ${((b.bin + 1) / 10).toFixed(1)}`, e) };
   }));
-  return p.svg;
+  return [p.svg, twin(told, open)];
 }
 
-/** ROC or precision against recall. @param {{kind: string, lines: any[], chosen: Uint8Array, vertex: number, pick: any}} given lines: {name, curve, colour, dash, own: can be picked} @param {number} width */
-export function curves({ kind, lines, chosen, vertex, pick }, width) {
+/** ROC or precision against recall. @param {{kind: string, lines: any[], chosen: Uint8Array, vertex: number, pick: any, open: Set<string>}} given lines: {name, curve, colour, dash, own: can be picked} @param {number} width */
+export function curves({ kind, lines, chosen, vertex, pick, open }, width) {
   const roc = kind === "roc";
-  const p = plot({ width, height: HEIGHT, label: roc ? "ROC curves" : "Precision and recall", x: share(roc ? "false positive rate" : "completeness (recall)"), y: share(roc ? "true positive rate" : "purity (precision)") });
+  const told = {
+    name: roc ? "ROC" : "precision and recall", says: `${lines.map((one) => `${one.name}: ${roc ? "area" : "mean precision"} ${span(...one.curve[kind])}`).join("; ")}. In brackets 95 % intervals.`,
+    heads: ["curve", "taken from probability", ...(roc ? ["false positive rate", "true positive rate"] : ["completeness (recall)", "purity (precision)"])],
+    rows: () => lines.flatMap(({ name, curve }) => Array.from(curve.threshold, (t, v) => [name, short(t), ...(roc ? [short(curve.x[v]), short(curve.y[v])] : [short(curve.y[v]), short(curve.precision[v])])])),
+  };
+  const p = plot({ width, height: HEIGHT, label: `${roc ? "ROC curves" : "Precision and recall"}. ${said(told)}`, x: share(roc ? "false positive rate" : "completeness (recall)"), y: share(roc ? "true positive rate" : "purity (precision)") });
   if (roc) p.layer.append(s("path", { d: `M${p.X(0)} ${p.Y(0)}L${p.X(1)} ${p.Y(1)}`, class: "even" }));
   for (const one of lines) {
     const { x, y, precision, at } = one.curve;
@@ -132,17 +120,24 @@ export function curves({ kind, lines, chosen, vertex, pick }, width) {
     const { line, v } = nearest(e);
     if (line) pick(line, v, e);
   });
-  return p.svg;
+  return [p.svg, twin(told, open)];
 }
 
 /** A metric in bins of a column, of several contenders beside each other; the first's bins can be picked. @param {any} given @param {number} width */
-export function errorBins({ series, name, unit, measure, chosen, pick }, width) {
+export function errorBins({ series, name, unit, measure, chosen, pick, open }, width) {
   const bins = series[0].answer.bins;
   const ends = series.flatMap((one) => one.answer.bins.flatMap((b) => [b.value, b.low, b.high])).filter((v) => v !== null);
   const [low, high] = [Math.min(0, ...ends), Math.max(1e-9, ...ends)];
   const edges = [bins[0].low_edge, ...bins.map((b) => b.high_edge)];
   const title = unit ? `${label(name)} (${unit})` : label(name);
-  const p = plot({ width, height: HEIGHT, label: `${label(measure)} by ${label(name)}`, x: { domain: [0, bins.length], label: title, ticks: edges.map((_, i) => i), format: (i) => number(edges[i], 3) }, y: { domain: [low - 0.04 * (high - low), high + 0.06 * (high - low)], label: label(measure) } });
+  const known = bins.filter((b) => b.value !== null);
+  const by = (pickOne) => known.reduce((a, b) => (pickOne(a.value, b.value) === a.value ? a : b), known[0]);
+  const place = (b) => `${span(b.value, b.low, b.high)} where ${title} is ${number(b.low_edge, 3)} to ${number(b.high_edge, 3)}`;
+  const told = {
+    name: "errors by column", says: known.length ? `${label(measure)} of ${series[0].name} is lowest, ${place(by(Math.min))}, and highest, ${place(by(Math.max))}. In brackets 95 % intervals.` : "No bin has a value.",
+    heads: ["model", `${title} from`, "to", label(measure), "from", "to", "samples"], rows: () => series.flatMap((one) => one.answer.bins.map((b) => [one.name, number(b.low_edge, 3), number(b.high_edge, 3), short(b.value), short(b.low), short(b.high), b.n])),
+  };
+  const p = plot({ width, height: HEIGHT, label: `${label(measure)} by ${label(name)}. ${said(told)}`, x: { domain: [0, bins.length], label: title, ticks: edges.map((_, i) => i), format: (i) => number(edges[i], 3) }, y: { domain: [low - 0.04 * (high - low), high + 0.06 * (high - low)], label: label(measure) } });
   const step = p.X(1) - p.X(0);
   const drawn = series.map((one, j) => one.answer.bins.map((b, i) => ({ b, i, x: i + 0.5 + (j - (series.length - 1) / 2) * Math.min(0.16, 0.6 / series.length) })));
   drawn.slice(1).forEach((row, j) => {
@@ -158,20 +153,23 @@ export function errorBins({ series, name, unit, measure, chosen, pick }, width) 
     const range = `${label(name)} ${number(b.low_edge, 3)} to ${number(b.high_edge, 3)}`;
     return { x, y: b.value, low: b.low, high: b.high, colour: "var(--af-accent)", part: picked, reach: step / 2 - 1, words: `${b.n} samples with ${range}: ${label(measure)} ${span(b.value, b.low, b.high)}${picked ? `, ${picked} selected` : ""}`, onclick: (e) => pick(inside, range, e) };
   }));
-  return p.svg;
+  return [p.svg, twin(told, open)];
 }
 
 /** Counts of equal bins that should be even, with the band in which 95 % of them lie then. @param {any} given @param {number} width */
-export function evenness({ pit, chosen, pick }, width) {
+export function evenness({ pit, chosen, pick, open }, width) {
+  const out = pit.counts.filter((n) => n < pit.low || n > pit.high).length;
+  const told = twinOfBins("predicted distributions", `${out} of ${pit.counts.length} bins lie outside the band from ${number(pit.low, 3)} to ${number(pit.high, 3)} samples in which 95 % of the bins of an even distribution lie.`,
+    ["share of the distribution below the truth", "samples", "even would be"], pit.counts.map((n, b) => [`${b / 10} to ${(b + 1) / 10}`, n, number(pit.even, 3)]));
   const most = Math.max(pit.high, ...pit.counts) * 1.15;
-  const p = plot({ width, height: HEIGHT, label: "Where in its predicted distribution each truth lies", x: { domain: [0, 1], label: "share of the predicted distribution below the truth" }, y: { domain: [0, most], label: "samples" } });
+  const p = plot({ width, height: HEIGHT, label: `Where in its predicted distribution each truth lies. ${said(told)}`, x: { domain: [0, 1], label: "share of the predicted distribution below the truth" }, y: { domain: [0, most], label: "samples" } });
   p.layer.append(s("rect", { x: p.X(0), width: p.X(1) - p.X(0), y: p.Y(pit.high), height: p.Y(pit.low) - p.Y(pit.high), class: "amount" }), s("path", { d: `M${p.X(0)} ${p.Y(pit.even)}H${p.X(1)}`, class: "even" }));
   bars(p, pit.counts.map((n, b) => {
     const inside = where(pit.at.length, (i) => pit.at[i] === b);
     const picked = inside.reduce((t, i) => t + chosen[i], 0);
     return { x: (b + 0.5) / 10, y: n, low: null, high: null, colour: "var(--af-accent)", part: picked, reach: (p.X(0.1) - p.X(0)) / 2 - 1, words: `${n} samples whose truth lies at ${b / 10} to ${(b + 1) / 10} of its distribution${picked ? `, ${picked} selected` : ""}`, onclick: (e) => pick(inside, `truth at ${b / 10} to ${(b + 1) / 10}`, e) };
   }));
-  return p.svg;
+  return [p.svg, twin(told, open)];
 }
 
 /** Name and colour of each line. @param {{name: string, colour: string, dash?: string, words?: string}[]} lines */

@@ -3,24 +3,32 @@ import { extent } from "./arrays.js";
 import { number } from "./columns.js";
 import { h, s } from "./dom.js";
 import { plot, roomy } from "./plot.js";
+import { said as saidOf, twin } from "./twin.js";
 
 const HEIGHT = 300;
 const NEAR = 12;
 
-/** @param {{xs: any, ys: any, far: any, x: string, y: string, lines: [number, number, number][], label: string, chosen: Uint8Array, focus: number, name: (i: number) => string, pick: (rows: number[], words: string, event: any) => void, look: (i: number) => void}} given
+/** @param {{xs: any, ys: any, far: any, x: string, y: string, lines: [number, number, number][], label: string, chosen: Uint8Array, focus: number, name: (i: number) => string, pick: (rows: number[], words: string, event: any) => void, look: (i: number) => void, open: Set<string>}} given
  *   lines: slope, offset, and 1 for dashed @param {number} width */
-export function points({ xs, ys, far, x, y, lines, label, chosen, focus, name, pick, look }, width) {
+export function points({ xs, ys, far, x, y, lines, label, chosen, focus, name, pick, look, open }, width) {
   const known = (i) => Number.isFinite(xs[i]) && Number.isFinite(ys[i]);
   const p = plot({ width, height: HEIGHT, label, x: { domain: roomy(extent(xs)), label: x }, y: { domain: roomy(extent(ys)), label: y } });
   const [a, b] = roomy(extent(xs));
   for (const [slope, offset, dashed] of lines) p.layer.append(s("path", { d: `M${p.X(a)} ${p.Y(slope * a + offset)}L${p.X(b)} ${p.Y(slope * b + offset)}`, class: dashed ? "even" : "line" }));
   p.svg.setAttribute("aria-hidden", "true");
+  const order = [...xs.keys()].filter(known).sort((i, j) => xs[i] - xs[j]);
+  const outliers = order.filter((i) => far[i]);
+  const worst = [...outliers].sort((i, j) => Math.abs(ys[j] - xs[j] * lines[0][0]) - Math.abs(ys[i] - xs[i] * lines[0][0])).slice(0, 3).map(name);
+  const ends = order.length ? `${x} from ${number(xs[order[0]], 3)} to ${number(xs[order.at(-1)], 3)}, ${y} from ${number(extent(ys)[0], 3)} to ${number(extent(ys)[1], 3)}` : "none is known";
+  const told = {
+    name: label.toLowerCase(), says: `${label} of ${order.length} samples: ${ends}. ${outliers.length} ${outliers.length === 1 ? "is an outlier" : "are outliers"}${worst.length ? `, the farthest ${worst.join(", ")}` : ""}.`,
+    heads: ["id", x, y, "outlier"], rows: () => order.map((i) => [name(i), number(xs[i], 4), number(ys[i], 4), far[i] ? "yes" : "no"]),
+  };
   const { left, top, width: w, height } = p.box;
   const ratio = window.devicePixelRatio || 1;
-  const canvas = h("canvas", { class: "af-points", width: Math.round(w * ratio), height: Math.round(height * ratio), tabindex: "0", role: "application", "aria-label": `${label}. Arrows go from sample to sample, Enter selects it.`, style: { left: `${left}px`, top: `${top}px`, width: `${w}px`, height: `${height}px` } });
+  const canvas = h("canvas", { class: "af-points", width: Math.round(w * ratio), height: Math.round(height * ratio), tabindex: "0", role: "application", "aria-label": `${saidOf(told)} Arrows go from sample to sample, Enter selects it.`, style: { left: `${left}px`, top: `${top}px`, width: `${w}px`, height: `${height}px` } });
   const said = h("p", { class: "af-caption", role: "status" });
   const box = h("div", { class: "af-box", hidden: true });
-  const order = [...xs.keys()].filter(known).sort((i, j) => xs[i] - xs[j]);
   let at = focus;
 
   const words = (i) => `${name(i)}: ${x} ${number(xs[i], 4)}, ${y} ${number(ys[i], 4)}${far[i] ? ", an outlier" : ""}`;
@@ -111,5 +119,5 @@ export function points({ xs, ys, far, x, y, lines, label, chosen, focus, name, p
     e.preventDefault();
     e.stopPropagation();
   });
-  return { node: h("div", { class: "af-points-holder", style: { width: `${width}px` } }, p.svg, canvas, box, said), draw };
+  return { node: h("div", { class: "af-points-holder", style: { width: `${width}px` } }, p.svg, canvas, box, said), under: twin(told, open), draw };
 }

@@ -2,7 +2,7 @@
 
 /** @type {Record<string, [string, string][]>} */
 export const KEYS = {
-  fetch: [["f", "fetch, or continue"], ["e", "estimate"], ["a", "align"], ["/", "search the surveys"], ["drag", "select targets, or draw a region; with shift add, with alt take away"], ["Esc", "stop; else clear the selection"]],
+  fetch: [["f", "fetch, or continue"], ["e", "estimate"], ["a", "align"], ["/", "search the surveys"], ["drag", "select targets, or draw a region; with shift add, with alt take away"], ["← → ↑ ↓", "on the sky: to the target there; space selects or unselects it"], ["Esc", "stop; else clear the selection"]],
   samples: [["← →", "previous, next sample"], ["space", "select or unselect it"], ["1 … 9", "label it, or take the label away"], ["0", "take the label away"], ["n", "write a note"], ["r", "raw beside aligned"], ["m", "mask on or off"], ["/", "search"], ["Esc", "clear the selection, then search and filters"]],
   train: [["t", "train, or resume"], ["Esc", "stop"]],
   embedding: [["drag", "lasso; with shift add, with alt take away"], ["click", "bring a sample into focus"], ["← → ↑ ↓", "on a map: to the neighbour there; with shift move the map; elsewhere: page through the selection"], ["[ ]", "page through the selection, or through all"], ["space", "on a map: select or unselect the sample in focus"], ["v", "select all in view"], ["+ −", "zoom"], ["0", "show all"], ["l", "lasso"], ["p", "move the map"], ["c", "a second map beside it, or none"], ["/", "search; Enter selects what was found"], ["k", "colour by"], ["Esc", "clear the search and the selection"]],

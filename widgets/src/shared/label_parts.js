@@ -4,6 +4,7 @@ import { number } from "./columns.js";
 import { button, choice, field, h, once, put, s, sized } from "./dom.js";
 import { act, tell } from "./link.js";
 import { plot, roomy } from "./plot.js";
+import { said, twin } from "./twin.js";
 
 const HEIGHT = 200;
 const words = (name) => String(name).replaceAll("_", " ");
@@ -90,7 +91,11 @@ function curve(rounds, width) {
   const every = lines.flatMap((l) => l.points);
   const ends = every.flatMap((p) => [p.value, p.low, p.high]).filter((v) => v !== null);
   const labels = every.map((p) => p.labels);
-  const p = plot({ width, height: HEIGHT, label: `${words(judged[0].metric)} by number of labels`, x: { domain: roomy([Math.min(...labels), Math.max(...labels)], 0.08), label: "labels" }, y: { domain: roomy([Math.min(...ends), Math.max(...ends)], 0.06), label: words(judged[0].metric) } });
+  const told = {
+    name: "the curve of labels", says: `${words(judged[0].metric)} by number of labels: ${lines.filter((l) => l.points.length).map((l) => `${l.name} ${l.points.length > 1 ? `from ${point(l.points[0])} to ` : ""}${point(l.points.at(-1))}`).join("; ")}. In brackets 95 % intervals.`,
+    heads: ["labels chosen", "labels", words(judged[0].metric), "from", "to"], rows: () => lines.flatMap((l) => l.points.map((one) => [l.name, one.labels, number(one.value, 3), number(one.low, 3), number(one.high, 3)])),
+  };
+  const p = plot({ width, height: HEIGHT, label: said(told), x: { domain: roomy([Math.min(...labels), Math.max(...labels)], 0.08), label: "labels" }, y: { domain: roomy([Math.min(...ends), Math.max(...ends)], 0.06), label: words(judged[0].metric) } });
   lines.forEach((line, k) => {
     const shift = k === 0 ? 3 : 0; // beside one another, not on top
     p.layer.append(s("path", { class: `curve ${line.kind}`, d: line.points.map((one, i) => `${i ? "L" : "M"}${(p.X(one.labels) + shift).toFixed(1)} ${p.Y(one.value).toFixed(1)}`).join("") }));
@@ -100,7 +105,7 @@ function curve(rounds, width) {
       p.layer.append(s("circle", { class: `knot ${line.kind}`, cx: x, cy: p.Y(one.value), r: 3 }, s("title", {}, `${line.name}: ${point(one)}`)));
     }
   });
-  return { svg: p.svg, two: lines[0].points.length > 0 };
+  return { svg: p.svg, two: lines[0].points.length > 0, told };
 }
 
 const key = (kind, name) => h("span", { class: "af-check" }, s("svg", { width: 20, height: 8, "aria-hidden": "true" }, s("path", { d: "M0 4H20", class: `curve ${kind}` })), name);
@@ -109,6 +114,7 @@ const key = (kind, name) => h("span", { class: "af-check" }, s("svg", { width: 2
 export function learnPart(model, life) {
   const row = h("div", { class: "af-stackv" });
   const holder = h("div", { class: "af-label-curve" });
+  const open = new Set();
   const said = h("div", { class: "af-stackv", "aria-live": "polite" });
   let width = 0;
   const drawRow = () => put(row, h("div", { class: "af-row" }, button("Retrain", () => act(model, "retrain"), { class: "af-button primary", disabled: off(model) || model.get("busy") })),
@@ -121,7 +127,7 @@ export function learnPart(model, life) {
     if (!judged.length || !width) put(holder);
     else {
       const made = curve(rounds, width);
-      put(holder, made.svg, h("div", { class: "af-row af-caption" }, key("main", "as asked"), made.two ? key("soft", "by chance") : null));
+      put(holder, made.svg, h("div", { class: "af-row af-caption" }, key("main", "as asked"), made.two ? key("soft", "by chance") : null), twin(made.told, open));
     }
     put(said, !rounds.length ? caption("No curve yet. Retrain when two classes have two labels each; each training adds a point, judged on samples that are never asked for.") : null,
       last && last.value === null ? caption(`Trained on ${last.labels} labels, not judged: no sample that judges has a label. Tick "label the samples that judge".`) : null,

@@ -5,6 +5,8 @@ import { number, unitText } from "./columns.js";
 import { button, choice, h, put, s, sized } from "./dom.js";
 import { certain, doubtful, overlayColour, saying } from "./overlay.js";
 import { HOVER, plot, readout, roomy } from "./plot.js";
+import { said, twin } from "./twin.js";
+import { lightCurveTwin } from "./twins.js";
 
 const HEIGHT = 240;
 const SHAPES = [
@@ -52,13 +54,13 @@ function mark(one, p, point, overlay, ui) {
   return s("g", { class: point.masked ? "is-masked" : "" }, bar, dot);
 }
 
-function draw(one, { ui, overlay, width, out }) {
+function draw(one, { ui, overlay, width, out, told }) {
   const list = doubled(points(one, ui), ui);
   const ys = list.flatMap((q) => (q.masked ? [] : [q.y - q.e, q.y + q.e]));
   const folded = ui.period > 0;
   const xs = folded ? [0, 2] : roomy(extent(one.time), 0.03);
   const p = plot({
-    width, height: HEIGHT, label: `light curve, ${one.time.length} epochs in ${one.bands.join(", ")}; ${HOVER}`, flip: isMagnitude(one.unit),
+    width, height: HEIGHT, label: `${said(told)} ${HOVER}`, flip: isMagnitude(one.unit),
     x: { domain: xs, label: folded ? `phase at a period of ${number(ui.period, 8)} d` : `MJD (${one.clock || "UTC"})`, format: (v) => number(v, 8) },
     y: { domain: roomy(extent(ys), 0.08), label: isMagnitude(one.unit) ? "magnitude" : `flux (${unitText(one.unit)})` },
   });
@@ -146,15 +148,21 @@ function legend(one, ui, again) {
 }
 
 /** @param {any} one @param {any} context */
-export function lightCurveBody(one, { ui: kept, columns, overlay, body, tools, life }) {
+export function lightCurveBody(one, { ui: kept, columns, overlay, body, tools, life, name }) {
   const ui = Object.create(kept, { period: { get: () => periodOf(kept, columns) } });
   const holder = h("div", { class: "af-holder" });
   const limits = one.limit.some((v) => v > 0);
   let width = 0;
   const out = h("p", { class: "af-caption af-out" });
-  const again = () => width && put(holder, draw(one, { ui, overlay, width, out }));
+  const under = h("div", {});
+  const again = () => {
+    if (!width) return;
+    const told = lightCurveTwin(one, { name, period: ui.period, overlay, points: points(one, ui) });
+    put(holder, draw(one, { ui, overlay, width, out, told }));
+    put(under, twin(told, kept.open));
+  };
   tools.append(...legend(one, ui, again).filter(Boolean), ...folding(kept, columns, again));
   const hidden = one.mask.reduce((sum, v) => sum + (v ? 0 : 1), 0);
-  body.append(holder, h("p", { class: "af-caption" }, `${one.shown ? `${one.shown}; ` : ""}${one.time.length} epochs${hidden ? `, ${hidden} masked (open, faint)` : ""}${limits ? "; open triangles: 3σ upper limits" : ""}`), out);
+  body.append(holder, h("p", { class: "af-caption" }, `${one.shown ? `${one.shown}; ` : ""}${one.time.length} epochs${hidden ? `, ${hidden} masked (open, faint)` : ""}${limits ? "; open triangles: 3σ upper limits" : ""}`), out, under);
   life.push(sized(holder, (w) => { width = w; again(); }));
 }

@@ -2,6 +2,7 @@
 import { label } from "./colours.js";
 import { h, put, s } from "./dom.js";
 import { want } from "./link.js";
+import { listed, said, twin } from "./twin.js";
 
 const COLUMNS = ["input", "encoder", "fusion", "head", "decision", "rest"];
 const WIDE = 132, HIGH = 46, ACROSS = 34, DOWN = 10;
@@ -25,11 +26,20 @@ function placed(boxes) {
   return { at, width: columns.length * (WIDE + ACROSS) - ACROSS + 4, height };
 }
 
+/** The drawing in words and as a table. @param {{boxes: any[], total: number}} told @returns {import("./twin.js").Twin} */
+function graphTwin(told) {
+  const titles = new Map(told.boxes.map((one) => [one.key, label(one.title)]));
+  const from = (one) => listed((one.after || []).map((key) => titles.get(key)).filter(Boolean));
+  return {
+    name: "the model", says: `A model of ${amount(told.total)} parameters: ${told.boxes.map((one) => `${one.role} ${label(one.title)}${one.parameters ? ` (${amount(one.parameters)})` : ""}${from(one) ? ` after ${from(one)}` : ""}`).join("; ")}.`,
+    heads: ["part", "role", "detail", "parameters", "takes from"], rows: () => told.boxes.map((one) => [label(one.title), one.role, one.detail || "", one.parameters, from(one)]),
+  };
+}
+
 /** The drawing. @param {{boxes: any[], total: number}} told */
 export function graph(told) {
   const { at, width, height } = placed(told.boxes);
-  const words = told.boxes.filter((one) => one.parameters).map((one) => `${label(one.title)} ${amount(one.parameters)}`).join(", ");
-  const svg = s("svg", { viewBox: `0 0 ${width} ${height}`, class: "af-graph", role: "img", "aria-label": `model of ${amount(told.total)} parameters: ${words}`, style: `max-width:${width}px` });
+  const svg = s("svg", { viewBox: `0 0 ${width} ${height}`, class: "af-graph", role: "img", "aria-label": said(graphTwin(told)), style: `max-width:${width}px` });
   for (const one of at.values())
     for (const key of one.after || []) {
       const from = at.get(key);
@@ -49,6 +59,7 @@ export function graph(told) {
 /** The model as it is chosen now; asked for anew when a setting changes. */
 export function modelGraph(model, life, once) {
   const node = h("section", { class: "af-model" });
+  const open = new Set();
   let asked = 0;
   const draw = async () => {
     const mine = ++asked;
@@ -57,7 +68,7 @@ export function modelGraph(model, life, once) {
     try {
       const told = await want(model, key);
       if (mine !== asked) return null;
-      return put(node, h("div", { class: "af-row" }, h("h3", {}, "Model"), h("span", { class: "af-caption" }, `${told.total.toLocaleString("en")} parameters`)), h("div", { class: "af-scroll" }, graph(told)));
+      return put(node, h("div", { class: "af-row" }, h("h3", {}, "Model"), h("span", { class: "af-caption" }, `${told.total.toLocaleString("en")} parameters`)), h("div", { class: "af-scroll" }, graph(told)), twin(graphTwin(told), open));
     } catch (/** @type {any} */ error) {
       if (mine !== asked) return null;
       return put(node, h("h3", {}, "Model"), h("p", { class: "af-caption", role: "status" }, `It cannot be built: ${error.message}`));

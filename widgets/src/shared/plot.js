@@ -102,7 +102,7 @@ export function runs(n, test) {
 }
 
 const STEP = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-export const HOVER = "shift and arrow keys read values";
+export const HOVER = "Shift and arrow keys read values.";
 
 /** Say the values under the pointer beside the plot; with the keyboard, shift and an arrow move the place that is read.
  * @param {any} node @param {(x: number, y: number) => string} words of a place in pixels from the node's corner @param {HTMLElement} out @param {(x: number, y: number) => void} [mark] */

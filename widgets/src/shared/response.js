@@ -3,6 +3,7 @@ import { CLASS_COLOURS } from "./colours.js";
 import { number } from "./columns.js";
 import { h, put, s, sized } from "./dom.js";
 import { linePath, plot } from "./plot.js";
+import { said, twin } from "./twin.js";
 
 const HEIGHT = 300;
 const DASHES = ["", "6 3", "2 3", "8 3 2 3", "1 2", "10 4"];
@@ -27,6 +28,21 @@ function saying(one, at) {
   return `${value}${one.flips[at] ? `, then predicted: ${one.predicted[at]}` : ""}`;
 }
 
+/** The curves in words and as a table. @returns {import("./twin.js").Twin} */
+function responseTwin(curves, ui) {
+  const { factors, explained, task } = curves[0].one;
+  const what = ui.score ? "score" : isShare(task) ? `probability of ${explained}` : "prediction";
+  const told = curves.map(({ label: name, one }) => {
+    const values = shownOf(one, ui)[0];
+    const turns = one.factors.filter((_, i) => one.flips[i]);
+    return `${name}: ${number(values[0], 3) || "unknown"} at ${times(factors[0])}, ${number(values[factors.findIndex((f) => f === 1)], 3) || "unknown"} as observed, ${number(values.at(-1), 3) || "unknown"} at ${times(factors.at(-1))}${turns.length ? `; another class is predicted at ${turns.map(times).join(", ")}` : ""}`;
+  });
+  return {
+    name: "the response", says: `The ${what} while the input is multiplied. ${told.join(". ")}.`, heads: ["input", "multiplied by", what, "±", "predicted"],
+    rows: () => curves.flatMap(({ label: name, one }) => one.factors.map((f, i) => [name, number(f, 3), number(shownOf(one, ui)[0][i], 4), one.members > 1 ? number(shownOf(one, ui)[1][i], 2) : "", one.predicted[i] ?? ""])),
+  };
+}
+
 /** @param {{label: string, one: any, place: number}[]} curves @param {{at: number, score: boolean}} ui @param {number} width */
 function draw(curves, ui, width) {
   const { factors, task, unit, explained, score_name } = curves[0].one;
@@ -38,7 +54,7 @@ function draw(curves, ui, width) {
   const [low, high] = share || !ends.length ? [0, 1] : [Math.min(...ends), Math.max(...ends)];
   const pad = share ? 0.02 : (high - low) * 0.08 || 1;
   const p = plot({
-    width, height: HEIGHT, label: `response of the prediction to ${curves.map((c) => c.label).join(", ")}, from ${times(factors[0])} to ${times(factors.at(-1))}`,
+    width, height: HEIGHT, label: said(responseTwin(curves, ui)),
     x: { domain: [Math.log2(factors[0]), Math.log2(factors.at(-1))], ticks: [-2, -1, 0, 1, 2], format: (v) => times(2 ** v), label: "the input, multiplied" },
     y: { domain: [low - pad, high + pad], label: ui.score ? `${score_name.replaceAll("_", " ")} of ${explained}` : share ? `probability of ${explained}` : `prediction${unit ? ` (${unit})` : ""}` },
   });
@@ -58,7 +74,7 @@ function draw(curves, ui, width) {
   return p.svg;
 }
 
-/** @param {{label: string, one: any, place: number}[]} curves @param {{at: number, score: boolean}} ui `at`: the slider's place among the factors; `score`: show the score and not the probability @param {any} life */
+/** @param {{label: string, one: any, place: number}[]} curves @param {{at: number, score: boolean, open?: Set<string>}} ui `at`: the slider's place among the factors; `score`: show the score and not the probability @param {any} life */
 export function responsePanel(curves, ui, life) {
   const { factors } = curves[0].one;
   if (!(ui.at >= 0 && ui.at < factors.length)) ui.at = factors.findIndex((f) => f === 1);
@@ -69,7 +85,7 @@ export function responsePanel(curves, ui, life) {
     put(list, curves.map(({ label: name, one, place }) => h("li", {}, s("svg", { width: 28, height: 10, "aria-hidden": "true" }, s("path", { d: "M0 5h28", stroke: CLASS_COLOURS[place % CLASS_COLOURS.length], "stroke-width": 2, "stroke-dasharray": DASHES[place % DASHES.length] })), h("strong", {}, name), ` ${one.changed ? saying(one, ui.at) : "this sample does not have it"}`)));
     slider.setAttribute("aria-valuetext", times(factors[ui.at]));
     at.textContent = `now ${times(factors[ui.at])}`;
-    if (width) put(holder, draw(curves, ui, width));
+    if (width) put(holder, draw(curves, ui, width), twin(responseTwin(curves, ui), (ui.open ||= new Set())));
   };
   const at = h("output", { class: "af-num af-now" });
   const slider = h("input", { type: "range", class: "af-long", min: 0, max: factors.length - 1, step: 1, value: ui.at, "aria-label": "How much the input is multiplied by", oninput: (e) => { ui.at = Number(e.target.value); read(); } });

@@ -5,6 +5,8 @@ import { number, unitText } from "./columns.js";
 import { h, put, s, sized } from "./dom.js";
 import { certain, overlayColour, saying } from "./overlay.js";
 import { HOVER, crosshair, linePath, plot, readout, roomy, runs } from "./plot.js";
+import { said, twin } from "./twin.js";
+import { seriesTwin } from "./twins.js";
 
 const HEIGHT = 220;
 
@@ -17,12 +19,12 @@ function bars(one, p, overlay) {
   }).filter(Boolean);
 }
 
-function draw(one, { overlay, width, out }) {
+function draw(one, { overlay, width, out, told }) {
   const n = one.axis.length;
   const rows = one.channels.map((name, c) => ({ name, values: one.values.subarray(c * n, (c + 1) * n), ok: (i) => one.mask[c * n + i] > 0 }));
   const range = /** @type {[number, number]} */ ([one.axis[0], one.axis[n - 1]]);
   const p = plot({
-    width, height: HEIGHT, label: `series of ${one.channels.join(", ")}, ${one.axis_name} ${number(range[0])} to ${number(range[1])}; ${HOVER}`,
+    width, height: HEIGHT, label: `${said(told)} ${HOVER}`,
     x: { domain: range, label: one.axis_unit ? `${one.axis_name} (${one.axis_unit})` : one.axis_name },
     y: { domain: roomy(robust(one.values, (i) => one.mask[i] > 0, 0.002), 0.1), label: unitText(one.unit) || "value" },
   });
@@ -40,10 +42,11 @@ function draw(one, { overlay, width, out }) {
 }
 
 /** @param {any} one @param {any} context */
-export function seriesBody(one, { overlay, body, tools, life }) {
+export function seriesBody(one, { ui, overlay, body, tools, life, name }) {
   const holder = h("div", { class: "af-holder" });
   const out = h("p", { class: "af-caption" });
   if (one.channels.length > 1) tools.append(...one.channels.map((name, c) => h("span", { class: "af-check" }, h("i", { class: "af-dot", style: { background: bandColour("", c) } }), name)));
-  body.append(holder, out);
-  life.push(sized(holder, (width) => width && put(holder, draw(one, { overlay, width, out }))));
+  const told = seriesTwin(one, { name, overlay });
+  body.append(holder, out, twin(told, ui.open));
+  life.push(sized(holder, (width) => width && put(holder, draw(one, { overlay, width, out, told }))));
 }

@@ -3,6 +3,8 @@ import { number } from "./columns.js";
 import { h, put, sized } from "./dom.js";
 import { holds } from "./healpix.js";
 import { ticks } from "./plot.js";
+import { inside } from "./point_grid.js";
+import { toward } from "./sky_keys.js";
 import { aitoff, circlePoints, galacticLatitude, galacticPlane, middle, tangent } from "./projection.js";
 
 const WIDE = 25; // deg: above this the whole sky is shown
@@ -14,15 +16,6 @@ const CHOSEN = "#E69F00";
 
 /** Whether a survey saw a direction: by its MOC where it is known, else by its limits. @param {{dec: number[], latitude: number, outline?: any}} survey */
 export const covers = (survey, ra, dec) => survey.outline ? holds(survey.outline, ra, dec) : dec >= survey.dec[0] && dec <= survey.dec[1] && (!survey.latitude || Math.abs(galacticLatitude(ra, dec)) >= survey.latitude);
-
-function inside(polygon, x, y) {
-  let odd = false;
-  for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i++) {
-    const [[xi, yi], [xj, yj]] = [polygon[i], polygon[j]];
-    if (yi > y !== yj > y && x < ((xj - xi) * (y - yi)) / (yj - yi) + xi) odd = !odd;
-  }
-  return odd;
-}
 
 /** Whether nothing is rough about a survey's coverage. */
 const exact = (survey) => survey.outline || (survey.dec[0] <= -90 && survey.dec[1] >= 90 && !survey.latitude && !survey.moc);
@@ -53,13 +46,13 @@ function graticule(sky, whole, center, width, height) {
  *   select: (inside: number[], how: string) => void, circle: (ra: number, dec: number, radius: number) => void}} options
  */
 export function skyView({ state, select, circle }) {
-  const canvas = h("canvas", { class: "af-sky", role: "img", tabindex: "0" });
+  const canvas = h("canvas", { class: "af-sky", role: "application", "aria-roledescription": "sky", tabindex: "0" });
   const caption = h("div", { class: "af-row af-caption" });
   const readout = h("div", { class: "af-caption", "aria-live": "off" });
   const holder = h("div", { class: "af-holder" }, canvas);
   const node = h("div", {}, holder, readout, caption);
   const ui = { whole: false, region: false };
-  let [width, now, trail] = [0, /** @type {any} */ (null), /** @type {number[][]} */ ([])];
+  let [width, now, trail, spot] = [0, /** @type {any} */ (null), /** @type {number[][]} */ ([]), -1];
   let paint = { data: null, key: "" };
 
   const scene = () => {
@@ -181,6 +174,12 @@ export function skyView({ state, select, circle }) {
     pen.lineWidth = 1.5;
     if (now.region) path(pen, circlePoints(now.region.ra, now.region.dec, Math.max(now.region.radius, 0.001)));
     const key = targets(pen, muted);
+    if (spot >= 0 && spot < now.n && Number.isFinite(now.points[spot][0])) {
+      pen.strokeStyle = text;
+      pen.beginPath();
+      pen.arc(now.points[spot][0], now.points[spot][1], 9, 0, 7);
+      pen.stroke();
+    }
     if (trail.length > 1) {
       pen.strokeStyle = text;
       pen.beginPath();
@@ -188,13 +187,14 @@ export function skyView({ state, select, circle }) {
       pen.stroke();
     }
     const words = now.whole ? "whole sky, Aitoff" : `around RA ${degrees(now.center.ra)}, Dec ${degrees(now.center.dec)}`;
-    canvas.setAttribute("aria-label", `${now.n} targets on the sky, ${words}. Drag to ${drawing() ? "draw a region" : "select targets"}.`);
+    canvas.setAttribute("aria-label", `${now.n} targets on the sky, ${words}. ${now.n ? "Arrows go from target to target, space selects, Escape clears." : "Type a centre and a radius, or drag to draw a region."}`);
     put(caption, `${now.n ? `${now.n} targets, ` : ""}${words}`, key.map(([fill, say, list]) => h("span", { class: "af-check" }, h("i", { class: "af-dot", style: { background: fill } }), `${say} ${list.length}`)),
       now.surveys.length ? h("span", { class: "af-check", title: how(now.surveys) }, h("i", { class: "af-swatch" }), `seen by the ticked surveys${now.surveys.every(exact) ? "" : now.surveys.some((s) => s.outline) ? ", some of them roughly" : ", roughly"}`) : null,
       h("span", { class: "af-check" }, h("i", { class: "af-dash" }), "galactic plane"));
   }
 
   const drawing = () => ui.region || !now?.n;
+  const words = (i) => `${now.ids[i] ?? `target ${i}`}: RA ${number(now.ra[i], 8)}°, Dec ${number(now.dec[i], 8)}°, found in ${now.found[i]} of ${now.asked}${now.mask[i] ? ", selected" : ""}`;
   const at = (e) => [e.offsetX, e.offsetY];
 
   function finish(how) {
@@ -226,11 +226,24 @@ export function skyView({ state, select, circle }) {
       const d = Math.hypot(x - e.offsetX, y - e.offsetY);
       if (d < least) [best, least] = [i, d];
     });
-    return put(readout, best >= 0 ? `${now.ids[best] ?? `target ${best}`}: RA ${number(now.ra[best], 8)}°, Dec ${number(now.dec[best], 8)}°, found in ${now.found[best]} of ${now.asked}` : `RA ${number(here[0], 5)}°, Dec ${number(here[1], 5)}°`);
+    readout.setAttribute("aria-live", "off");
+    return put(readout, best >= 0 ? words(best) : `RA ${number(here[0], 5)}°, Dec ${number(here[1], 5)}°`);
   });
   canvas.addEventListener("pointerup", (e) => finish(e.shiftKey ? "add" : e.altKey ? "remove" : "new"));
   canvas.addEventListener("pointercancel", () => { trail = []; draw(); });
   canvas.addEventListener("pointerleave", () => put(readout));
+  canvas.addEventListener("keydown", (e) => {
+    const [dx, dy] = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[e.key] || [0, 0];
+    if (!now?.n || e.altKey || e.ctrlKey || e.metaKey) return;
+    if (dx || dy) spot = toward(now.points, spot, dx, dy, [width / 2, HEIGHT / 2]);
+    else if ((e.key === " " || e.key === "Enter") && spot >= 0) select([spot], now.mask[spot] ? "remove" : "add");
+    else return;
+    e.preventDefault();
+    e.stopPropagation();
+    draw();
+    readout.setAttribute("aria-live", "polite");
+    put(readout, words(spot));
+  });
   const end = sized(holder, (w) => { width = w; draw(); });
   return { node, ui, draw, end };
 }

@@ -4,6 +4,8 @@ import { lines, unpack } from "./arrays.js";
 import { button, h, once, put } from "./dom.js";
 import { act, readSelection, tell, writeSelection } from "./link.js";
 import { covers, skyView } from "./sky.js";
+import { skyTwin } from "./sky_keys.js";
+import { twin } from "./twin.js";
 
 const NAMED = 3; // surveys named in a line
 
@@ -70,6 +72,8 @@ export function skyBlock(model, life) {
   const bar = h("div", { class: "af-row" });
   const words = h("div", { class: "af-caption af-notes" });
   const other = h("div", { class: "af-caption" });
+  const under = h("div", {});
+  const open = new Set();
   /** The ticked surveys that look at positions, with what they saw. */
   const looking = () => {
     const chosen = new Set(model.get("surveys"));
@@ -103,7 +107,7 @@ export function skyBlock(model, life) {
     const photo = model.get("sky_kind") === "aladin";
     const chosen = readSelection(model, state.n).reduce((sum, v) => sum + v, 0);
     const part = chosen && chosen < state.n;
-    const hint = photo ? "" : sky.ui.region || !state.n ? "Drag on the sky to draw a region." : "Drag on the sky to select targets.";
+    const hint = photo ? "" : sky.ui.region || !state.n ? "Drag on the sky to draw a region." : "Drag on the sky to select targets, or use arrows and space.";
     put(bar, kinds(photo), tools(photo, off), h("span", { class: "af-caption" }, chosen ? `${chosen} selected` : hint),
       part ? [button(`Keep these ${chosen}`, () => act(model, "keep"), { disabled: off }), button("Leave them out", () => act(model, "drop"), { disabled: off })] : null,
       chosen ? button("Clear", () => writeSelection(model, new Uint8Array(0)), { class: "af-link" }) : null);
@@ -112,6 +116,7 @@ export function skyBlock(model, life) {
     put(other, model.get("sky_words"));
     sky.node.hidden = photo;
     if (!photo) sky.draw();
+    put(under, state.n ? twin(skyTwin({ ...state, asked: (model.get("counts") || []).length, mask: readSelection(model, state.n), surveys: looking() }, covers), open) : null);
   };
   const read = () => {
     const packed = model.get("sky") || {};
@@ -128,5 +133,5 @@ export function skyBlock(model, life) {
   life.push(sky.end);
   read();
   cover();
-  return { node: h("div", { class: "af-stackv" }, bar, sky.node, aladin, other, words), draw };
+  return { node: h("div", { class: "af-stackv" }, bar, sky.node, aladin, other, words, under), draw };
 }

@@ -11,7 +11,7 @@ import { tableBody, textBody } from "./values.js";
 const BODIES = { image: imageBody, spectrum: spectrumBody, light_curve: lightCurveBody, series: seriesBody, table: tableBody, text: textBody };
 
 /** Settings that outlive the sample they were made on. */
-export const settings = () => ({ stretch: 0.5, composite: "rgb", mixes: {}, mask: true, fold: "none", redshift: {}, lines: true, period: 0, overlay: 0.8, hidden: new Set() });
+export const settings = () => ({ stretch: 0.5, composite: "rgb", mixes: {}, mask: true, fold: "none", redshift: {}, lines: true, period: 0, overlay: 0.8, hidden: new Set(), open: new Set() });
 
 function missing(kind) {
   return h("div", { class: "af-missing" }, `no ${label(kind)} for this object`);
@@ -38,7 +38,7 @@ export function slot(modality, context) {
   const node = h("article", { class: `af-slot${present ? "" : " af-empty"}${context.raw ? " af-raw" : ""}`, "data-kind": kind, "aria-label": `${context.tag ? `${context.tag}, ` : ""}${label(name)}${context.raw ? ", as sent" : ""}${present ? "" : ", missing"}` }, head, body);
   if (modality.problem) body.append(h("div", { class: "af-missing" }, `cannot be read: ${modality.problem}`));
   else if (!present) body.append(missing(kind));
-  else if (BODIES[kind]) BODIES[kind](modality, { ...context, body, tools });
+  else if (BODIES[kind]) BODIES[kind](modality, { ...context, name: [context.tag, label(name), context.raw ? "as sent" : ""].filter(Boolean).join(" "), body, tools });
   else body.append(plainly(modality));
   return node;
 }

@@ -4,6 +4,8 @@ import { number, unitText } from "./columns.js";
 import { h, put, s, sized } from "./dom.js";
 import { certain, doubtful, overlayColour, saying } from "./overlay.js";
 import { HOVER, crosshair, linePath, plot, readout, roomy, runs } from "./plot.js";
+import { said, twin } from "./twin.js";
+import { spectrumTwin } from "./twins.js";
 
 const HEIGHT = 268;
 const STEPS = 15;
@@ -92,13 +94,13 @@ function lineAt(one, p, ui, z, x) {
   return near ? `, ${near[0]} ${number(near[1])} Å` : "";
 }
 
-function draw(one, { ui, overlay, width, id, out }) {
+function draw(one, { ui, overlay, width, id, out, told }) {
   const n = one.flux.length;
   const ok = (i) => one.mask[i] > 0 && Number.isFinite(one.flux[i]);
   const z = ui.redshift[id]; // null: nobody knows it, so there is no rest frame to draw
   const range = /** @type {[number, number]} */ ([one.wavelength[0], one.wavelength[n - 1]]);
   const p = plot({
-    width, height: HEIGHT, label: `spectrum, ${number(range[0])} to ${number(range[1])} ångström${z === null ? "" : `, rest frame at z = ${number(z, 4)}`}; ${HOVER}`,
+    width, height: HEIGHT, label: `${said(told)} ${HOVER}`,
     x: { domain: range, label: "vacuum wavelength, observed (Å)" }, y: { domain: roomy(robust(one.flux, ok), 0.14), label: unitText(one.unit) },
     top: z === null ? undefined : { domain: range.map((w) => w / (1 + z)), label: `rest frame at z = ${number(z, 4)} (Å)` },
   });
@@ -119,13 +121,19 @@ function draw(one, { ui, overlay, width, id, out }) {
 }
 
 /** @param {any} one @param {any} context */
-export function spectrumBody(one, { ui, overlay, columns, body, tools, life, id }) {
+export function spectrumBody(one, { ui, overlay, columns, body, tools, life, id, name }) {
   const known = redshiftOf(columns);
   if (!(id in ui.redshift)) ui.redshift[id] = known === undefined ? null : Math.max(0, known);
   const holder = h("div", { class: "af-holder" });
   const out = h("p", { class: "af-caption" });
   let width = 0;
-  const again = () => width && put(holder, draw(one, { ui, overlay, width, id, out }));
+  const under = h("div", {});
+  const again = () => {
+    if (!width) return;
+    const told = spectrumTwin(one, { name, z: ui.redshift[id], overlay });
+    put(holder, draw(one, { ui, overlay, width, id, out, told }));
+    put(under, twin(told, ui.open));
+  };
   const box = h("input", { type: "number", min: 0, max: 7, step: 0.001, class: "af-small", value: number(ui.redshift[id], 4), placeholder: "unknown", "aria-label": "Redshift of the line markers" });
   const slide = h("input", { type: "range", min: 0, max: 3, step: 0.001, value: ui.redshift[id] ?? 0, "aria-label": "Redshift of the line markers, slider" });
   const set = (value, other) => {
@@ -140,6 +148,6 @@ export function spectrumBody(one, { ui, overlay, columns, body, tools, life, id 
   if (one.mask.some((v) => !v)) tools.append(h("label", { class: "af-check" }, h("input", { type: "checkbox", "data-mask": "", checked: ui.mask, onchange: (e) => { ui.mask = e.target.checked; again(); } }), "mask"));
   if (known === undefined) tools.append(h("span", { class: "af-caption", title: "Type a redshift to place the lines and the rest frame" }, "redshift unknown"));
   if (one.shown) body.append(h("p", { class: "af-caption" }, one.shown));
-  body.append(holder, out);
+  body.append(holder, out, under);
   life.push(sized(holder, (w) => { width = w; again(); }));
 }

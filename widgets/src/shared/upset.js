@@ -1,6 +1,8 @@
 // Which samples have which modalities: an UpSet plot (Lex et al. 2014), bars above a matrix of dots; a click selects.
 import { label, modalityColour } from "./colours.js";
 import { h, put, s, sized } from "./dom.js";
+import { roving } from "./roving.js";
+import { twin } from "./twin.js";
 
 const MOST = 24;
 
@@ -25,7 +27,7 @@ function draw(coverage, all, n, width, pick) {
   const height = bars + 28 + coverage.length * row;
   const top = Math.max(1, shown[0]?.rows.length || 1);
   const most = Math.max(1, ...coverage.map((c) => c.count));
-  const svg = s("svg", { class: "af-plot af-upset", width: Math.max(width, left + shown.length * step + 8), height, role: "img", "aria-label": `coverage: ${all.length} combinations of ${coverage.length} modalities among ${n} samples` });
+  const svg = s("svg", { class: "af-plot af-upset", width: Math.max(width, left + shown.length * step + 8), height, role: "group", "aria-label": `Coverage: ${all.length} combinations of ${coverage.length} modalities among ${n} samples` });
   svg.append(s("text", { x: left - 8, y: 14, "text-anchor": "end", class: "title" }, "samples with exactly these"));
   coverage.forEach((c, k) => {
     const y = bars + 28 + k * row;
@@ -37,7 +39,7 @@ function draw(coverage, all, n, width, pick) {
     const x = left + at * step + step / 2;
     const size = (bars - 24) * (one.rows.length / top);
     const said = `${words(coverage, one)}: ${one.rows.length} of ${n} samples`;
-    const g = s("g", { class: "af-upset-bar", role: "button", tabindex: "0", "aria-label": `Select the samples with ${said}`, onclick: () => pick(one, words(coverage, one)), onkeydown: (e) => { if (e.key === "Enter") { e.stopPropagation(); pick(one, words(coverage, one)); } } }, s("title", {}, `${said}; click to select them`));
+    const g = s("g", { class: "af-upset-bar", role: "button", "aria-label": `Select the samples with ${said}`, onclick: () => pick(one, words(coverage, one)) }, s("title", {}, `${said}; click to select them`));
     g.append(s("rect", { x: x - step / 2, y: 0, width: step, height, class: "hit" }), s("rect", { x: x - step * 0.32, y: bars - size, width: step * 0.64, height: size, class: "bar" }), s("text", { x, y: bars - size - 5, "text-anchor": "middle" }, String(one.rows.length)));
     const on = one.has.flatMap((v, k) => (v ? [k] : []));
     if (on.length > 1) g.append(s("path", { d: `M${x} ${bars + 28 + on[0] * row + 12}V${bars + 28 + on.at(-1) * row + 12}`, class: "link" }));
@@ -45,6 +47,7 @@ function draw(coverage, all, n, width, pick) {
     svg.append(g);
   });
   svg.append(s("path", { d: `M${left} ${bars}H${left + shown.length * step}`, class: "frame" }));
+  roving(svg, ".af-upset-bar");
   return svg;
 }
 
@@ -54,11 +57,15 @@ export function upset(given, n, select, life) {
   const all = combinations(coverage, n);
   const holder = h("div", { class: "af-holder af-across-scroll" });
   const complete = all.find((one) => one.has.every(Boolean))?.rows.length || 0;
-  const note = h("p", { class: "af-caption" }, `${complete} of ${n} samples have all ${coverage.length} modalities. Click a bar to select its samples.${all.length > MOST ? ` The ${MOST} most frequent of ${all.length} combinations.` : ""}`);
+  const note = h("p", { class: "af-caption" }, `${complete} of ${n} samples have all ${coverage.length} modalities. Click a bar, or go there with the arrows and press Enter, to select its samples.${all.length > MOST ? ` The ${MOST} most frequent of ${all.length} combinations.` : ""}`);
   const said = h("p", { class: "af-caption", role: "status" });
   life.push(sized(holder, (width) => put(holder, draw(coverage, all, n, width, (one, name) => {
     select(one.rows);
     said.textContent = `${one.rows.length} samples with ${name} are selected.`;
   }))));
-  return h("div", { class: "af-tab-body" }, note, holder, said);
+  const told = {
+    name: "coverage", says: `${complete} of ${n} samples have all ${coverage.length} modalities. ${coverage.map((c) => `${c.count} have ${label(c.name)}`).join(", ")}. The commonest combination is ${words(coverage, all[0])}, with ${all[0].rows.length} samples.`,
+    heads: ["modalities", "samples", "share", ...coverage.map((c) => label(c.name))], rows: () => all.map((one) => [words(coverage, one), one.rows.length, `${((100 * one.rows.length) / n).toFixed(1)} %`, ...one.has.map((v) => (v ? "yes" : "no"))]),
+  };
+  return h("div", { class: "af-tab-body" }, note, holder, said, n ? twin(told) : null);
 }

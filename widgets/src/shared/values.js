@@ -3,6 +3,8 @@ import { css, diverging, viridis } from "./colours.js";
 import { number } from "./columns.js";
 import { h } from "./dom.js";
 import { certain, doubtful, saying } from "./overlay.js";
+import { twin } from "./twin.js";
+import { textTwin } from "./twins.js";
 
 const shown = (value) => (value === null ? "missing" : typeof value === "number" ? number(value, 6) : typeof value === "boolean" ? (value ? "yes" : "no") : String(value));
 
@@ -29,7 +31,7 @@ function word(text, i, overlay) {
 }
 
 /** @param {any} one @param {any} context */
-export function textBody(one, { overlay, body }) {
+export function textBody(one, { ui, overlay, body, name }) {
   if (!overlay) return body.append(h("p", { class: "af-prose" }, one.text));
   const parts = [];
   let at = 0;
@@ -39,7 +41,7 @@ export function textBody(one, { overlay, body }) {
   });
   const unread = one.text.slice(at);
   const out = h("p", { class: "af-caption af-out" });
-  return body.append(h("p", { class: "af-prose", onpointerover: (e) => (out.textContent = e.target.dataset?.says || ""), onpointerleave: () => (out.textContent = "") }, parts, one.words.length > overlay.values.length ? h("span", { class: "af-none", title: "not read by the model" }, unread) : unread), out);
+  return body.append(h("p", { class: "af-prose", onpointerover: (e) => (out.textContent = e.target.dataset?.says || ""), onpointerleave: () => (out.textContent = "") }, parts, one.words.length > overlay.values.length ? h("span", { class: "af-none", title: "not read by the model" }, unread) : unread), out, twin(textTwin(one, { name, overlay }), ui.open));
 }
 
 /** Columns that are no input, such as the class: what is known of the object. */

@@ -172,7 +172,7 @@ class AttentionView {
     const whole = now.combine === "gradient" ? `, for ${now.explained}` : "";
     return h("div", { class: "af-why" },
       h("div", { class: "af-card" }, h("h4", {}, `Between modalities${mine ? ", all layers" : ""}${whole}`), h("div", { class: "af-across-scroll" }, matrix({ rows: now.rows, columns, values, present: now.present })), h("p", { class: "af-caption" }, "each row: what its tokens look at, summing to one; the class token's own share is left out")),
-      h("div", { class: "af-card" }, h("h4", {}, `How it flows to the class token${whole}`), flowDrawing(now.flow, { columns, kinds: now.kinds }, this.ends), h("p", { class: "af-caption" }, SAYS[now.combine])),
+      h("div", { class: "af-card" }, h("h4", {}, `How it flows to the class token${whole}`), flowDrawing(now.flow, { columns, kinds: now.kinds }, this.ends, this.panel.ui.open), h("p", { class: "af-caption" }, SAYS[now.combine])),
       h("div", { class: "af-card" }, predictionCard(now.prediction), colourKey("maximum", false, { title: mine ? "attention received" : now.combine === "gradient" ? "relevance" : "attention received", low: "none", high: "maximum" }),
         h("p", { class: "af-caption" }, mine ? `${layerName(mine.layer)}: what each place got from the encoder's own tokens, on average${mine.heads ? "" : "; heads are too many to be sent one by one"}` : `each modality has its own scale; maximum ${tops.join(", ")}`)));
   }

@@ -8,11 +8,13 @@ import looks from "../shared/map.css";
 import { mapColumns, search } from "../shared/map_columns.js";
 import { epochSlider } from "../shared/map_epochs.js";
 import { legend } from "../shared/map_legend.js";
+import { mapTwin } from "../shared/map_twin.js";
 import { pane, spaceName } from "../shared/map_pane.js";
 import { summary } from "../shared/map_summary.js";
 import { sampled, thumbs } from "../shared/map_thumbs.js";
 import { pager } from "../shared/paging.js";
 import { classNames, inkOf, palette } from "../shared/palette.js";
+import { twin } from "../shared/twin.js";
 
 const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 const STEP = 60; // pixels that shift and an arrow move the map
@@ -83,9 +85,11 @@ class EmbeddingView {
     this.panes = [this.pane(0)];
     this.paneBox = h("div", { class: "af-panes" }, this.panes[0].node);
     this.epochs = epochSlider(model, this.frame.life);
+    this.twins = h("div", {});
+    this.open = new Set();
     this.summary = summary(model, { facts: (i) => this.known(i), pick: (i) => this.pick(i), clear: () => this.clear() });
     this.strip = h("div", { class: "af-strip", role: "group", "aria-label": "Some of those selected" });
-    const left = h("div", {}, this.paneBox, this.epochs.node, this.strip);
+    const left = h("div", {}, this.paneBox, this.epochs.node, this.twins, this.strip);
     put(this.frame.main, this.tools, this.more, h("div", { class: "af-map-split" }, left, h("div", { class: "af-panel" }, this.legendNode, this.summary.node)));
     this.frame.note.textContent = model.get("title");
     this.frame.life.push(() => this.panes.forEach((p) => p.scatter.end()), () => this.thumbs.end());
@@ -223,6 +227,18 @@ class EmbeddingView {
     this.restate();
   }
 
+  /** Each map that is shown, in words and as a table. */
+  drawTwins(mask) {
+    const shown = this.panes.filter((p) => p.plane?.n && p.scatter.xy.length === 2 * this.n);
+    const titles = Object.fromEntries(this.model.get("methods") || []);
+    put(this.twins, shown.map((p, k) => {
+      const method = k && this.model.get("beside") ? this.model.get("beside").split("/")[0] : this.model.get("method");
+      const what = [titles[method], label(p.plane.space)].filter(Boolean).join(", ");
+      const badges = (p.plane.badges || []).map(({ name, value }) => `${name} ${value === null || value === undefined ? "not known" : value.toFixed(2)}`).join(", ");
+      return twin(mapTwin({ xy: p.scatter.xy, n: this.n, ink: this.ink, column: this.column, mask, what, badges }), this.open);
+    }));
+  }
+
   /** Tell the maps which samples are drawn and which are selected. */
   restate() {
     this.shown = this.legend.mask(this.n);
@@ -301,6 +317,7 @@ class EmbeddingView {
       scatter.told = [this.shown, this.model.get("selected")];
     }
     const count = this.summary.draw(mask, this.ink, this.column);
+    this.drawTwins(mask);
     this.thumbs.strip(this.strip, sampled(mask, count, this.thumbs.some), focus, (i) => this.pick(i));
   }
 }

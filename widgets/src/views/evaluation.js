@@ -12,7 +12,7 @@ import { pager } from "../shared/paging.js";
 
 const DASHES = [null, "6 3", "2 3", "8 3 2 3", "1 4"];
 const MOST = 8;
-const PICKS = ".af-cell,.af-bin,.af-points,input,select,button";
+const PICKS = ".af-cell,.af-bin,.af-points,input,select,button,summary";
 
 class EvaluationView {
   constructor(model, el) {
@@ -20,6 +20,7 @@ class EvaluationView {
     this.ended = false;
     this.vertex = -1;
     this.said = "";
+    this.open = new Set();
     this.faults = new Map();
     this.answers = new Map();
     const page = (by) => () => this.paging.page(by);
@@ -195,7 +196,7 @@ class EvaluationView {
     const one = answer.reliability[i];
     const words = several || i > 0 ? `probability of ${this.model.get("one")}` : "highest probability";
     const ece = several || i > 0 ? null : answer.metrics.find(([name]) => name === "calibration_error");
-    return card("reliability", "Reliability", reliability({ bins: one.bins, at: one.at, chosen, words, pick }, width), h("p", { class: "af-caption" }, `${ece ? `expected calibration error ${span(...ece.slice(1))}; ` : ""}bars: Wilson 95 % intervals; grey: how many samples`));
+    return card("reliability", "Reliability", reliability({ bins: one.bins, at: one.at, chosen, words, pick, open: this.open }, width), h("p", { class: "af-caption" }, `${ece ? `expected calibration error ${span(...ece.slice(1))}; ` : ""}bars: Wilson 95 % intervals; grey: how many samples`));
   }
 
   /** The curves of each class, or of one class from each contender. */
@@ -225,7 +226,7 @@ class EvaluationView {
     const own = lines.filter((one) => one.own);
     const key = (name) => legend(lines.map((one) => ({ name: one.name, colour: one.colour, dash: one.dash, words: `${name === "roc" ? "area" : "mean precision"} ${span(...one.curve[name])}` })));
     const slider = own.length === 1 ? this.threshold(own[0], pick) : h("p", { class: "af-caption" }, "Click a curve to take the samples up to there; choose one class for a threshold to set by key.");
-    const made = (name, title, ...more) => card(name, title, lines.length ? [curves({ kind: name, lines, chosen, vertex: this.vertex, pick }, width), key(name), more] : none());
+    const made = (name, title, ...more) => card(name, title, lines.length ? [curves({ kind: name, lines, chosen, vertex: this.vertex, pick, open: this.open }, width), key(name), more] : none());
     return [made("roc", "ROC", slider), made("pr", "Precision and recall")];
   }
 
@@ -245,7 +246,7 @@ class EvaluationView {
     /** @type {[number, number, number][]} */
     const bounds = reach > 0 ? [[1 + scaled, middle + reach, 1], [1 - scaled, middle - reach, 1]] : [];
     const look = (i) => tell(this.model, { focus: answer.positions[i] });
-    const common = { far: one.far, chosen, focus: answer.positions.indexOf(this.model.get("focus")), name: (i) => this.columns[0].text(answer.positions[i]), pick, look };
+    const common = { far: one.far, chosen, open: this.open, focus: answer.positions.indexOf(this.model.get("focus")), name: (i) => this.columns[0].text(answer.positions[i]), pick, look };
     const against = points({ ...common, xs: one.truth, ys: one.said, x: `true ${label(name)}${unit}`, y: `predicted ${label(name)}${unit}`, lines: [[1, 0, 0], ...bounds], label: "Prediction against truth" }, width);
     /** @type {[number, number, number][]} */
     const level = [[0, middle, 0], ...(reach > 0 ? [[0, middle + reach, 1], [0, middle - reach, 1]] : [])].map(([a, b, c]) => [a, b, c]);
@@ -254,8 +255,8 @@ class EvaluationView {
     requestAnimationFrame(() => { against.draw(); left.draw(); }); // colours are known once it stands in the page
     const far = where(answer.n, (i) => one.far[i]);
     const outliers = h("div", { class: "af-row" }, button(far.length === 1 ? "Select the outlier" : `Select the ${far.length} outliers`, (e) => pick(far, "outliers", e), { class: "af-link", disabled: !far.length }), h("span", { class: "af-caption" }, redshift ? `beyond ${short(reach)} of 1 + z, dashed` : `beyond five NMAD (${short(reach)}) from the median error, dashed`));
-    return [card("against", `Prediction against truth: ${label(name)}`, against.node, outliers), card("error", "Error against truth", left.node, h("p", { class: "af-caption" }, `${redshift ? "" : `median error ${short(middle)}; `}n = ${one.n}`)),
-      answer.pit ? card("pit", "Predicted distributions", evenness({ pit: answer.pit, chosen, pick }, width), h("p", { class: "af-caption" }, "even where widths are right (95 % of an even one lie in the grey band); a valley: too narrow, a hill: too wide")) : null];
+    return [card("against", `Prediction against truth: ${label(name)}`, against.node, against.under, outliers), card("error", "Error against truth", left.node, left.under, h("p", { class: "af-caption" }, `${redshift ? "" : `median error ${short(middle)}; `}n = ${one.n}`)),
+      answer.pit ? card("pit", "Predicted distributions", evenness({ pit: answer.pit, chosen, pick, open: this.open }, width), h("p", { class: "af-caption" }, "even where widths are right (95 % of an even one lie in the grey band); a valley: too narrow, a hill: too wide")) : null];
   }
 
   errorsCard(card, width, judged) {
@@ -275,7 +276,7 @@ class EvaluationView {
     const rivals = model.get("contenders").map((c, k) => ({ name: label(c.name), answer: k === own ? null : this.got(this.errorsKey(k)) })).filter((one) => one.answer && !one.answer.none).map((one, j) => ({ ...one, colour: rivalColour(j) }));
     const series = [{ name: label(model.get("shown")), answer, colour: "var(--af-accent)" }, ...rivals];
     const unknown = answer.unknown ? h("span", {}, `; ${answer.unknown} without a value`) : null;
-    return card("errors", "Errors by column", head, errorBins({ series, name: model.get("by"), unit: answer.unit, measure: model.get("measure"), chosen: this.chosen(answer), pick: (rows, words, event) => this.take(answer, rows, words, event) }, width),
+    return card("errors", "Errors by column", head, errorBins({ series, name: model.get("by"), unit: answer.unit, measure: model.get("measure"), chosen: this.chosen(answer), pick: (rows, words, event) => this.take(answer, rows, words, event), open: this.open }, width),
       series.length > 1 ? legend(series.map((one, j) => ({ name: one.name, colour: one.colour, dash: j ? "4 3" : null }))) : null, h("p", { class: "af-caption" }, `equally many of ${judged.n} samples in each bin`, unknown));
   }
 }

@@ -9,6 +9,7 @@ import { modelGraph } from "../shared/model_graph.js";
 import { partPicker } from "../shared/part_picker.js";
 import { linePath, plot, roomy } from "../shared/plot.js";
 import { gauges, runTable } from "../shared/run_table.js";
+import { said, twin } from "../shared/twin.js";
 
 const HEIGHT = 232;
 const NAMES = { balanced_accuracy: "balanced accuracy", macro_f1: "macro F1", roc_auc: "ROC AUC", pr_auc: "PR AUC", tss: "true skill statistic", hss: "Heidke skill score", brier: "Brier score", log_loss: "log loss", calibration_error: "calibration error", rmse: "RMSE", mae: "mean absolute error", r2: "R²", nmad: "NMAD" };
@@ -63,12 +64,25 @@ function legendOf(series) {
   return h("div", { class: "af-row af-caption" }, series.map((one) => h("span", { class: "af-check" }, s("svg", { width: 20, height: 8, "aria-hidden": "true" }, s("path", { d: "M0 4H20", class: `curve ${one.kind}` })), one.name)));
 }
 
+/** A chart in words and as a table. @returns {import("../shared/twin.js").Twin} */
+function chartTwin(history, series, title) {
+  const best = history.filter((r) => r.best === true || r.best === 1).at(-1);
+  const told = series.map((one) => {
+    const known = history.filter((r) => Number.isFinite(r[one.key]));
+    return known.length ? `${one.name} from ${number(known[0][one.key], 4)} in epoch ${known[0].epoch} to ${number(known.at(-1)[one.key], 4)} in epoch ${known.at(-1).epoch}` : `${one.name} not measured`;
+  });
+  return {
+    name: `${title} by epoch`, says: `${title} by epoch: ${told.join("; ")}.${best ? ` The best so far, whose weights are kept, is epoch ${best.epoch}.` : ""}`,
+    heads: ["epoch", ...series.map((one) => `${title}, ${one.name}`), "best"], rows: () => history.map((r) => [r.epoch, ...series.map((one) => number(r[one.key], 4)), r === best ? "best" : ""]),
+  };
+}
+
 /** One chart of the history: lines by epoch, the best epoch marked. */
-function chart(history, series, title, width) {
+function chart(history, series, title, width, told) {
   const epochs = history.map((r) => r.epoch);
   const values = history.flatMap((r) => series.map((one) => r[one.key])).filter((v) => v !== null && v !== undefined);
   const last = Math.max(history.at(-1).epochs || 0, ...epochs, 2);
-  const p = plot({ width, height: HEIGHT, label: `${title} by epoch`, x: { domain: [Math.min(1, ...epochs), last], label: "epoch" }, y: { domain: roomy([Math.min(...values), Math.max(...values)], 0.08), label: title } });
+  const p = plot({ width, height: HEIGHT, label: said(told), x: { domain: [Math.min(1, ...epochs), last], label: "epoch" }, y: { domain: roomy([Math.min(...values), Math.max(...values)], 0.08), label: title } });
   for (const one of series) {
     const ys = history.map((r) => (r[one.key] === null ? NaN : r[one.key]));
     p.layer.append(s("path", { d: linePath(epochs, ys, p.X, p.Y), class: `curve ${one.kind}` }));
@@ -85,6 +99,7 @@ function curves(model, life) {
   const metric = [{ key: "metric", name: "validation", kind: "main" }];
   const holders = [h("div", { class: "af-holder" }), h("div", { class: "af-holder" })];
   const box = h("div", { class: "af-curves" });
+  const open = new Set();
   let width = 0;
   const draw = () => {
     const history = model.get("history") || [];
@@ -93,8 +108,9 @@ function curves(model, life) {
     const half = width > 640 ? Math.floor((width - 16) / 2) : width;
     for (const one of holders) one.style.width = `${half}px`;
     const name = model.get("metric") ? words(model.get("metric")) : "validation metric";
-    put(holders[0], chart(history, loss, "loss", half), legendOf(loss));
-    put(holders[1], chart(history, metric, name, half), h("div", { class: "af-row af-caption" }, "validation; ring: best so far, whose weights are kept"));
+    const twins = [chartTwin(history, loss, "loss"), chartTwin(history, metric, name)];
+    put(holders[0], chart(history, loss, "loss", half, twins[0]), legendOf(loss), twin(twins[0], open));
+    put(holders[1], chart(history, metric, name, half, twins[1]), h("div", { class: "af-row af-caption" }, "validation; ring: best so far, whose weights are kept"), twin(twins[1], open));
   };
   put(box, holders);
   life.on("change:history change:metric", once(draw));
