@@ -20,7 +20,7 @@ REAL, SIMULATED = "gw-alerts, 23 O3a alerts with a map", "practice-gw-alerts (si
 
 def counts(quick: bool) -> int:
     """Simulated alerts."""
-    return 2400 if quick else 12000
+    return 2400 if quick else 6000
 
 
 def with_maps() -> Any:
