@@ -16,9 +16,9 @@ from astrofuse_lab.samples import simulated_lock_losses
 from astrofuse_lab.samples.arrays import ModalityData
 from astrofuse_lab.surveys.simulators.lock_losses import CHANNELS, LOSS, TELLING
 
-LEADS, QUICK_LEADS = (0, 5, 10, 15, 20, 25, 30, 40, 60), (0, 30, 60, 15)
-TRAIN, TEST, QUICK_TRAIN, QUICK_TEST = 1500, 800, 300, 240
-SEEDS = 3
+LEADS, QUICK_LEADS = (0, 5, 10, 15, 20, 30, 45, 60), (0, 30, 60, 15)
+TRAIN, TEST, QUICK_TRAIN, QUICK_TEST = 1000, 600, 300, 240
+SEEDS = 2
 PUBLISHED = {0: 0.98, 30: 0.90}
 DATA = "practice-lock-losses (simulated), 22 channels x 60 s"
 
