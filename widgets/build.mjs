@@ -17,6 +17,7 @@ await build({
   loader: { ".css": "text" },
   logLevel: "warning",
 });
-copyFileSync("src/page/page.html", `${out}/page.html`);
-const made = [...views, "host.js", "notice.js", "figure.js", "page.html"];
+const pages = ["page.html", "frame.html"];
+for (const name of pages) copyFileSync(`src/page/${name}`, `${out}/${name}`);
+const made = [...views, "host.js", "notice.js", "figure.js", ...pages];
 for (const name of readdirSync(out)) if (!made.includes(name)) rmSync(`${out}/${name}`, { recursive: true });

@@ -167,16 +167,46 @@ def citations_of(samples: "SampleSet") -> list[str]:
 
 
 def save_page(
-    path: str | Path, views: Sequence[Base], samples: "SampleSet | None" = None, run: "Run | None" = None, comparison: "Table | None" = None,
-    *, stored: int = 60, first: Iterable[int] = (), code: str = "", title: str = "", budget: int = BUDGET,
-    on_progress: Progress | None = None, stop: threading.Event | None = None,
-) -> Path | None:  # fmt: skip
+    path: str | Path, views: Sequence[Base], samples: "SampleSet | None" = None, run: "Run | None" = None, comparison: "Table | None" = None, **options: Any
+) -> Path | None:
     """Write the page.
 
     Parameters
     ----------
     path : path
         Its name should end in ``.html``.
+    views, samples, run, comparison, **options
+        As in `made_page`.
+
+    Returns
+    -------
+    Path or None
+        Absolute; None when stopped.
+
+    Raises
+    ------
+    InputError
+        If there are no views or no samples, or the front end is not built.
+    StorageError
+        If the file cannot be written.
+    """
+    content = made_page(views, samples, run, comparison, **options)
+    if content is None:
+        return None
+    where = Path(path).expanduser().resolve()
+    write_bytes(where, content)
+    return where
+
+
+def made_page(
+    views: Sequence[Base], samples: "SampleSet | None" = None, run: "Run | None" = None, comparison: "Table | None" = None,
+    *, stored: int = 60, first: Iterable[int] = (), code: str = "", title: str = "", budget: int = BUDGET, size: int = PAGE, brief: bool = False,
+    on_progress: Progress | None = None, stop: threading.Event | None = None,
+) -> bytes | None:  # fmt: skip
+    """The page as bytes.
+
+    Parameters
+    ----------
     views : sequence of widgets
         In the order in which they stand on the page. Those that share a selection are linked, by id where their samples are not the same.
     samples : SampleSet, optional
@@ -195,28 +225,25 @@ def save_page(
         None given: the sample set's.
     budget : int
         Compressed bytes at most for stored samples.
+    size : int
+        Bytes that the page may have for each 100,000 samples, begun ones counted whole.
+    brief : bool
+        For a frame in another page: no heading and no tables, and what else there is to say folded away.
     on_progress : callable, optional
         Called with the number of the sample at hand and how many there are.
     stop : threading.Event, optional
-        Set it to give up after the sample at hand; nothing is written then.
-
-    Returns
-    -------
-    Path or None
-        Absolute; None when stopped.
+        Set it to give up after the sample at hand; None is returned then.
 
     Raises
     ------
     InputError
         If there are no views or no samples, or the front end is not built.
-    StorageError
-        If the file cannot be written.
     """
     if not views or (samples is not None and len(samples) == 0):
         raise InputError("there are no samples to save a page of.")
     ids = views[0]._ids
     states = [view_state(view) for view in views]
-    room = PAGE * max(1, -(-len(ids) // 100_000)) * 3 // 4 - ROOM - sum(weight(source, set()) for source in {view._esm for view in views})
+    room = size * max(1, -(-len(ids) // 100_000)) * 3 // 4 - ROOM - sum(weight(source, set()) for source in {view._esm for view in views})
     used, left = fit(states, room)
     chosen = [str(ids[i]) for i in spread(_labels(samples, run, len(ids)), stored, first)]
     answers, count = stored_answers(views, chosen, min(budget, max(room - used, 0)), on_progress, stop)
@@ -224,21 +251,25 @@ def save_page(
         return None
     for state, answer in zip(states, answers, strict=True):
         state["saved"] = answer
-    tables = [] if comparison is None else [table_payload(comparison, "Comparison", [str(comparison.meta.get("verdict", ""))])]
-    if run is not None:
-        tables.append(table_payload(run.metrics, f"{run.recipe.name}, {run.target}: metrics with 95 % intervals"))
     simulated = any(view.simulated for view in views)
     header = {
-        "title": title or _title(views, samples), "subtitle": _about(views, samples, run), "simulated": simulated,
+        "title": title or _title(views, samples), "subtitle": _about(views, samples, run), "simulated": simulated, "brief": brief,
         "views": [
             {"name": view.view, "source": view._esm, "state": state, "places": place, "group": group}
             for view, state, place, group in zip(views, states, places_of(views), groups_of(views), strict=True)
         ],
-        "tables": tables, "notes": _notes(views, samples, count, simulated, left), "citations": citations_of(samples) if samples is not None else [], "code": code,
+        "tables": [] if brief else _tables(run, comparison), "notes": _notes(views, samples, count, simulated, left),
+        "citations": citations_of(samples) if samples is not None else [], "code": code,
     }  # fmt: skip
-    where = Path(path).expanduser().resolve()
-    write_bytes(where, page(header, next((made for made in map(still_of, views) if made is not None), (b"", ""))))
-    return where
+    return page(header, next((made for made in map(still_of, views) if made is not None), (b"", "")))
+
+
+def _tables(run: "Run | None", comparison: "Table | None") -> list[dict[str, Any]]:
+    """What was measured, beside the views."""
+    tables = [] if comparison is None else [table_payload(comparison, "Comparison", [str(comparison.meta.get("verdict", ""))])]
+    if run is not None:
+        tables.append(table_payload(run.metrics, f"{run.recipe.name}, {run.target}: metrics with 95 % intervals"))
+    return tables
 
 
 def _labels(samples: "SampleSet | None", run: "Run | None", n: int) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError, UnknownNameError
+from astrofuse_lab.widgets.embedded import HEIGHT, SIZE, STORED, Embedded, stored_by_mode
 
 if TYPE_CHECKING:
     from astrofuse_lab.samples.sample_set import SampleSet
@@ -149,12 +150,60 @@ class Saving:
         where = Path(path)
         if where.suffix.lower() not in (".html", ".htm"):
             raise InputError(f"{where} is no name of a page: let it end in .html.")
+        return save_page(where, **self._page_parts(beside, stored), title=title, on_progress=on_progress, stop=stop)
+
+    def embed(self, *, beside: "Sequence[Base]" = (), stored: int = STORED, title: str = "", height: int = HEIGHT, size: int = SIZE) -> Embedded:
+        """This view as a page inside another page: linked and interactive, without Python and without a network.
+
+        As the last line of a cell it shows itself, and stays in the notebook's file: Sphinx (myst-nb, nbsphinx), Jupyter Book, Quarto and others pass it on.
+        ``widget.embed().html`` is what to paste into a page, ``widget.embed().save("view.html")`` a file for a frame of a learning platform.
+
+        Parameters
+        ----------
+        beside : sequence of widgets
+            More views for the same frame; those that share this widget's selection are linked.
+        stored : int
+            Samples at most whose data and answers are stored: those in focus and selected first, then from each class in turn.
+        title : str
+            None given: the sample set's.
+        height : int
+            Screen pixels until the view says how tall it is, which it cannot where scripts are taken out of pages.
+        size : int
+            Bytes at most, for each 100,000 samples; what there is no room for is left out, and named.
+
+        Returns
+        -------
+        Embedded
+
+        Raises
+        ------
+        InputError
+            If there are no samples, or the front end is not built.
+        """
+        from astrofuse_lab.widgets.export import made_page
+
+        page = made_page(**self._page_parts(beside, stored), title=title, size=size, brief=True)
+        assert page is not None  # nobody can stop it
+        return Embedded(page, title or f"AstroFuse Lab: {type(self).__name__.removesuffix('Widget').lower()}", height)
+
+    def _page_parts(self, beside: "Sequence[Base]", stored: int) -> dict[str, Any]:
+        """What a page of these views is made of, once they have nothing left to do."""
         widgets: list[Any] = [self, *beside]
         for widget in widgets:
             widget.wait()
         first = [self._place[i] for i in (self.selection.focus, *self.selection.chosen.first(stored)) if i in self._place]
         code = "\n\n".join(dict.fromkeys(w.code for w in widgets if w.code))
-        return save_page(where, widgets, self.samples, _run_of(widgets), stored=stored, first=first, code=code, title=title, on_progress=on_progress, stop=stop)
+        return {"views": widgets, "samples": self.samples, "run": _run_of(widgets), "stored": stored, "first": first, "code": code}
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """As a live view; where a notebook is run to become a page (`MODE`), as that page."""
+        stored = stored_by_mode()
+        if not stored:
+            return super()._repr_mimebundle_(**options)  # type: ignore[misc]  # anywidget's
+        try:
+            return {"text/plain": repr(self), "text/html": self.embed(stored=stored).html}
+        except InputError as error:  # nothing in it yet
+            return {"text/plain": f"{self!r}: {error}"}
 
 
 def _run_of(widgets: Sequence[Any]) -> Any:

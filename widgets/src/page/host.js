@@ -197,7 +197,9 @@ async function boot(holder) {
   const models = page.views.map((view) => new Model(view.state));
   link(models, ["selected", "focus"], page.views.map((view) => view.places && numbersOf(view.places)), page.views.map((view) => view.group));
   const still = document.getElementById("still");
-  document.body.replaceChildren(title, element("main", "", stage, ...page.tables.map(tableOf)), footer(page));
+  const about = page.brief ? [element("details", "about", element("summary", "", "About this view, data and code"), footer(page))] : [footer(page)];
+  document.body.classList.toggle("brief", !!page.brief);
+  document.body.replaceChildren(...(page.brief ? [] : [title]), element("main", "", stage, ...page.tables.map(tableOf)), ...about);
   await Promise.all(page.views.map(async (view, i) => {
     const el = element("div", `view ${view.name}`);
     stage.append(el);
@@ -210,6 +212,12 @@ async function boot(holder) {
     }
   }));
   document.body.dataset.ready = "true";
+  if (window.parent !== window) tellHeight();
+}
+
+/** In a frame: tell the page around it how tall this one is, whenever that changes; a frame of another origin cannot be measured from there. */
+function tellHeight() {
+  new ResizeObserver(() => window.parent.postMessage({ astrofuseHeight: document.body.getBoundingClientRect().height }, "*")).observe(document.body);
 }
 
 function footer({ notes, citations, code }) {
