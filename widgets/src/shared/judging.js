@@ -62,7 +62,7 @@ const twinOfBins = (name, says, heads, rows) => ({ name, says, heads, rows: () =
 /** Reliability: what was said against how often it was so. @param {any} given @param {number} width */
 export function reliability({ bins, at, chosen, words, pick, open }, width) {
   const off = bins.reduce((a, b) => (Math.abs(b.share - b.said) > Math.abs(a.share - a.said) ? b : a), bins[0]);
-  const told = twinOfBins("reliability", off ? `Of ${bins.length} bins of the ${words}, the one farthest from right: ${percent(off.said)} was said on average, and it was so in ${percent(off.share)} (95 % interval ${percent(off.low)} to ${percent(off.high)}) of ${off.n} samples.` : "No sample has a probability.",
+  const told = twinOfBins("reliability", off ? `Of ${bins.length} bins of the ${words}, the one farthest from right: ${percent(off.said)} was said on average, and it was so in ${percent(off.share)} (95 % interval ${percent(off.low)} to ${percent(off.high)}) of ${off.n} ${off.n === 1 ? "sample" : "samples"}.` : "No sample has a probability.",
     ["probability said", "mean said", "share that is so", "from", "to", "samples"], bins.map((b) => [`${(b.bin / 10).toFixed(1)} to ${((b.bin + 1) / 10).toFixed(1)}`, short(b.said), short(b.share), short(b.low), short(b.high), b.n]));
   const p = plot({ width, height: HEIGHT, label: `Reliability. ${said(told)}`, x: share(words), y: share("share that is so") });
   p.layer.append(s("path", { d: `M${p.X(0)} ${p.Y(0)}L${p.X(1)} ${p.Y(1)}`, class: "even" }));

@@ -48,12 +48,12 @@ function measured({ xy, n, ink, column, mask }) {
   const apart = (a, b) => Math.hypot(a.x - b.x, a.y - b.y) / side;
   return full.map((g) => {
     const others = full.filter((o) => o !== g).sort((a, b) => apart(a, g) - apart(b, g));
-    return { name: g.name, count: g.count, chosen: g.chosen, x: (g.x - x0) / side, y: (g.y - y0) / side, reach: Math.sqrt(g.spread / g.count) / side, alike: g.asked ? g.alike / g.asked : NaN, next: others.length ? others[0].name : "", far: others.length ? apart(others[0], g) : NaN };
+    return { name: g.name, count: g.count, chosen: g.chosen, x: (g.x - x0) / side, y: (g.y - y0) / side, at: [(g.x - x0) / (x1 - x0 || 1), (g.y - y0) / (y1 - y0 || 1)], reach: Math.sqrt(g.spread / g.count) / side, alike: g.asked ? g.alike / g.asked : NaN, next: others.length ? others[0].name : "", far: others.length ? apart(others[0], g) : NaN };
   });
 }
 
 const percent = (v) => (Number.isFinite(v) ? `${(100 * v).toFixed(0)} %` : "");
-const sides = (g) => `${g.y > 0.55 ? "top" : g.y < 0.45 ? "bottom" : "middle"} ${g.x > 0.55 ? "right" : g.x < 0.45 ? "left" : "centre"}`;
+const sides = ({ at: [x, y] }) => `${y > 0.55 ? "top" : y < 0.45 ? "bottom" : "middle"} ${x > 0.55 ? "right" : x < 0.45 ? "left" : "centre"}`;
 
 /** @param {{xy: Float32Array, n: number, ink: any, column: any, mask: Uint8Array, what: string, badges: string}} given @returns {import("./twin.js").Twin} */
 export function mapTwin(given) {
@@ -66,7 +66,7 @@ export function mapTwin(given) {
     const placed = all.reduce((sum, g) => sum + g.count, 0);
     const chosen = all.reduce((sum, g) => sum + g.chosen, 0);
     const told = all.map((g) => `${g.name}, ${g.count} at the ${sides(g)}${Number.isFinite(g.alike) && all.length > 1 ? `, ${percent(g.alike)} of them next to one of their own` : ""}`);
-    return `Map of ${n} samples (${what}), ${placed} with a place${ink.kind === "none" ? "" : ` and a ${by}`}${chosen ? `, ${chosen} selected` : ""}. ${all.length ? `By ${by}: ${listed(told.slice(0, 12))}.` : ""}${badges ? ` ${badges}.` : ""} Distances between groups mean little on a map; who is next to whom does.`;
+    return `Map of ${n} samples (${what}), ${placed} with a place${ink.kind === "none" ? "" : ` and a ${by}`}${chosen ? `, ${chosen} selected` : ""}. ${all.length ? `By ${by}: ${listed(told.slice(0, 12))}.` : ""}${badges ? ` How far to trust it: ${badges}.` : ""} Distances between groups mean little on a map; who is next to whom does.`;
   };
   return {
     name: `the map, ${what}`, says, heads: [by, "samples", "selected", "across", "up", "reach", "next to one of its own", "nearest group", "how far"],

@@ -59,7 +59,7 @@ export function lightCurveTwin(one, { name, period, overlay, points }) {
     if (!own.length) return [];
     const { low, high, middle } = summed(own.map((p) => p.y));
     const bright = magnitudes ? low : high;
-    return [`${band}, ${plural(own.length, "measurement")} from ${number(own[low].y, 3)} to ${number(own[high].y, 3)}, median ${number(middle, 3)}, brightest at MJD ${number(one.time[own[bright].i], 8)}`];
+    return [`in ${band} ${plural(own.length, "measurement")} from ${number(own[low].y, 3)} to ${number(own[high].y, 3)}, median ${number(middle, 3)}, brightest at MJD ${number(one.time[own[bright].i], 8)}`];
   });
   const times = summed(one.time);
   const count = (test) => points.filter(test).length;
