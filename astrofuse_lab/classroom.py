@@ -21,16 +21,32 @@ from typing import Any
 
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.lessons import expectations
+from astrofuse_lab.lessons.fingerprints import fingerprint
+from astrofuse_lab.lessons.pages import read_page
 from astrofuse_lab.lessons.plan import Plan, Question, Task
-from astrofuse_lab.lessons.session import Session, Verdict
+from astrofuse_lab.lessons.session import Session
+from astrofuse_lab.lessons.verdicts import Verdict
+from astrofuse_lab.widgets.against import AgainstWidget
+from astrofuse_lab.widgets.base import Selection
 from astrofuse_lab.widgets.gate import Gate
+from astrofuse_lab.widgets.lesson import LessonWidget
 
-__all__ = ["Lesson", "Verdict", "check", "current", "hint", "reveal", "start"]
+__all__ = ["Lesson", "Verdict", "check", "current", "fingerprint", "hint", "open", "reveal", "start"]
 __doc__ += (expectations.__doc__ or "").split("\n\n", 2)[2]
 
 
 class Lesson(Session):
-    """A lesson in a notebook: `Session`, with what it shows. `start` makes one."""
+    """A lesson in a notebook: `Session`, with what it shows. `start` makes one.
+
+    Attributes
+    ----------
+    selection : Selection
+        Link your views to it, and a task that asks for ids can be answered by what is selected.
+    """
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.selection = Selection()
 
     def predict(self, name: str, text: str, choices: Sequence[str] = (), unit: str = "") -> Any:
         """Ask for a prediction, stored before the result is shown.
@@ -94,25 +110,36 @@ class Lesson(Session):
         self.tell()
         return self.card(name)
 
+    def against(self, name: str, run: Any, samples: Any = None, n: int = 20, text: str = "", group: Any = None) -> AgainstWidget:
+        """You against the model: tell samples apart by eye, mark where you looked, then see what they are and where the network looked.
+
+        Parameters
+        ----------
+        name : str
+        run : Run
+            A classifier; the samples come from its test part, the same for the whole class.
+        samples : SampleSet, optional
+            None: the lesson's.
+        n : int
+        text : str
+            What is asked.
+        group : mapping, optional
+            What others said, to be shown beside: ``af.lesson.read_class(folder).confusion(name)``.
+
+        Returns
+        -------
+        AgainstWidget
+        """
+        if samples is None:
+            samples = self.data["samples"] if "samples" in self.data else self.samples()
+        return AgainstWidget(run, samples, n, self.seed, session=self, name=name, text=text, group=group)
+
     def card(self, name: str = "") -> Any:
         """The lesson's card; with a name, that of one question or task."""
-        return _Words(self, name)
+        return LessonWidget(self, name, self.selection)
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return self.card()._repr_mimebundle_(**options)
-
-
-class _Words:
-    """A card in words."""
-
-    def __init__(self, lesson: Lesson, name: str) -> None:
-        self.lesson, self.name = lesson, name
-
-    def _repr_mimebundle_(self, **_options: Any) -> dict[str, str]:
-        return {"text/plain": repr(self)}
-
-    def __repr__(self) -> str:
-        return self.lesson.plan.items[self.name].text if self.name else repr(self.lesson)
 
 
 _started: list[Lesson] = []
@@ -164,6 +191,31 @@ def start(
     return lesson
 
 
+def open_lesson(path: str | Path, student: str = "", keep: bool = True) -> Lesson:
+    """Open a lesson from a MyST page or a notebook; as ``af.lesson.open``. Nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : path
+        ``.md`` or ``.ipynb``; see ``docs/lessons.md`` for what stands in it. A sample set's folder is looked for beside it.
+    student : str
+    keep : bool
+        As of `start`.
+
+    Returns
+    -------
+    Lesson
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or a question or task makes no sense.
+    """
+    lesson = Lesson(read_page(path), student, keep, Path(path).expanduser().resolve().parent)
+    _started[:] = [lesson]
+    return lesson
+
+
 def current() -> Lesson:
     """The lesson started last.
 
@@ -190,3 +242,6 @@ def hint(name: str) -> str:
 def reveal(name: str) -> str:
     """The way to the answer; see `Lesson.reveal`."""
     return current().reveal(name)
+
+
+open = open_lesson  # at the end: nothing here opens a file

@@ -15,6 +15,7 @@ VIEWS = {
     "fetch": "FetchWidget", "samples": "SamplesWidget", "train": "TrainWidget",
     "embedding": "EmbeddingWidget", "attribution": "AttributionWidget", "attention": "AttentionWidget", "contribution": "ContributionWidget", "evaluation": "EvaluationWidget",
     "label": "LabelWidget",
+    "lesson": "LessonWidget", "against": "AgainstWidget",
     "header": "HeaderWidget",
 }  # fmt: skip
 OF_JUPYTER = {"layout", "tabbable", "tooltip"}
@@ -51,7 +52,7 @@ def test_traits_are_the_same_on_both_sides(view):
     declared = {name for name, trait in widget_class(view).class_traits(sync=True).items() if not name.startswith("_")} - OF_JUPYTER
     assert used - declared == set(), f"{view}.js uses traits that {VIEWS[view]} does not have"
     # fetching and training concern no single sample; the trait is there because every widget is linked
-    unused = {"focus"} if view in ("fetch", "train", "header") else set()
+    unused = {"focus"} if view in ("fetch", "train", "lesson", "header") else set()
     assert declared - used - unused == set(), f"{VIEWS[view]} sends traits that {view}.js does not use"
 
 
@@ -74,7 +75,7 @@ def test_verbs_are_the_same_on_both_sides(view):
 def test_keys_that_views_want_are_answered(view):
     text = "\n".join(modules_of(view).values())
     wanted = set(re.findall(r"`(\w+)/\$\{", text))
-    if view in ("train", "header"):
+    if view in ("train", "lesson", "header"):
         assert wanted == set()
         return
     answered = set(re.findall(r"``(\w+)/<", inspect.getdoc(widget_class(view).answer) or ""))

@@ -26,13 +26,14 @@ WHERE: ``{"missing": "spectrum"}``, ``{"present": "image"}``, or ``{"column": "r
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrofuse_lab.errors import InputError, UnknownNameError
+from astrofuse_lab.errors import AstroFuseError, InputError, UnknownNameError
 
 STATISTICS: dict[str, Callable[[Any], Any]] = {"mean": np.mean, "median": np.median, "min": np.min, "max": np.max, "std": np.std}
 DEEP, LARGE = 4, 2000
@@ -91,13 +92,26 @@ def judge(spec: Mapping[str, Any], answer: Any, data: Data) -> Judged:
         If the data that it needs are not at hand, or the expectation does not fit them. A wrong answer raises nothing.
     """
     kind = next(key for key in spec if key in KINDS)
-    return KINDS[kind].judge(spec, answer, data)
+    with _fitting(spec):
+        return KINDS[kind].judge(spec, answer, data)
 
 
 def expected(spec: Mapping[str, Any], data: Data) -> str:
     """What the data say, in words, for whoever gives up."""
     kind = next(key for key in spec if key in KINDS)
-    return KINDS[kind].words(spec, data)
+    with _fitting(spec):
+        return KINDS[kind].words(spec, data)
+
+
+@contextmanager
+def _fitting(spec: Mapping[str, Any]) -> Iterator[None]:
+    """An expectation that makes no sense is the lesson's fault, not the answer's: said so."""
+    try:
+        yield
+    except AstroFuseError:
+        raise
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+        raise InputError(f"the expectation {str(dict(spec))[:120]} cannot be used ({error}). help(af.lesson) lists what can be expected.") from None
 
 
 # ---- data ------------------------------------------------------------------------------------------------------------
@@ -183,6 +197,28 @@ def _short(answer: Any) -> str:
     text = repr(answer) if isinstance(answer, str | int | float | bool | list | tuple | np.generic) else type(answer).__name__
     text = text if not isinstance(answer, np.generic) else str(answer)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+ASKS = {
+    "count": "number",
+    "share": "number",
+    "statistic": "number",
+    "metric": "number",
+    "number": "number",
+    "between": "number",
+    "class": "text",
+    "best": "text",
+    "text": "text",
+    "ids": "ids",
+}
+"""What a card can take as the answer; of other kinds only a cell can give it."""
+
+
+def asks(spec: Mapping[str, Any] | None) -> str:
+    """``number``, ``text``, ``ids`` or ``code``: how the answer can be given."""
+    kind = next((key for key in spec or {} if key in KINDS), "")
+    inner = [asks(one) for one in (spec or {}).get(kind, ())] if kind in ("all", "any") else []
+    return inner[0] if inner and len(set(inner)) == 1 else ASKS.get(kind, "code")
 
 
 def _statistic(spec: Mapping[str, Any], data: Data) -> float:

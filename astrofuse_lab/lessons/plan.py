@@ -187,7 +187,7 @@ class Plan:
         Of everything random, the same for the whole class.
     samples : mapping
         ``{"name": ..., "n": ..., "seed": ...}`` of ``af.load_samples``, or ``{"folder": ...}`` beside the lesson file; with ``"digest"`` of what the class must have.
-    items : dict of str to Question or Task
+    items : dict of str to Question, Task or Contest
         In order.
     body : list of (str, str)
         ``("text", words)`` and ``("item", name)`` as they stand in a page; empty for a lesson made in Python.
@@ -199,7 +199,7 @@ class Plan:
     minutes: int = 0
     seed: int = 0
     samples: Mapping[str, Any] = field(default_factory=dict)
-    items: dict[str, Question | Task] = field(default_factory=dict)
+    items: dict[str, Any] = field(default_factory=dict)
     body: list[tuple[str, str]] = field(default_factory=list)
 
     @classmethod
@@ -220,7 +220,7 @@ class Plan:
         name = name_of(name, "the lesson's name")
         return cls(name, text_of(title, "title", TITLE) or name, _texts(objectives, "objectives", OBJECTIVES), minutes, seed, samples_of(samples or {}))
 
-    def add(self, item: Question | Task) -> None:
+    def add(self, item: Any) -> None:
         """One more item; one of the same name and kind is replaced in its place, since a cell may run again.
 
         Raises

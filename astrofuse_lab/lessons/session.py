@@ -4,9 +4,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from astrofuse_lab.lessons.expectations import Judged, expected, judge
 from astrofuse_lab.lessons.fingerprints import fingerprint
 from astrofuse_lab.lessons.plan import CONTROL, Plan, Question, Task
 from astrofuse_lab.lessons.progress import EVENTS, FORMAT, VERSION, now, plain_answer, read_progress, state_of
+from astrofuse_lab.lessons.verdicts import Verdict
 from astrofuse_lab.storage import cache_root, write_bytes, write_json
 
 if TYPE_CHECKING:
@@ -25,38 +24,6 @@ if TYPE_CHECKING:
 
 OPEN = "ASTROFUSE_LESSON"
 """Set to ``open``: results are shown without a prediction, as a teacher or the documentation wants them."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the data say to an answer; true where it holds.
-
-    Attributes
-    ----------
-    name : str
-        The task's.
-    ok : bool or None
-        None: nothing was answered yet.
-    words : str
-    """
-
-    name: str
-    ok: bool | None
-    words: str
-
-    def __bool__(self) -> bool:
-        return bool(self.ok)
-
-    def __str__(self) -> str:
-        return f"{self.name}: {'to do' if self.ok is None else 'right' if self.ok else 'not yet'}. {self.words}"
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        mark, colour = ("○", "#6b7280") if self.ok is None else ("✓", "#0a7d55") if self.ok else ("✗", "#b3541e")
-        said = "to do" if self.ok is None else "right" if self.ok else "not yet"
-        style = f"border-left:4px solid {colour};padding:4px 12px;margin:4px 0"
-        return f'<div style="{style}" role="status"><strong>{mark} {escape(self.name)}: {said}.</strong> {escape(self.words)}</div>'
 
 
 class Session:
@@ -78,6 +45,8 @@ class Session:
     ----------
     plan : Plan
     events : list of dict
+    fingerprint : str
+        Of the sample set at hand.
     problem : str
         Why the journal cannot be kept on the disk; "" where it can.
     """
@@ -87,13 +56,27 @@ class Session:
         self.is_open = os.environ.get(OPEN, "") == "open" if is_open is None else is_open
         self.problem = ""
         self.data: dict[str, Any] = {}
-        self._prints: str = ""
+        self.fingerprint = ""
         self._lock = threading.RLock()
         self._watchers: list[Callable[[], object]] = []
-        self.path = cache_root() / "lessons" / f"{plan.name}{_slug(self.student)}.json" if keep else None
+        self._keeps = keep
+        self.path = self._place()
         self.events: list[dict[str, Any]] = self._kept()
 
     # ---- the journal ---------------------------------------------------------------------------------------------------
+
+    def _place(self) -> Path | None:
+        return cache_root() / "lessons" / f"{self.plan.name}{_slug(self.student)}.json" if self._keeps else None
+
+    def rename(self, student: str) -> None:
+        """Say who works here: goes on from what is kept under this name; what was done without a name is taken along."""
+        with self._lock:
+            nameless = self.events if not self.student else []
+            self.student = CONTROL.sub("", str(student))[:80].strip()
+            self.path = self._place()
+            self.events = self._kept() or nameless
+            self._keep()
+        self.tell()
 
     def _kept(self) -> list[dict[str, Any]]:
         if self.path is None or not self.path.is_file():
@@ -114,6 +97,12 @@ class Session:
             self.events.append({"at": now(), "item": item, "what": what, **more})
             self._keep()
         self.tell()
+
+    def note_latest(self, item: str, what: str, **more: Any) -> None:
+        """As `note`; takes the place of the last event of the same kind, so that a game is one line."""
+        with self._lock:
+            self.events = [e for e in self.events if (e["item"], e["what"]) != (item, what)]
+        self.note(item, what, **more)
 
     def tell(self) -> None:
         """Something changed: every view of the lesson draws anew."""
@@ -147,7 +136,7 @@ class Session:
         """The journal as the exported file holds it."""
         lesson = {"name": self.plan.name, "title": self.plan.title, "digest": self.plan.digest()}
         return {
-            "format": FORMAT, "version": VERSION, "lesson": lesson, "student": self.student, "seed": self.plan.seed, "samples": self._prints,
+            "format": FORMAT, "version": VERSION, "lesson": lesson, "student": self.student, "seed": self.plan.seed, "samples": self.fingerprint,
             "software": _version(), "events": list(self.events),
         }  # fmt: skip
 
@@ -217,7 +206,7 @@ class Session:
             raise SampleSetError(
                 f"this sample set ({prints}) is not the one the lesson was made with ({given['digest']}). Ask for the class's set, or update AstroFuse Lab as the class has it."
             )
-        self._prints = prints
+        self.fingerprint = prints
         self.use(samples=found)
         return found
 
@@ -225,7 +214,7 @@ class Session:
         """Put data at hand for the checks: ``samples``, ``run``, ``table``, or what an expectation names with "of"."""
         self.data |= data
         if "samples" in data:
-            self._prints = fingerprint(data["samples"])
+            self.fingerprint = fingerprint(data["samples"])
         self.tell()
         return self
 
@@ -357,18 +346,19 @@ class Session:
     def done(self) -> tuple[int, int]:
         """How many items are done, and how many there are."""
         state = self.state
-        finished = [n for n, one in self.plan.items.items() if state.get(n, {}).get("answered" if isinstance(one, Question) else "ok")]
+        finished = [n for n, one in self.plan.items.items() if is_done(one, state.get(n, {}))]
         return len(finished), len(self.plan.items)
-
-    def add_all(self, items: Sequence[Question | Task]) -> None:
-        """Put items into the plan."""
-        for one in items:
-            self.plan.add(one)
-        self.tell()
 
     def __repr__(self) -> str:
         done, of = self.done()
         return f"Lesson({self.plan.title!r}, {done} of {of} done{f', {self.student}' if self.student else ''})"
+
+
+def is_done(item: Any, now: Mapping[str, Any]) -> bool:
+    """Whether a question is answered, a task right, or all samples of a contest told."""
+    if isinstance(item, Question):
+        return bool(now.get("answered"))
+    return bool(now.get("ok")) if isinstance(item, Task) else len((now.get("played") or {}).get("rows", ())) >= len(item.ids)
 
 
 def _version() -> str:
@@ -382,8 +372,3 @@ def _slug(student: str) -> str:
     """A student's name as a part of a file's name; "" for none."""
     plain = re.sub(r"[^a-z0-9]+", "-", student.casefold()).strip("-")[:40]
     return f"-{plain}" if plain else ""
-
-
-def same_class(found: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
-    """Whether two progress files are of one lesson, seed and sample set."""
-    return all(found[key] == others[key] for key in ("seed", "samples")) and found["lesson"]["digest"] == others["lesson"]["digest"]

@@ -11,5 +11,7 @@ export const KEYS = {
   evaluation: [["click", "select a cell, bin, point, or what a curve takes; with shift add, with alt take away"], ["drag", "select points in a box"], ["arrows Enter", "go between cells, bins or points, and select"], ["w", "select what is wrong"], ["← →", "page through the selection"], ["Esc", "clear the selection"]],
   contribution: [["← →", "page through the selection, or through all"], ["1 2 3 4", "this sample, all samples, response, swap and edit"], ["/", "go to an id"], ["Esc", "clear the selection"]],
   label: [["1 … 9", "label it"], ["0 n", "not sure"], ["u", "undo"], ["y", "redo"], ["← →", "previous, next in the queue"], ["t", "retrain"], ["Esc", "stop"]],
+  lesson: [["↑ ↓", "between the choices of a question"], ["Enter", "store or check what was typed"]],
+  against: [["1 … 9", "say what it is"], ["← →", "previous, next sample"], ["m", "mark the place that is read (shift ← → ↑ ↓ reads)"], ["Esc", "take the marks away"]],
   header: [["1 2 3 4", "go to a step"], ["c", "show or hide the code"], ["w", "write a page: save"]],
 };
