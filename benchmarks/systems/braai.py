@@ -27,7 +27,7 @@ from astrofuse_lab.samples import simulated_triplets
 from astrofuse_lab.surveys.alert_packets import packets_of
 from astrofuse_lab.training.thresholds import error_rates, wilson
 
-SIZES = {"quick": (1500, 600, 8, (0,)), "full": (6000, 2000, 40, (0, 1, 2, 3, 4))}
+SIZES = {"quick": (1500, 600, 8, (0,)), "full": (3000, 2000, 20, (0, 1, 2))}
 """Triplets to train on and to test on, epochs, seeds."""
 
 
@@ -37,7 +37,7 @@ def measure(quick: bool) -> Iterator[Number]:
     yield Number("parameters", model.parameter_count, reference_name="published", reference=312_081, published=312_081, data="none")
     published = af.Run.original("braai")
     yield from packets(published)
-    yield from explained(published, 6 if quick else 20)
+    yield from explained(published, 6 if quick else 10)
     yield from simulated(published, *SIZES["quick" if quick else "full"])
 
 
@@ -127,7 +127,7 @@ def simulated(published: af.Run, n: int, tests: int, epochs: int, seeds: tuple[i
     train, test = simulated_triplets.make(n, 0, False), simulated_triplets.make(tests, 1, False)
     real = test.column("real_bogus").filled("") == "real"
     kinds = test.column("kind").filled("").astype(str)
-    recipe = af.get_recipe("braai").change(schedule=af.Part.of("end_to_end", epochs=epochs, batch_size=32, learning_rate=2e-3))
+    recipe = af.get_recipe("braai").change(schedule=af.Part.of("end_to_end", epochs=epochs, batch_size=32, learning_rate=1e-3))
     runs = [af.train(recipe, train, "real_bogus", split=_all(train), seed=seed, device="cpu", out=Path(RUNS) / f"braai-{n}-{epochs}-{seed}" if RUNS else None) for seed in seeds]
     ours = np.mean([run.outputs(test)[0][:, run.classes.index("real")] for run in runs], axis=0)
     forest = RandomForestClassifier(500, min_samples_leaf=2, random_state=0, n_jobs=1).fit(statistics(train), train.column("real_bogus").filled("") == "real")
