@@ -22,6 +22,7 @@ from typing import Any
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.lessons import expectations
 from astrofuse_lab.lessons.fingerprints import fingerprint
+from astrofuse_lab.lessons.gradebook import ClassBook, read_class
 from astrofuse_lab.lessons.pages import read_page
 from astrofuse_lab.lessons.plan import Plan, Question, Task
 from astrofuse_lab.lessons.session import Session
@@ -31,7 +32,7 @@ from astrofuse_lab.widgets.base import Selection
 from astrofuse_lab.widgets.gate import Gate
 from astrofuse_lab.widgets.lesson import LessonWidget
 
-__all__ = ["Lesson", "Verdict", "check", "current", "fingerprint", "hint", "open", "reveal", "start"]
+__all__ = ["ClassBook", "Lesson", "Verdict", "check", "current", "fingerprint", "hint", "open", "read_class", "reveal", "start"]
 __doc__ += (expectations.__doc__ or "").split("\n\n", 2)[2]
 
 

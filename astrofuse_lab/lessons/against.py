@@ -47,7 +47,7 @@ class Contest:
 
 
 def contest(name: str, run: "Run", samples: "SampleSet", n: int = 20, seed: int = 0, text: str = "") -> Contest:
-    """Samples of the part that the run never learned from, each class as often as can be, the same for all who share the seed.
+    """Samples held out from the run's training (its test part, else the validation part), each class as often as can be, the same for all who share the seed.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def contest(name: str, run: "Run", samples: "SampleSet", n: int = 20, seed: int 
         raise InputError(f"n={n!r}: a whole number from 2 to {PLAYED} is needed.")
     classes = tuple(str(c) for c in run.classes)
     place = {c: k for k, c in enumerate(classes)}
-    held = set(run.split.test)
+    held = set(run.split.test or run.split.validation)
     every = samples.object_ids.tolist()
     column = samples.column(run.target)
     shown = np.logical_or.reduce([samples.present(m) for m in run.modalities if m in samples.modalities] or [np.zeros(len(samples), dtype=bool)])
@@ -87,12 +87,12 @@ def contest(name: str, run: "Run", samples: "SampleSet", n: int = 20, seed: int 
     }
     if not codes:
         raise InputError(
-            "none of these samples lies in the test part of the run and has a known class and data: you would play on what the run has learned by heart. Give the set it was trained on."
+            "none of these samples was held out from the run (test part, else validation part) and has a known class and data: you would play on what the run has learned by heart. Give the set it was trained on."
         )
     ids = _balanced(codes, n, seed)
     said = run.predict(samples.select(ids))
     model = [-1 if np.ma.is_masked(v) else place.get(str(v), -1) for v in said["prediction"]]
-    words = text_of(text, "the question", 1000) or f"What is each of these? {', '.join(classes)}."
+    words = text_of(text, "the question", 1000) or f"What is each of these: {', '.join(c.replace('_', ' ') for c in classes)}?"
     return Contest(name_of(name, "the contest's name"), words, tuple(ids), classes, np.array([codes[i] for i in ids]), np.array(model))
 
 

@@ -12,7 +12,7 @@ kind            the answer
 ``class``       a text: ``{"class": "commonest", "column": "label"}``, or "rarest"
 ``samples``     a `SampleSet`: ``{"samples": {"modalities": ["image"], "at_least": 50, "complete": true}}``
 ``run``         a `Run`: ``{"run": {"metric": "accuracy", "at_least": 0.4, "modalities": 2, "recipe": "late_fusion"}}``
-``metric``      a number: of the test part (``"part"``) of the run at hand, ``{"metric": "accuracy", "within": 0.005}``
+``metric``      a number: of the run at hand, its test part where it has one, else the validation part, or ``"part"``, ``{"metric": "accuracy", "within": 0.005}``
 ``best``        a text: the row of the table at hand with the largest value: ``{"best": "value", "name": "model"}``; ``"least": true`` for the smallest
 ``number``      a number given here: ``{"number": 656.28, "within": 1.0}``
 ``between``     a number in a range: ``{"between": [0.2, 0.4]}``
@@ -31,9 +31,9 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from astrofuse_lab.errors import AstroFuseError, InputError, UnknownNameError
+from astrofuse_lab.lessons.conditions import where
 
 STATISTICS: dict[str, Callable[[Any], Any]] = {"mean": np.mean, "median": np.median, "min": np.min, "max": np.max, "std": np.std}
 DEEP, LARGE = 4, 2000
@@ -125,49 +125,6 @@ def _at_hand(spec: Mapping[str, Any], data: Data, default: str) -> Any:
     return data[name]
 
 
-def where(samples: Any, condition: Any) -> NDArray[np.bool_]:
-    """Which samples are so.
-
-    Raises
-    ------
-    InputError
-        If the condition is none, or names a column or modality that the set lacks.
-    """
-    if isinstance(condition, list | tuple):
-        return np.logical_and.reduce([np.ones(len(samples), dtype=bool), *(where(samples, one) for one in condition)])
-    if not isinstance(condition, Mapping):
-        raise InputError(f"the condition {str(condition)[:60]!r} is none. Type e.g. {{'missing': 'spectrum'}} or {{'column': 'redshift', 'above': 1}}.")
-    if not condition:
-        return np.ones(len(samples), dtype=bool)
-    if "missing" in condition:
-        return ~samples.present(condition["missing"])
-    if "present" in condition:
-        return np.asarray(samples.present(condition["present"]))
-    if "column" not in condition:
-        raise InputError(f"the condition {str(condition)[:60]!r} names no column and no modality. Type e.g. {{'column': 'redshift', 'above': 1}}.")
-    column = samples.column(condition["column"])
-    known = ~np.ma.getmaskarray(column)
-    if condition.get("unknown"):
-        return ~known
-    out = known.copy()
-    for name, value in condition.items():
-        if name != "column":
-            out &= _compared(np.ma.getdata(column), name, value)
-    return out
-
-
-def _compared(values: NDArray[Any], name: str, value: Any) -> NDArray[np.bool_]:
-    if name in ("above", "below"):
-        plain = float(value)
-        return np.asarray(values > plain if name == "above" else values < plain)
-    if name in ("is", "is_not"):
-        same = values.astype(str) == str(value)
-        return np.asarray(same if name == "is" else ~same)
-    if name == "in":
-        return np.isin(values.astype(str), [str(v) for v in value])
-    raise UnknownNameError("comparison", name, ("above", "below", "is", "is_not", "in", "unknown"))
-
-
 # ---- numbers ---------------------------------------------------------------------------------------------------------
 
 
@@ -214,6 +171,15 @@ ASKS = {
 """What a card can take as the answer; of other kinds only a cell can give it."""
 
 
+OF_SAMPLES = ("count", "share", "ids", "statistic", "class")
+
+
+def needs_samples(spec: Mapping[str, Any]) -> bool:
+    """Whether the sample set must be at hand."""
+    kind = next((key for key in spec if key in KINDS), "")
+    return any(map(needs_samples, spec[kind])) if kind in ("all", "any") else kind in OF_SAMPLES and "of" not in spec
+
+
 def asks(spec: Mapping[str, Any] | None) -> str:
     """``number``, ``text``, ``ids`` or ``code``: how the answer can be given."""
     kind = next((key for key in spec or {} if key in KINDS), "")
@@ -232,9 +198,10 @@ def _statistic(spec: Mapping[str, Any], data: Data) -> float:
     return float(STATISTICS[spec["statistic"]](np.ma.getdata(column)[chosen].astype(float)))
 
 
-def _metric(run: Any, name: str, part: str = "test") -> float:
-    rows = [row for row in run.metrics if str(row["part"]) == part]
-    values = {str(row["metric"]): float(row["value"]) for row in rows}
+def _metric(run: Any, name: str, part: str = "") -> float:
+    parts = {str(row["part"]) for row in run.metrics}
+    part = part or ("test" if "test" in parts else "validation")
+    values = {str(row["metric"]): float(row["value"]) for row in run.metrics if str(row["part"]) == part}
     if name not in values:
         raise UnknownNameError(f"metric of this run's {part} part", name, values)
     return values[name]
@@ -299,7 +266,7 @@ def _judge_run(spec: Mapping[str, Any], answer: Any, _data: Data) -> Judged:
     if not isinstance(asked, int) and set(asked) != set(answer.modalities):
         return Judged(False, f"the run uses {', '.join(answer.modalities)}; {', '.join(asked)} is asked for.")
     if "metric" in want:
-        value = _metric(answer, want["metric"], want.get("part", "test"))
+        value = _metric(answer, want["metric"], want.get("part", ""))
         if "at_least" in want and value < float(want["at_least"]):
             return Judged(False, f"{want['metric']} is {value:.3f}; {float(want['at_least']):.3f} is needed.")
         if "at_most" in want and value > float(want["at_most"]):
@@ -384,7 +351,7 @@ KINDS: dict[str, Kind] = {
     "class": Kind(lambda spec, answer, data: _judge_text(_class(spec, data), answer), lambda spec, data: " or ".join(_class(spec, data)), ("column",)),
     "samples": Kind(_judge_samples, lambda spec, _data: "a sample set"),
     "run": Kind(_judge_run, lambda spec, _data: "a run"),
-    "metric": _numeric(lambda spec, data: _metric(_at_hand(spec, data, "run"), spec["metric"], spec.get("part", "test")), "part"),
+    "metric": _numeric(lambda spec, data: _metric(_at_hand(spec, data, "run"), spec["metric"], spec.get("part", "")), "part"),
     "best": Kind(lambda spec, answer, data: _judge_text(_best(spec, data), answer), lambda spec, data: " or ".join(_best(spec, data)), ("name", "least")),
     "number": _numeric(lambda spec, _data: float(spec["number"])),
     "between": Kind(_judge_between, lambda spec, _data: f"from {spec['between'][0]} to {spec['between'][1]}"),

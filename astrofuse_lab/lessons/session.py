@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from astrofuse_lab.errors import AstroFuseError, InputError, SampleSetError, UnknownNameError
-from astrofuse_lab.lessons.expectations import Judged, expected, judge
+from astrofuse_lab.lessons.expectations import Judged, expected, judge, needs_samples
 from astrofuse_lab.lessons.fingerprints import fingerprint
 from astrofuse_lab.lessons.plan import CONTROL, Plan, Question, Task
 from astrofuse_lab.lessons.progress import EVENTS, FORMAT, VERSION, now, plain_answer, read_progress, state_of
@@ -280,12 +280,18 @@ class Session:
             ok = bool(said) and not isinstance(said, str)
             return Judged(ok, "The data agree." if ok else said if isinstance(said, str) else "The data do not agree.")
         assert task.expects is not None  # Task.of holds one of both
+        self._ready(task.expects)
         found = judge(task.expects, answer, self.data)
         if not found.ok:
             for expects, words in task.mistakes:
                 if judge(expects, answer, self.data).ok:
                     return Judged(False, words)
         return found
+
+    def _ready(self, expects: Mapping[str, Any]) -> None:
+        """Load the class's set where a check needs it and nobody has."""
+        if self.plan.samples and "samples" not in self.data and needs_samples(expects):
+            self.samples()
 
     def check(self, name: str, answer: Any = ...) -> Verdict:
         """Check an answer against the data; every try is written down.
@@ -338,6 +344,7 @@ class Session:
     def solution(self, task: Task) -> str:
         """As `reveal`, for a view that shows it again."""
         try:
+            self._ready(task.expects or {})
             truth = expected(task.expects, self.data) if task.expects is not None else ""
         except AstroFuseError as error:
             truth = f"(not known: {error})"

@@ -72,7 +72,7 @@ class LessonWidget(Base):
                 raise InputError("nothing is selected. Select samples in a view that is linked to this card, or give ids in a cell.")
             value = list(self.selection.chosen.text())
         elif value is not None:
-            value = str(value).strip() or None
+            value = _typed(str(value).strip())
         self.session.check(task.name, value)
 
     def _hint(self, name: str) -> None:
@@ -110,6 +110,15 @@ def _item(session: "Session", one: Any, now: dict[str, Any]) -> dict[str, Any]:
         "done": bool(now.get("ok")), "tries": now.get("tries", 0), "words": now.get("words", ""), "shown": list(one.hints[:used]), "left": len(one.hints) - used,
         "solution": shown, "asks": asks(one.expects),
     }  # fmt: skip
+
+
+def _typed(text: str) -> str | float | None:
+    """What was typed: a number where it is one, with a comma or a point."""
+    try:
+        value = float(text.replace(",", ".")) if text else None
+    except ValueError:
+        return text
+    return int(value) if value is not None and value.is_integer() else value
 
 
 def _set_words(session: "Session") -> str:

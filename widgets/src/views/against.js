@@ -20,12 +20,12 @@ const NEAR = 0.04;
 function matrix(names, counts) {
   const body = counts.map((row, r) => {
     const sum = row.reduce((a, b) => a + b, 0);
-    return h("tr", {}, h("th", { scope: "row" }, names[r]), row.map((n, c) => {
+    return h("tr", {}, h("th", { scope: "row" }, label(names[r])), row.map((n, c) => {
       const colour = viridis(sum ? n / sum : 0);
       return h("td", { class: r === c ? "is-right" : "", "aria-label": `true ${names[r]}, said ${names[c]}: ${n}`, style: sum ? { background: css(colour), color: ink(colour) } : null }, String(n));
     }));
   });
-  return h("div", { class: "af-scroll", tabindex: "0", role: "group", "aria-label": "Confusion matrix" }, h("table", { class: "af-counts" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "true ↓ said →"), names.map((n) => h("th", { scope: "col" }, n)))), h("tbody", {}, body)));
+  return h("div", { class: "af-scroll", tabindex: "0", role: "group", "aria-label": "Confusion matrix" }, h("table", { class: "af-counts" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "true ↓ said →"), names.map((n) => h("th", { scope: "col" }, label(n))))), h("tbody", {}, body)));
 }
 
 class AgainstView {
@@ -42,7 +42,7 @@ class AgainstView {
     this.panel = samplePanel(model, { page: (by) => this.page(by), place: () => [model.get("focus") + 1, this.n], overlays: (p) => this.overlays(p), head: () => null });
     this.bar = h("div", { class: "af-label-bar", role: "group", "aria-label": "What is it?" });
     this.kinds = h("div", { class: "af-row" });
-    this.verdict = h("div", { "aria-live": "polite" });
+    this.verdict = h("div", { class: "af-verdicts", "aria-live": "polite" });
     this.scores = h("div", { class: "af-scores" });
     put(this.frame.main, this.n ? h("div", { class: "af-against" }, h("p", {}, model.get("text")), this.bar, this.kinds, this.verdict, this.panel.node, this.scores) : blank("No samples", "Give a trained run and its samples: lesson.against(\"my-game\", run, samples)."));
     this.panel.node.addEventListener("click", (e) => this.clicked(e));
@@ -165,7 +165,7 @@ class AgainstView {
   drawBar() {
     const { model } = this;
     const still = !model.get("live") || this.at < 0 || this.code >= 0;
-    const chip = (name, k) => h("button", { type: "button", class: "af-chip", disabled: still, "aria-pressed": String(this.code === k), "data-name": `say-${name}`, onclick: () => this.say(k) }, k < NINE ? h("kbd", {}, k + 1) : null, h("i", { class: "af-dot", style: { background: classColour(k), margin: "0" } }), h("span", {}, name));
+    const chip = (name, k) => h("button", { type: "button", class: "af-chip", disabled: still, "aria-pressed": String(this.code === k), "data-name": `say-${name}`, onclick: () => this.say(k) }, k < NINE ? h("kbd", {}, k + 1) : null, h("i", { class: "af-dot", style: { background: classColour(k), margin: "0" } }), h("span", {}, label(name)));
     const left = model.get("told").codes.filter((c) => c < 0).length;
     put(this.bar, model.get("classes").map(chip), h("span", { class: "af-space" }), h("span", { class: "af-caption", role: "status" }, left ? `${left} left` : "all answered"), button("Next", () => this.next(), { disabled: !left }));
   }
@@ -185,9 +185,9 @@ class AgainstView {
     const right = truth === this.code;
     const card = this.answer?.card;
     const p = card?.p ? card.p[card.classes.indexOf(card.prediction)] : null;
-    const said = card ? (card.prediction === null ? "nothing" : `${card.prediction}${p === null ? "" : ` (${percent(p)})`}`) : this.problem ? "not known" : "…";
+    const said = card ? (card.prediction === null ? "nothing" : `${label(card.prediction)}${p === null ? "" : ` (${percent(p)})`}`) : this.problem ? "not known" : "…";
     const tick = (ok) => h("span", { class: `af-tag ${ok ? "right" : "wrong"}` }, ok ? "right" : "wrong");
-    return put(this.verdict, h("div", { class: "af-told", "data-state": right ? "right" : "wrong" }, h("span", {}, "You said ", h("strong", {}, names[this.code]), " ", tick(right)), h("span", {}, "The network says ", h("strong", {}, said), card && card.prediction !== null ? [" ", tick(card.prediction === names[truth])] : null), h("span", {}, "It is ", h("strong", {}, names[truth]))),
+    return put(this.verdict, h("div", { class: "af-told", "data-state": right ? "right" : "wrong" }, h("span", {}, "You said ", h("strong", {}, label(names[this.code])), " ", tick(right)), h("span", {}, "The network says ", h("strong", {}, said), card && card.prediction !== null ? [" ", tick(card.prediction === names[truth])] : null), h("span", {}, "It is ", h("strong", {}, label(names[truth])))),
       this.problem ? h("p", { class: "af-caption af-poor" }, this.problem) : this.answer ? this.looked() : h("div", { class: "af-wait af-thin", role: "status" }, "Asking where the network looked"));
   }
 
@@ -197,7 +197,7 @@ class AgainstView {
       h("td", {}, h("span", { class: "af-bar" }, h("i", { style: { left: "0", width: `${100 * one.share}%`, background: "var(--af-accent)" } })), h("span", { class: "af-num" }, percent(one.share))), h("td", {}, one.under === null ? "–" : `${percent(one.under)} of it, on ${percent(one.covered)} of the places`)));
     const flip = () => { this.shown = !this.shown; this.draw(); this.panel.redraw(); this.paint(); };
     return [h("div", { class: "af-scroll" }, h("table", { class: "af-looks" }, h("thead", {}, h("tr", {}, ["data", "decided you", "share of the network's attribution", "under your marks"].map((one) => h("th", { scope: "col" }, one)))), h("tbody", {}, rows))),
-      h("div", { class: "af-row" }, press(this.shown, "where the network looked", "Colours: for and against what the network says, by attribution", flip), h("span", { class: "af-caption" }, `Attribution to ${this.answer.map.explained}, by ${label(this.answer.map.method)}. Rings and bands are your marks. Attribution says what the score depends on, not whether the reason is good.`))];
+      h("div", { class: "af-row" }, press(this.shown, "where the network looked", "Colours: for and against what the network says, by attribution", flip), h("span", { class: "af-caption" }, `Attribution to ${label(this.answer.map.explained)}, by ${label(this.answer.map.method)}. Orange speaks for it, blue against it; rings and bands are your marks. Attribution says what the score depends on, not whether the reason is good.`))];
   }
 
   drawScores() {
