@@ -9,6 +9,7 @@ from astrofuse_lab.errors import InputError
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.widgets.colours import MODALITY_COLOURS
 from astrofuse_lab.widgets.plot_theme import FAINT, INK, WEAK
+from astrofuse_lab.widgets.plot_twin import Told
 from astrofuse_lab.widgets.plotting import ACCENT, PLAIN, STYLE, backend, titled
 
 ROW, REST = 26, 44
@@ -54,8 +55,18 @@ def coverage(samples: SampleSet, *, most: int = 20, width: int = 560) -> Any:
     left = "" if len(counts) == len(order) else f"{len(counts) - len(order)} rarer combinations not shown"
     title = titled(f"{len(samples)} objects", left, simulated=samples.simulated)
     common = {"width": width, "xaxis": None, "hooks": [PLAIN], "xlim": (-0.7, len(order) - 0.3), **STYLE}
-    top = hv.Overlay([bars, numbers]).opts(title=title, height=220, ylim=(0, 1.15 * float(shown.max())), ylabel="objects", **common)
+    told = [PLAIN, _told(combinations, shown, names, samples)]
+    top = hv.Overlay([bars, numbers]).opts(title=title, height=220, ylim=(0, 1.15 * float(shown.max())), ylabel="objects", **{**common, "hooks": told})
     return hv.Layout([top, _matrix(hv, combinations, names, samples, common)]).cols(1).opts(shared_axes=False)
+
+
+def _told(combinations: NDArray[np.bool_], counts: NDArray[Any], names: list[str], samples: SampleSet) -> Told:
+    """Which combination how many objects have; the dots below the bars say no more."""
+    said = [" + ".join(n.replace("_", " ") for n, there in zip(names, one, strict=True) if there) or "nothing" for one in combinations]
+    each = ", ".join(f"{int(samples.present(n).sum())} have {n.replace('_', ' ')}" for n in names)
+    whole = int(counts[combinations.all(axis=1)].sum())
+    words = f"{whole} of {len(samples)} objects have all {len(names)} modalities; {each}. The commonest combination is {said[0]}, with {counts[0]} objects."
+    return Told(words, {"modalities": said, "objects": counts, **{n: ["yes" if v else "no" for v in combinations[:, i]] for i, n in enumerate(names)}})
 
 
 def _matrix(hv: Any, combinations: NDArray[np.bool_], names: list[str], samples: SampleSet, common: dict[str, Any]) -> Any:
@@ -69,4 +80,4 @@ def _matrix(hv: Any, combinations: NDArray[np.bool_], names: list[str], samples:
         has = [(c, row[name]) for c in range(len(combinations)) if combinations[c, i]]
         dots.append(hv.Points(has, [x, y]).opts(color=MODALITY_COLOURS.get(samples.spec(name).kind, FAINT), size=11))
     ticks = [(row[n], f"{n.replace('_', ' ')}  {int(samples.present(n).sum())}") for n in names]
-    return hv.Overlay(dots).opts(height=REST + ROW * len(names), yticks=ticks, ylabel="", ylim=(-0.7, len(names) - 0.3), show_legend=False, **{**common, "show_grid": False, "toolbar": None})
+    return hv.Overlay(dots).opts(height=REST + ROW * len(names), yticks=ticks, ylabel="", ylim=(-0.7, len(names) - 0.3), show_legend=False, **{**common, "show_grid": False, "toolbar": None, "hooks": [PLAIN, Told("", {})]})

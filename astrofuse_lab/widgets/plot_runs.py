@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from astrofuse_lab.errors import InputError, UnknownNameError
 from astrofuse_lab.widgets.colours import CLASS_COLOURS, MODALITY_COLOURS, class_colour
 from astrofuse_lab.widgets.plot_theme import FAINT, INK
+from astrofuse_lab.widgets.plot_twin import Told
 from astrofuse_lab.widgets.plotting import ACCENT, PLAIN, STYLE, backend, labelled, titled
 
 if TYPE_CHECKING:
@@ -107,7 +108,17 @@ def confusion(run: "Run", samples: "SampleSet", *, width: int = 520, height: int
         for bright, ink in ((False, "#ffffff"), (True, "#111111"))
     ]
     score = _said(evaluate("classification", truth, predicted, groups)["balanced_accuracy"], "balanced_accuracy", len(truth))
-    return hv.Overlay([heat, *numbers]).opts(title=titled(score, simulated=samples.simulated), width=width, height=height, fontsize={"title": "9pt"}, toolbar="above", hooks=[PLAIN])
+    return hv.Overlay([heat, *numbers]).opts(title=titled(score, simulated=samples.simulated), width=width, height=height, fontsize={"title": "9pt"}, toolbar="above", hooks=[PLAIN, _told_confusion(names, counts)])
+
+
+def _told_confusion(names: list[str], counts: NDArray[Any]) -> Told:
+    """How many were right, and which classes are taken for which most often."""
+    true, said = np.divmod(np.arange(counts.size), len(names))
+    flat = counts.ravel()
+    wrong = [i for i in np.argsort(-np.where(true == said, -1, flat), kind="stable")[:3] if true[i] != said[i] and flat[i]]
+    most = ", ".join(f"{names[true[i]]} for {names[said[i]]} {flat[i]} times of {counts[true[i]].sum()}" for i in wrong)
+    words = f"{int(np.trace(counts))} of {int(counts.sum())} are right{f'; most often mistaken: {most}' if most else ''}."
+    return Told(words, {"true": [names[i] for i in true], "predicted": [names[i] for i in said], "samples": flat, "of the true class": counts.sum(1)[true]})
 
 
 # ---- calibration ---------------------------------------------------------------------------------------------------
@@ -267,7 +278,18 @@ def embedding(embedding: "Embedding", space: str = "fused", color: str | Sequenc
         unknown = np.ma.getmaskarray(values)
         layers += [_one_class(hv, xy[unknown], x, y, "unknown", CLASS_COLOURS[-1])] if unknown.any() else []
     title = titled(space, f"{int(there.sum())} of {len(there)} samples", f"colour: {name}" if name else "")
-    return hv.Overlay(layers).opts(title=title, width=width, height=height, legend_position="right", hooks=[PLAIN], **STYLE)
+    return hv.Overlay(layers).opts(title=title, width=width, height=height, legend_position="right", hooks=[PLAIN, _told_map(xy, values, name)], **STYLE)
+
+
+def _told_map(xy: NDArray[Any], values: Any, name: str) -> Told:
+    """Where each class lies on a map and how far it reaches; places in shares of the map."""
+    if values.dtype.kind == "f":
+        return Told(f"{len(xy)} points, coloured by {name or 'a number'}.", {"x": xy[:, 0], "y": xy[:, 1], name or "value": np.ma.filled(values, np.nan)})
+    unit = (xy - xy.min(0)) / np.where(np.ptp(xy, axis=0) > 0, np.ptp(xy, axis=0), 1) if len(xy) else xy
+    rows = [(str(c), int(own.sum()), *unit[own].mean(0).round(2).tolist(), float(unit[own].std(0).mean().round(2))) for c in _classes(values) if (own := np.ma.filled(values == c, False)).any()]
+    words = "; ".join(f"{c}: {n} points around {x:.0%} from the left and {y:.0%} from below" for c, n, x, y, _ in rows)
+    heads = (name or "class", "points", "from the left", "from below", "spread")
+    return Told(f"{words}." if words else "No point has a class.", {head: [row[k] for row in rows] for k, head in enumerate(heads)})
 
 
 def _colours(embedding: "Embedding", color: Any) -> tuple[str, Any]:

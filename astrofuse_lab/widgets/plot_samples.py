@@ -10,7 +10,8 @@ from astrofuse_lab.modalities import Image, LightCurve, Spectrum
 from astrofuse_lab.samples.sample_set import Sample
 from astrofuse_lab.widgets.colours import MODALITY_COLOURS, band_colour
 from astrofuse_lab.widgets.plot_theme import FAINT, INK
-from astrofuse_lab.widgets.plotting import PLAIN, STYLE, backend, hatch, hook, labelled, pick, stretches, titled
+from astrofuse_lab.widgets.plot_twin import Told, number
+from astrofuse_lab.widgets.plotting import PLAIN, STYLE, backend, hatch, hook, labelled, pick, pretty_unit, stretches, titled
 from astrofuse_lab.widgets.wire import LINES
 
 if TYPE_CHECKING:
@@ -226,8 +227,23 @@ def image(sample: Any, band: str | None = None, *, modality: str | None = None, 
         value = hv.Dimension("stretched", label="asinh flux")
         drawn = hv.Image(np.where(good, planes[0], np.nan), [x, y], value, bounds=bounds).opts(cmap="viridis", clipping_colors={"NaN": (0, 0, 0, 0)})
     title = titled(name, " ".join(one.bands[i] for i in shown), simulated=one.provenance.simulated)
-    extras = [PLAIN, hook(lambda figure: _frame(figure, *half))]
+    extras = [PLAIN, _told(one), hook(lambda figure: _frame(figure, *half))]
     return hv.Overlay([drawn]).opts(title=title, invert_xaxis=True, hooks=extras, width=size + 70, height=size + 90, **{**STYLE, "show_grid": False})
+
+
+def _told(one: Image) -> Told:
+    """Each band of an image: where it is brightest, how bright the sky is, how much is masked."""
+    ny, nx = one.flux.shape[1:]
+    rows = []
+    for band, plane, mask in zip(one.bands, one.flux, one.mask, strict=True):
+        good = np.asarray(mask, dtype=bool) & np.isfinite(plane)
+        top = np.unravel_index(np.argmax(np.where(good, plane, -np.inf)), plane.shape) if good.any() else (0, 0)
+        north, west = ((top[0] - (ny - 1) / 2) * (one.scale or 1), (top[1] - (nx - 1) / 2) * (one.scale or 1))
+        rows.append((band, float(plane[top]) if good.any() else np.nan, float(north), float(-west), float(np.median(plane[good])) if good.any() else np.nan, float(1 - good.mean())))
+    unit = "arcsec" if one.scale else "pixels"
+    words = "; ".join(f"{b} brightest {number(v)} at {number(abs(n), 3)} {unit} {'north' if n >= 0 else 'south'} and {number(abs(e), 3)} {'east' if e >= 0 else 'west'} of the middle, median {number(m)}, {number(100 * gone, 2)} % masked" for b, v, n, e, m, gone in rows)
+    heads = ("band", labelled("brightest", one.unit), f"north of the middle ({unit})", f"east ({unit})", "median", "share masked")
+    return Told(f"{nx} by {ny} pixels, in {pretty_unit(one.unit)} per pixel: {words}.", {head: [row[k] for row in rows] for k, head in enumerate(heads)})
 
 
 def _stretched(plane: NDArray[Any], mask: NDArray[Any], stretch: float) -> NDArray[Any]:

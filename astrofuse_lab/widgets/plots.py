@@ -10,8 +10,9 @@ from astrofuse_lab.widgets.plot_runs import calibration, comparison, confusion, 
 from astrofuse_lab.widgets.plot_samples import image, light_curve, spectrum
 from astrofuse_lab.widgets.plot_scores import early_times, forest, label_curve, leaderboard, subgroups, subsets
 from astrofuse_lab.widgets.plot_series import series
+from astrofuse_lab.widgets.plot_twin import tables, words
 
 __all__ = [
     "calibration", "comparison", "confusion", "contributions", "coverage", "early_times", "embedding", "forest", "image", "label_curve", "leaderboard", "learning_curve",
-    "light_curve", "pit", "purity_completeness", "residuals", "response", "roc", "series", "spectrum", "subgroups", "subsets",
+    "light_curve", "pit", "purity_completeness", "residuals", "response", "roc", "series", "spectrum", "subgroups", "subsets", "tables", "words",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from astrofuse_lab.errors import InputError
 from astrofuse_lab.modalities import KIND_OF
 from astrofuse_lab.samples.sample_set import Sample
 from astrofuse_lab.widgets.plot_theme import GRID, HATCHING, follow_theme
+from astrofuse_lab.widgets.plot_twin import carry_twin
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure
@@ -116,9 +117,10 @@ def fit(figure: "figure") -> None:
         figure.update(sizing_mode="stretch_width", max_width=figure.width, min_width=min(NARROWEST, figure.width))
 
 
-def PLAIN(plot: Any, _element: Any) -> None:
-    """Axis labels upright, as journals print them, and colours of the page; side by side no wider than the page."""
+def PLAIN(plot: Any, element: Any) -> None:
+    """Axis labels upright, as journals print them, colours of the page, and the plot in words; side by side no wider than the page."""
     _plain(plot.state)
+    carry_twin(plot, element)
     if plot.subplot:  # alone it would share a notebook's line with the space on its left and right
         fit(plot.state)
 
