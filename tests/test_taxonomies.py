@@ -1,7 +1,6 @@
 """Taxonomies as data, the head that cannot contradict them, views of light curves, and many questions answered by a network each."""
 
 import itertools
-import json
 import math
 import os
 
@@ -304,9 +303,6 @@ def test_networks_answer_and_are_the_same_when_opened(family, measured, tmp_path
     assert all(np.array_equal(again.predict(test)[name], said[name]) for name in said.colnames)
     with pytest.raises(StorageError, match="overwrite=True"):
         made.save(tmp_path / "family")
-    (tmp_path / "family" / "dichotomies.json").write_text(json.dumps({"questions": ["../family"], "threshold": 0.7}))
-    with pytest.raises(RunError, match="can be no folder"):
-        Dichotomies.open(tmp_path / "family")
     with pytest.raises(RunError, match="no family"):
         Dichotomies.open(tmp_path)
     with pytest.raises(InputError, match="there is no question"):

@@ -5,6 +5,7 @@ one of them overlooks another finds, and AND over the questions, so that each of
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from astrofuse_lab.samples.sample_set import SampleSet
     from astrofuse_lab.training.run import Run
+
+KIND = "committee"
 
 
 class Verdict(NamedTuple):
@@ -102,6 +105,26 @@ class Committee:
             for run in members:
                 if len(run.classes) != 2:
                     raise InputError(f"a run of {question!r} predicts {run.task.replace('_', ' ')} of {len(run.classes)} classes; a committee asks yes or no.")
+
+    def save(self, path: str | Path, overwrite: bool = False) -> Path:
+        """A folder with each run in one of its own (`astrofuse_lab.training.families`)."""
+        from astrofuse_lab.training.families import save_family
+
+        return save_family(path, KIND, {(question, str(i)): run for question, members in self.runs.items() for i, run in enumerate(members)}, {}, overwrite)
+
+    @classmethod
+    def open(cls, path: str | Path, device: str = "auto") -> "Committee":
+        """Open such a folder; RunError where it is none, or a run lacks."""
+        from astrofuse_lab.training.families import damaged, open_family
+
+        runs, _ = open_family(path, KIND, device)
+        members: dict[str, list[Run]] = {}
+        try:
+            for (question, _number), run in runs.items():
+                members.setdefault(question, []).append(run)
+            return cls(members)
+        except (ValueError, InputError) as error:
+            raise damaged(path, error) from None
 
     def ask(self, samples: "SampleSet", threshold: float = 0.5) -> Verdict:
         """The verdict on every sample; a network that has nothing of a sample to go by does not vote."""

@@ -5,7 +5,6 @@ inside the class above, and knows nothing of the others: where scores contradict
 other way: one network for all questions that cannot contradict itself (`together`).
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,21 +14,21 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from astrofuse_lab.errors import InputError, RunError, StorageError, TrainingError
+from astrofuse_lab.errors import InputError, TrainingError
 from astrofuse_lab.recipes.catalogue import get_recipe
 from astrofuse_lab.recipes.schema import Part, Recipe
 from astrofuse_lab.recipes.taxonomy import THRESHOLD, Taxonomy
 from astrofuse_lab.samples.annotations import with_column
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.samples.split import Split, group_codes
-from astrofuse_lab.storage import storage_errors, write_json
+from astrofuse_lab.training.families import damaged, open_family, save_family
 from astrofuse_lab.training.loop import train
 from astrofuse_lab.training.run import Run
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
-FILE = "dichotomies.json"
+KIND = "dichotomies"
 HOLDS = "{}_holds"
 """Name of the column that holds the answers to a question."""
 LEAST = 2
@@ -132,34 +131,17 @@ class Dichotomies:
         return table
 
     def save(self, path: str | Path, overwrite: bool = False) -> Path:
-        """A folder with each run in one of its own, and the list of them, which is written last."""
-        path = Path(path).expanduser()
-        if (path / FILE).exists() and not overwrite:
-            raise StorageError(f"{path} already holds runs. Pass overwrite=True to replace them, or give another path.")
-        with storage_errors(path):
-            path.mkdir(parents=True, exist_ok=True)
-            (path / FILE).unlink(missing_ok=True)
-        for name, run in self.runs.items():
-            if run.path != (path / name).resolve():
-                run.save(path / name, overwrite=overwrite)
-        write_json(path / FILE, {"questions": list(self.runs), "threshold": self.threshold})
-        return path.resolve()
+        """A folder with each run in one of its own (`astrofuse_lab.training.families`)."""
+        return save_family(path, KIND, {(name,): run for name, run in self.runs.items()}, {"threshold": self.threshold}, overwrite)
 
     @classmethod
     def open(cls, path: str | Path, device: str = "auto") -> "Dichotomies":
         """Open such a folder; RunError where it is none, or a run lacks."""
-        path = Path(path).expanduser()
+        runs, about = open_family(path, KIND, device)
         try:
-            data = json.loads((path / FILE).read_text(encoding="utf-8"))
-            names, threshold = list(map(str, data["questions"])), float(data["threshold"])
-        except FileNotFoundError:
-            raise RunError(f"{path} holds no {FILE}: no family of questions was saved there.") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{path / FILE} is damaged ({str(error)[:100]}). Save the runs again.") from None
-        strange = [name for name in names if not NAME.fullmatch(name)]
-        if strange:
-            raise RunError(f"{path / FILE} names a question {strange[0][:80]!r}, which can be no folder.")
-        return cls({name: Run.open(path / name, device) for name in names}, threshold)
+            return cls({name: run for (name,), run in runs.items()}, float(about["threshold"]))
+        except (KeyError, TypeError, ValueError, InputError) as error:
+            raise damaged(path, error) from None
 
 
 def train_dichotomies(

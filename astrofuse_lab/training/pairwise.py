@@ -12,11 +12,13 @@ from astrofuse_lab.models.pairwise import Vote, pairs_of, thresholds_of, vote
 from astrofuse_lab.recipes.schema import Recipe
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.samples.split import Split
+from astrofuse_lab.training.families import damaged, folder_of, open_family, save_family
 from astrofuse_lab.training.run import Run
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
+KIND = "pairwise"
 Pair = tuple[str, str]
 
 
@@ -50,6 +52,20 @@ class PairwiseRuns:
             if set(map(str, run.problem.classes)) != set(pair):
                 raise InputError(f"the run of the pair {pair[0]!r}, {pair[1]!r} knows the classes {', '.join(map(str, run.problem.classes))}.")
             self.runs[pair] = run
+
+    def save(self, path: str | Path, overwrite: bool = False) -> Path:
+        """A folder with each run in one of its own (`astrofuse_lab.training.families`)."""
+        told = [[*self.pairs[k], float(self.thresholds[i, j])] for k, (i, j) in enumerate(pairs_of(len(self.classes)))]
+        return save_family(path, KIND, dict(self.runs), {"classes": list(self.classes), "thresholds": told}, overwrite)
+
+    @classmethod
+    def open(cls, path: str | Path, device: str = "auto") -> "PairwiseRuns":
+        """Open such a folder; RunError where it is none, or a run lacks."""
+        runs, about = open_family(path, KIND, device)
+        try:
+            return cls({(first, second): run for (first, second), run in runs.items()}, about["classes"], about["thresholds"])
+        except (KeyError, TypeError, ValueError, InputError) as error:
+            raise damaged(path, error) from None
 
     def judge(self, samples: SampleSet) -> NDArray[np.float64]:
         """What the judges say: probability of each pair's second class, (sample, pair); NaN where one had nothing to go by."""
@@ -105,7 +121,7 @@ def train_pairwise(
         Its ``test`` is left alone. None: all samples train.
     seed : int
     out : path, optional
-        A folder for the runs, ``I-II`` and so on.
+        A folder for the runs, ``I-II`` and so on, which `PairwiseRuns.open` opens; the same call goes on after a stop.
     **options
         Further arguments of `astrofuse_lab.training.loop.train`, e.g. ``epochs=5``, ``device="cpu"``.
 
@@ -140,6 +156,9 @@ def train_pairwise(
         inside = np.isin(column, pair)
         own = set(ids[inside].tolist())
         train_ids, held = (tuple(name for name in side if name in own) for side in (whole.train, whole.validation))
-        folder = None if out is None else Path(out).expanduser() / f"{pair[0]}-{pair[1]}"
+        folder = None if out is None else Path(out).expanduser() / folder_of(pair)
         runs[pair] = train(one, samples.take(inside), target, split=Split(train_ids, (), held, whole.by, whole.group, whole.seed), seed=seed, out=folder, **options)
-    return PairwiseRuns(runs, chosen, thresholds)
+    made = PairwiseRuns(runs, chosen, thresholds)
+    if out is not None:
+        made.save(out, overwrite=True)
+    return made

@@ -6,6 +6,7 @@ standard deviation. The highest score wins, unless the next one comes within the
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from astrofuse_lab.recipes.schema import Recipe
 from astrofuse_lab.samples.annotations import with_column
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.samples.split import Split
+from astrofuse_lab.training.families import damaged, folder_of, open_family, save_family
 from astrofuse_lab.training.loop import train
 from astrofuse_lab.training.run import Run
 from astrofuse_lab.training.uncertainty import shares_of, speak
@@ -32,6 +34,7 @@ MARGIN = 0.01
 AMBIGUOUS = -1
 LEAST_SCORE, MOST_ERROR = 0.8, 0.05
 TARGET = "is_{}"
+KIND = "votes"
 
 
 class Scores(NamedTuple):
@@ -95,6 +98,21 @@ class Votes:
 
     hierarchy: Hierarchy
     runs: Mapping[str, Mapping[str, Run]]
+
+    def save(self, path: str | Path, overwrite: bool = False) -> Path:
+        """A folder with each run in one of its own (`astrofuse_lab.training.families`)."""
+        layers = [[above, column, list(classes)] for above, (column, classes) in self.hierarchy.items()]
+        return save_family(path, KIND, {(above, name): run for above, layer in self.runs.items() for name, run in layer.items()}, {"hierarchy": layers}, overwrite)
+
+    @classmethod
+    def open(cls, path: str | Path, device: str = "auto") -> "Votes":
+        """Open such a folder; RunError where it is none, or a run lacks."""
+        runs, about = open_family(path, KIND, device)
+        try:
+            hierarchy = {str(above): (str(column), tuple(map(str, classes))) for above, column, classes in about["hierarchy"]}
+            return cls(hierarchy, {above: {name: runs[above, name] for name in classes} for above, (_, classes) in hierarchy.items()})
+        except (KeyError, TypeError, ValueError) as error:
+            raise damaged(path, error) from None
 
     def scores(self, samples: SampleSet, above: str = "", mc: int = PASSES, seed: int = 0) -> Scores:
         """What the networks below a class say of samples, in `mc` passes; one pass without dropout, and errors of zero, for 0.
@@ -160,7 +178,7 @@ def scored(run: Run, samples: SampleSet, mc: int = PASSES, seed: int = 0) -> tup
 
 def train_votes(
     recipe: str | Recipe, samples: SampleSet, hierarchy: Hierarchy, *, modalities: Sequence[str] | None = None, split: Split | None = None, balance: bool = True,
-    seed: int = 0, **options: Any,
+    seed: int = 0, out: str | Path | None = None, **options: Any,
 ) -> Votes:  # fmt: skip
     """Train a network a class of each layer.
 
@@ -174,6 +192,8 @@ def train_votes(
         Whose training part (and validation part) is used; None: all samples.
     balance : bool
         Of what is not of the class, as many as are, drawn once a network; where there are fewer, all.
+    out : path, optional
+        A folder for the runs, which `Votes.open` opens; the same call goes on after a stop.
     **options
         Further arguments of `train`, e.g. ``epochs=10``.
 
@@ -196,9 +216,13 @@ def train_votes(
             target = TARGET.format(name)
             told = with_column(samples, target, pa.array(truth == name), "target")
             ids = [tuple(map(str, samples.object_ids[_balanced(side, truth == name, rng) if balance else side])) for side in sides]
-            layer[name] = train(recipe, told, target, modalities, Split(ids[0], (), ids[1], given.by, given.group, given.seed), seed, **{"progress": False, **options})
+            folder = None if out is None else Path(out).expanduser() / folder_of((above, name))
+            layer[name] = train(recipe, told, target, modalities, Split(ids[0], (), ids[1], given.by, given.group, given.seed), seed, out=folder, **{"progress": False, **options})
         runs[above] = layer
-    return Votes(dict(hierarchy), runs)
+    made = Votes(dict(hierarchy), runs)
+    if out is not None:
+        made.save(out, overwrite=True)
+    return made
 
 
 def _balanced(rows: NDArray[np.int64], holds: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
