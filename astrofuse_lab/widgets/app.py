@@ -1,15 +1,16 @@
-"""The workbench as an app: ``panel serve astrofuse_lab/widgets/app.py``, or with folders ``--args SAMPLES RUN``."""
+"""The workbench as an app: ``panel serve astrofuse_lab/widgets/app.py``, or with folders ``--args SAMPLES RUN``.
+
+Each visitor has a workbench of their own; nothing that one does is seen by another, and none may read or write folders of the
+server. With ``ASTROFUSE_SESSIONS=/a/folder`` what a visitor does is kept there under a name that cannot be guessed, and the
+address with ``?session=<name>`` brings it back; without it nothing is kept.
+"""
 
 import sys
 
 import panel as pn
 
-import astrofuse_lab as af
+from astrofuse_lab.widgets.visits import visit
 
 pn.extension()
-folders = sys.argv[1:3]
-samples = af.SampleSet.open(folders[0]) if folders else None
-run = af.Run.open(folders[1]) if len(folders) > 1 else None
-bench = af.workbench(run, samples)
+bench = visit(sys.argv[1:3])
 bench.servable(title="AstroFuse Lab")
-pn.state.on_session_destroyed(lambda _context: bench.close())

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,6 +51,8 @@ class FetchWidget(SkyOfTargets):
     found : Found or None
     samples : SampleSet or None
         After Align.
+    asked : dict
+        `Settings` of the fetch and the alignment that `samples` come from, whatever was set since.
     """
 
     view = "fetch"
@@ -93,6 +96,7 @@ class FetchWidget(SkyOfTargets):
         self._kept: list[str] | None = None
         self._content = b""
         self._first: dict[str, tuple[str, str, Modality]] = {}
+        self.asked: dict[str, Any] = {}
         self._serial = 0
         self._last = self._peeked = 0.0
         own = {"catalogue": fetch_facts.survey_rows(), "lights": fetch_facts.light_rows(), "surveys": chosen, "mode": "given" if targets is not None else "region", "given": len(targets or ())}
@@ -118,10 +122,14 @@ class FetchWidget(SkyOfTargets):
         self._update(plan={})
 
     def _code(self) -> str:
-        return code_of(Settings(
+        return code_of(self._settings())
+
+    def _settings(self) -> Settings:
+        """What the view is set to."""
+        return Settings(
             self.mode, self.center, self.circle, self.count, self.finder, self.lines, self.file, self.skip, self._kept_now(),
             self.surveys, self.radius, self.size, self._options(), self.pixels, self.scale,
-        ))  # fmt: skip
+        )  # fmt: skip
 
     def _kept_now(self) -> list[str] | None:
         """Ids chosen on the sky, while the settings are those of the targets they were chosen from."""
@@ -247,6 +255,7 @@ class FetchWidget(SkyOfTargets):
 
         targets = self._begin_with()
         self._first.clear()
+        self.asked = asdict(self._settings())
         self._update(counts=self._pending_counts(), problems=[], aligned=[], preview=[], plan={}, complete=False, status=f"Fetching {len(targets)} targets from {len(self.surveys)} surveys")
         self.found = self.samples = None
         self._gather(lambda **more: fetch(targets, list(self.surveys), self.radius, self.size, options=self._options() or None, **more))
@@ -349,6 +358,7 @@ class FetchWidget(SkyOfTargets):
         if self.found is None:
             raise InputError("nothing was fetched yet. Fetch first.")
         self._update(status="Aligning: common pixels, wavelengths and clock", progress=-1.0)
+        self.asked = {**self.asked, "pixels": self.pixels, "scale": self.scale}
         self.samples = align(self.found, image=PixelGrid(self.pixels, self.scale), spectrum=LogGrid(3800, 9200, 1e-3), progress=False)
         rows = [{"name": name, "kind": spec.kind, "count": int(self.samples.present(name).sum()), "total": len(self.samples)} for name, spec in self.samples.modalities.items()]
         self._update(aligned=rows, status="", progress=1.0)

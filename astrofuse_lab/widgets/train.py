@@ -154,14 +154,7 @@ class TrainWidget(Base):
             self._chosen()
         except InputError:
             return self._update(code="")  # no line of code does what cannot be; the place of the model says why
-        picked = train_parts.written(self.parts) if self.parts else ""
-        parts = ["recipe" if picked else repr(now["recipe"]), "samples", f"target={now['target']!r}"]
-        parts += [] if every else [f"modalities={now['modalities']!r}"]
-        parts += ["split=split"] if self.split is not None else []
-        parts += [f"seed={now['seed']}"] + ([f"epochs={now['epochs']}"] if now["epochs"] else [])
-        parts += [f"out={str(self.out)!r}"] if self.out is not None else []
-        before = f"from astrofuse_lab.recipes.catalogue import get_recipe\n\nrecipe = get_recipe({now['recipe']!r})\nrecipe = recipe.change({picked})\n" if picked else ""
-        return self._update(code=f"{before}run = af.train({', '.join(parts)})")
+        return self._update(code=train_parts.line_of(now, every, split=self.split is not None, out=str(self.out) if self.out is not None else ""))
 
     # ---- verbs ---------------------------------------------------------------------------------------------------
 
@@ -181,6 +174,21 @@ class TrainWidget(Base):
             raise InputError("there is no stopped training to resume. Press Train.")
         self._update(**{k: v for k, v in self._asked.items() if k != "epochs"}, epochs=self._asked["epochs"] or 0)
         self._go(resume=True if self.out is not None else self.run)
+
+    def go_on_with(self, run: "Run", settings: dict[str, Any], runs: list[dict[str, Any]]) -> None:
+        """Show a run that was trained before, by a kernel that is gone; a stopped one can be resumed.
+
+        Parameters
+        ----------
+        run : Run
+        settings : dict
+            What it was trained with.
+        runs : list of dict
+            Those that stood beside each other then.
+        """
+        self.run, self._asked = run, dict(settings)
+        self._show_run(run)
+        self._update(runs=runs or self.runs)
 
     def _go(self, resume: "bool | Run") -> None:
         from astrofuse_lab.training.loop import train

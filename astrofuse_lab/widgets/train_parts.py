@@ -66,6 +66,8 @@ def _part(role: str, given: Any) -> "Part":
 
     if not isinstance(given, Mapping) or not isinstance(given.get("name"), str) or not isinstance(given.get("options", {}), Mapping):
         raise InputError(f"{role}: {str(given)[:80]!r} is no part; it has a name and options.")
+    if not all(isinstance(name, str) and name.isidentifier() for name in given.get("options", {})):  # they stand in the line of Python as they are
+        raise InputError(f"{role}: {str(list(given['options']))[:80]} are no names of options.")
     return Part(given["name"], dict(given.get("options", {})))
 
 
@@ -83,6 +85,32 @@ def written(parts: Mapping[str, Any]) -> str:
         else:
             told.append(f"{role}={one(given)}")
     return ", ".join(told)
+
+
+def line_of(settings: Mapping[str, Any], every: bool, *, name: str = "run", split: bool = False, out: str = "") -> str:
+    """The lines of Python that train with these settings.
+
+    Parameters
+    ----------
+    settings : mapping
+        recipe, parts, target, modalities, seed, epochs, as the training view keeps them.
+    every : bool
+        These are all modalities that the samples have.
+    name : str
+        What the run is called.
+    split : bool
+        Training is on a ``split`` made before.
+    out : str
+        Folder of the run.
+    """
+    picked = written(settings["parts"]) if settings["parts"] else ""
+    parts = ["recipe" if picked else repr(settings["recipe"]), "samples", f"target={settings['target']!r}"]
+    parts += [] if every else [f"modalities={list(settings['modalities'])!r}"]
+    parts += ["split=split"] if split else []
+    parts += [f"seed={settings['seed']}"] + ([f"epochs={settings['epochs']}"] if settings["epochs"] else [])
+    parts += [f"out={out!r}"] if out else []
+    before = f"recipe = af.get_recipe({settings['recipe']!r})\nrecipe = recipe.change({picked})\n" if picked else ""
+    return f"{before}{name} = af.train({', '.join(parts)})"
 
 
 def drawn(recipe: "Recipe", samples: "SampleSet", target: str, modalities: Sequence[str]) -> dict[str, Any]:

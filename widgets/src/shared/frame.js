@@ -84,7 +84,7 @@ export function toggle(node, opener) {
 const gone = new WeakSet();
 
 /** A kernel that is gone leaves the view as a page without one: readable, greyed, without verbs; it says so, and goes on where the kernel is back. */
-function goneLine(model, life) {
+export function goneLine(model, life) {
   const box = h("div", { class: "af-gone", role: "alert", hidden: true }, "Python no longer answers: the kernel was restarted or has ended. What is shown stays readable; run the cell again to go on.");
   let lost = false;
   const look = () => requestAnimationFrame(() => {

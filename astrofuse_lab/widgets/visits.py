@@ -1,0 +1,66 @@
+"""Visitors of a served workbench: each has one of their own, kept apart from all others."""
+
+import os
+import re
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+import panel as pn
+
+from astrofuse_lab.samples.annotations import Annotations
+from astrofuse_lab.samples.sample_set import SampleSet
+from astrofuse_lab.training.run import Run
+from astrofuse_lab.widgets.session import is_session
+from astrofuse_lab.widgets.workbench import Workbench
+
+NAME = re.compile(r"[A-Za-z0-9_-]{22}")
+"""What a session's name looks like: 128 random bits; nothing else is looked for on the disk."""
+
+
+def visit(folders: Sequence[str] = (), sessions: str | Path | None = None) -> Workbench:
+    """A workbench for the visitor at hand, which ends with their session.
+
+    Parameters
+    ----------
+    folders : sequence of str
+        Of a sample set, and of a run on it; none: the visitor fetches.
+    sessions : path, optional
+        Where sessions are kept; None: what ``ASTROFUSE_SESSIONS`` says; empty: nowhere.
+
+    Returns
+    -------
+    Workbench
+
+    Raises
+    ------
+    SampleSetError, RunError
+        If a folder cannot be opened.
+    """
+    root = sessions if sessions is not None else os.environ.get("ASTROFUSE_SESSIONS", "")
+    folder = place_of(Path(root).expanduser(), asked()) if root else None
+    if folder is not None and is_session(folder):
+        bench = Workbench(session=folder, served=True)
+    else:
+        samples = SampleSet.open(folders[0]) if folders else None
+        if samples is not None:
+            samples.annotations = Annotations()  # labels and notes are the visitor's own, and not the folder's
+        run = Run.open(folders[1]) if len(folders) > 1 else None
+        bench = Workbench(run, samples, session=folder, served=True)
+    if folder is not None and pn.state.location is not None:
+        pn.state.location.search = f"?session={folder.name}"
+    pn.state.on_session_destroyed(lambda _context: bench.close())
+    return bench
+
+
+def asked() -> str:
+    """The session that the address names."""
+    given = (pn.state.session_args or {}).get("session", [b""])
+    return given[0].decode("ascii", "replace") if given else ""
+
+
+def place_of(root: Path, name: str) -> Path:
+    """The folder of a session: the one asked for where there is one of that name, else a new one."""
+    if NAME.fullmatch(name) and is_session(root / name):
+        return root / name
+    return root / secrets.token_urlsafe(16)
