@@ -56,7 +56,7 @@ class PairwiseRuns:
     def save(self, path: str | Path, overwrite: bool = False) -> Path:
         """A folder with each run in one of its own (`astrofuse_lab.training.families`)."""
         told = [[*self.pairs[k], float(self.thresholds[i, j])] for k, (i, j) in enumerate(pairs_of(len(self.classes)))]
-        return save_family(path, KIND, dict(self.runs), {"classes": list(self.classes), "thresholds": told}, overwrite)
+        return save_family(path, KIND, {(first, second): run for (first, second), run in self.runs.items()}, {"classes": list(self.classes), "thresholds": told}, overwrite)
 
     @classmethod
     def open(cls, path: str | Path, device: str = "auto") -> "PairwiseRuns":
