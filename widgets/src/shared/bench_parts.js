@@ -24,12 +24,34 @@ async function take(model, what) {
   handOver(got.name, got.data, what.startsWith("page") ? "text/html" : "application/x-ipynb+json");
 }
 
-/** Steps, as tabs. */
+/** What has the keyboard, however deep in shadow roots; null for the page itself. */
+function focused() {
+  let at = document.activeElement;
+  while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+  return at === document.body ? null : at;
+}
+
+/** Steps, as tabs: one stop of the Tab key, arrows go between them, Enter and space open one. */
 export function steps(model, life) {
-  const nav = h("div", { class: "af-steps", role: "tablist", "aria-label": "Steps" });
+  const nav = h("div", { class: "af-steps", role: "tablist", "aria-label": "Steps", onkeydown: (e) => {
+    const all = /** @type {HTMLElement[]} */ ([...nav.children]);
+    const at = all.findIndex((one) => one === e.target);
+    const to = { ArrowRight: all[at + 1], ArrowLeft: all[at - 1], Home: all[0], End: all.at(-1) }[e.key];
+    if (at < 0 || !to) return;
+    e.preventDefault();
+    e.stopPropagation();
+    all.forEach((one) => (one.tabIndex = one === to ? 0 : -1));
+    to.focus();
+  } });
+  // a view that had the keyboard goes with its step: the next Tab shall begin here, and not at the top of the page
+  let had = /** @type {Element | null} */ (null);
+  life.on("change:step", () => {
+    had = focused();
+    setTimeout(() => had && !focused()?.getClientRects().length && nav.isConnected && /** @type {HTMLElement | null} */ (nav.querySelector("[aria-selected=true]"))?.focus({ preventScroll: true }), 400);
+  });
   const draw = () => put(nav, (model.get("steps") || []).map((step, i) => {
     const on = i === model.get("step");
-    return h("button", { type: "button", role: "tab", class: `af-step${step.why ? " is-waiting" : ""}`, "aria-selected": String(on), title: step.why ? `${step.name} ${step.why}` : null, onclick: () => tell(model, { step: i }) },
+    return h("button", { type: "button", role: "tab", class: `af-step${step.why ? " is-waiting" : ""}`, "aria-selected": String(on), tabindex: on ? "0" : "-1", title: step.why ? `${step.name} ${step.why}` : null, onclick: () => tell(model, { step: i }) },
       h("span", { class: "af-step-name" }, `${NUMBERS[i]} ${step.name}`), step.why ? h("span", { class: "af-caption" }, step.why) : null);
   }));
   life.on("change:steps change:step", once(draw));

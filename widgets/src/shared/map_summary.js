@@ -1,6 +1,7 @@
 // What is selected on a map, in numbers and ids, and the sample in focus; said aloud in one sentence.
 import { button, h, put } from "./dom.js";
 import { sampled } from "./map_thumbs.js";
+import { roving } from "./roving.js";
 
 const LISTED = 60;
 
@@ -32,7 +33,9 @@ export function summary(model, { facts, pick, clear }) {
     }
     const some = sampled(mask, Math.min(count, LISTED), LISTED);
     const focus = model.get("focus");
-    return h("div", { class: "af-ids" }, some.map((i) => button(ids.text(i), () => pick(i), { class: `af-link${i === focus ? " is-focus" : ""}` })), count > LISTED ? h("span", { class: "af-caption" }, `and ${(count - LISTED).toLocaleString("en")} more`) : null);
+    const node = h("div", { class: "af-ids", role: "group", "aria-label": "Ids of those selected; arrows go from one to the next" }, some.map((i) => button(ids.text(i), () => pick(i), { class: `af-link${i === focus ? " is-focus" : ""}` })), count > LISTED ? h("span", { class: "af-caption" }, `and ${(count - LISTED).toLocaleString("en")} more`) : null);
+    roving(node, "button");
+    return node;
   };
 
   const focused = (i) => {

@@ -36,8 +36,29 @@ function row(model, one, chosen, off, lights) {
 
 /** @param {any} model @param {any} life */
 export function picker(model, life) {
-  const ui = { query: "", kind: "", ticked: false };
-  const list = h("div", { class: "af-surveys" });
+  const ui = { query: "", kind: "", ticked: false, at: "" };
+  const list = h("div", { class: "af-surveys", role: "group", "aria-label": "Surveys: up and down go from one to the next, right to how it is cited", onkeydown: (e) => along(e) });
+  const boxes = () => /** @type {HTMLInputElement[]} */ ([...list.querySelectorAll("input[type=checkbox]:not(:disabled)")]);
+  /** More than a hundred surveys are one stop of the Tab key, else nobody would come past them. */
+  const stops = () => {
+    const all = boxes();
+    const here = all.find((one) => one.dataset.name === ui.at) || all[0];
+    for (const one of all) one.tabIndex = one === here ? 0 : -1;
+    for (const one of list.querySelectorAll("summary")) one.tabIndex = -1;
+  };
+  const along = (e) => {
+    const all = boxes();
+    const at = all.findIndex((one) => one.closest(".af-survey") === e.target.closest(".af-survey"));
+    if (at < 0 || e.altKey || e.ctrlKey || e.metaKey) return;
+    const to = { ArrowDown: all[at + 1], ArrowUp: all[at - 1], Home: all[0], End: all.at(-1), ArrowLeft: all[at], ArrowRight: all[at].closest(".af-survey").querySelector("summary") }[e.key];
+    if (!(e.key.startsWith("Arrow") || e.key === "Home" || e.key === "End")) return;
+    e.preventDefault();
+    e.stopPropagation();
+    if (!to) return;
+    if (to instanceof HTMLInputElement) ui.at = to.dataset.name || "";
+    stops();
+    to.focus();
+  };
   const count = h("span", { class: "af-caption", role: "status" });
   const fit = (one, chosen) => {
     const text = `${one.name} ${label(one.modality)} ${one.bands} ${one.release} ${one.coverage} ${one.citation}`.toLowerCase();
@@ -59,6 +80,7 @@ export function picker(model, life) {
     put(list, [...groups].map(([name, some]) => h("div", { role: "group", "aria-label": name }, h("h4", {}, some[0].simulated ? null : icon(some[0].modality), name, h("span", { class: "af-num" }, ` ${some.length}`)), some.map((one) => row(model, one, chosen, off, lights)))),
       rows.length ? null : h("p", { class: "af-caption" }, "No survey fits. Search for fewer words, or choose all modalities."));
     list.scrollTop = at;
+    stops();
     count.textContent = `${rows.length} of ${all.length} shown, ${chosen.size} ticked`;
   };
   const kinds = [...new Set(model.get("catalogue").map((c) => c.modality))];
