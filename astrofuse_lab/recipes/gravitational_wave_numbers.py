@@ -38,6 +38,7 @@ GAP_DEPARTURES = (
     "No layer list, weights or training data are published: 9-8-8-2 with sigmoids (170 parameters) is inferred from GWSkyNet-Multi II.",
     "Trained and measured on simulated mergers only; labels are yes or no by the masses drawn, whose cross entropy is least at the probabilities. Published errors are of real O4a alerts "
     "against posteriors of masses, so the two are different quantities.",
+    "On the same simulated mergers P(mass gap) is behind boosted trees (mean error 0.189 against 0.172, paired 0.008 to 0.025), P(NS) ahead (0.058 against 0.065).",
 )
 GAP_REPORTED = {"mean error of P(mass gap), O4a": 0.09, "mean error of P(NS), O4a": 0.06}
 
