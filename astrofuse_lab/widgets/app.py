@@ -9,8 +9,8 @@ import sys
 
 import panel as pn
 
-from astrofuse_lab.widgets.visits import visit
+from astrofuse_lab.widgets.visits import PAGE, visit
 
-pn.extension()
+pn.extension(raw_css=[PAGE])
 bench = visit(sys.argv[1:3])
 bench.servable(title="AstroFuse Lab")

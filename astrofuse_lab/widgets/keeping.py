@@ -127,7 +127,8 @@ class Keeper:
         if bench.samples is not None and bench.samples.annotations.path is None:
             said = bench.samples.annotations.to_json(bench.samples.object_ids.tolist())
             if said != self._written.get("said") and len(bench.samples.annotations):
-                write_json(folder / ANNOTATIONS, said)
+                own = self.where("samples") == folder / "samples"  # beside the samples, where opening them finds it
+                write_json((folder / "samples" if own else folder) / ANNOTATIONS, said)
                 self._written["said"] = said
         self._write_targets()
 

@@ -14,6 +14,11 @@ from astrofuse_lab.training.run import Run
 from astrofuse_lab.widgets.session import is_session
 from astrofuse_lab.widgets.workbench import Workbench
 
+PAGE = """
+html, body { background: #ffffff; margin: 0; padding: 4px; box-sizing: border-box; }
+@media (prefers-color-scheme: dark) { html, body { background: #0b0d10; color-scheme: dark; } }
+"""
+"""Around the workbench, light or dark as the visitor's system is; the views follow what they stand on."""
 NAME = re.compile(r"[A-Za-z0-9_-]{22}")
 """What a session's name looks like: 128 random bits; nothing else is looked for on the disk."""
 

@@ -42,6 +42,8 @@ WAITING = {
     3: ("waits for a model", "No model to look into yet", "Train one in step ③, or give it with samples: af.workbench(run, samples).", 2),
 }
 """What a step says that cannot run yet: in the head, as a title, in full; and the step to go to first."""
+PRACTICE = tuple(f"practice/{kind}" for kind in ("image", "spectrum", "light_curve", "table", "text"))
+"""Surveys that are ticked at the start: what the practice sky has of every object."""
 WIDE = {"sizing_mode": "stretch_width"}
 TABS = ":host .bk-header { display: none; }"  # the head has them
 BESIDE = {"embedding": {"flex": "5 1 560px", "min-width": "0"}, "attribution": {"flex": "7 1 640px", "min-width": "0"}, "attention": {"flex": "1 1 100%", "min-width": "0"}, "contribution": {"flex": "1 1 100%", "min-width": "0"}, "evaluation": {"flex": "1 1 100%", "min-width": "0"}}
@@ -115,7 +117,7 @@ class Workbench(Outward, pn.viewable.Viewer):
 
     def _begin(self, step: int) -> None:
         """Fill all steps anew, and turn to one."""
-        fetch = self._add("fetch", FetchWidget, self.keeper.given_targets())
+        fetch = self._add("fetch", FetchWidget, self.keeper.given_targets(), PRACTICE)
         fetch.observe(self._fetched, "aligned")
         fetch.observe(self._show_guide, ["busy", "complete"])
         self._steps[0].objects = [self._show("fetch")]
