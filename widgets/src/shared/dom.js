@@ -32,14 +32,21 @@ export function s(tag, attributes, ...children) {
 /** By what a control is known across redraws. @param {Element} control */
 const nameOf = (control) => control.getAttribute("aria-label") || control.getAttribute("data-name") || (control.matches("button") ? control.textContent : "");
 
-/** Replace what an element holds; the control that had the keyboard keeps it. @param {Element} node @param {...any} children */
+/** Replace what an element holds; the control that had the keyboard keeps it, and where it is gone or can no longer be used, its view has it: keys shall not fall to the page. @param {Element} node @param {...any} children */
 export function put(node, ...children) {
   const root = /** @type {any} */ (node.getRootNode());
-  const active = root.activeElement && node.contains(root.activeElement) ? nameOf(root.activeElement) : "";
+  const had = root.activeElement && root.activeElement !== node && node.contains(root.activeElement);
+  const active = had ? nameOf(root.activeElement) : "";
   node.replaceChildren();
   fill(node, {}, children);
   if (active) /** @type {HTMLElement | undefined} */ ([...node.querySelectorAll("button,input,select,textarea,summary")].find((c) => nameOf(c) === active))?.focus({ preventScroll: true });
+  if (had && !node.contains(root.activeElement)) /** @type {HTMLElement | null} */ (node.closest(".af[tabindex]"))?.focus({ preventScroll: true });
   return node;
+}
+
+/** Before a control is hidden: if it has the keyboard, its view shall have it. @param {HTMLElement} control */
+export function letGo(control) {
+  if (/** @type {any} */ (control.getRootNode()).activeElement === control) /** @type {HTMLElement | null} */ (control.closest(".af[tabindex]"))?.focus({ preventScroll: true });
 }
 
 /** A labelled control: the label is what a screen reader says and what a click on it reaches. */

@@ -1,5 +1,5 @@
 // The frame of every view: title, badge, status, error, code drawer, keys; theme; tidy end.
-import { button, copy, h, once, put } from "./dom.js";
+import { button, copy, h, letGo, once, put } from "./dom.js";
 import { onLoss, onSilence } from "./link.js";
 import styles from "./style.css";
 
@@ -115,6 +115,7 @@ export function statusLine(model, life) {
   const show = () => {
     const busy = model.get("busy");
     const done = model.get("progress");
+    if (!busy) letGo(stop);
     bar.hidden = stop.hidden = !busy;
     if (done > 0) bar.value = Math.min(1, done);
     else bar.removeAttribute("value");
@@ -129,7 +130,8 @@ export function statusLine(model, life) {
 
 export function errorLine(model, life) {
   const text = h("span", {});
-  const box = h("div", { class: "af-error", role: "alert", hidden: true }, text, button("Dismiss", () => {
+  const box = h("div", { class: "af-error", role: "alert", hidden: true }, text, button("Dismiss", (e) => {
+    letGo(e.currentTarget);
     model.set("error", "");
     model.save_changes();
   }, { class: "af-link" }));
@@ -143,7 +145,7 @@ export function errorLine(model, life) {
 }
 
 /** Said, and the view greyed, while Python owes an answer: what is here can still be looked at. */
-function silenceLine(model, life) {
+export function silenceLine(model, life) {
   const box = h("div", { class: "af-silent", role: "status", hidden: true }, "Python does not answer: the kernel is busy, was restarted, or is gone. What is here stays; if nothing comes, run the cell again.");
   life.push(onSilence(model, (silent) => {
     box.hidden = !silent;

@@ -84,7 +84,7 @@ function fetchButtons(model, life) {
     const n = kept ? kept : model.get("mode") === "region" ? model.get("count") : model.get("mode") === "lines" ? model.get("lines").split("\n").filter((l) => l.trim()).length : model.get("mode") === "file" && !model.get("file") ? 0 : model.get("sky")?.n || 0;
     const goOn = begun && left > 0 && !model.get("busy");
     put(row, goOn ? button(`Continue (${left} left)`, () => act(model, "continue"), { class: "af-button primary", disabled: off }) : null,
-      button(`Fetch ${n ? `${model.get("mode") === "region" && !kept ? "up to " : ""}${n} ` : ""}target${n === 1 ? "" : "s"}`, () => act(model, "fetch"), { class: `af-button${goOn || model.get("complete") ? "" : " primary"}`, disabled: off || !model.get("surveys").length || (model.get("mode") === "lines" && !n) || (model.get("mode") === "file" && !model.get("file")) }),
+      button(`Fetch ${n ? `${model.get("mode") === "region" && !kept ? "up to " : ""}${n} ` : ""}target${n === 1 ? "" : "s"}`, () => act(model, "fetch"), { "data-name": "fetch", class: `af-button${goOn || model.get("complete") ? "" : " primary"}`, disabled: off || !model.get("surveys").length || (model.get("mode") === "lines" && !n) || (model.get("mode") === "file" && !model.get("file")) }),
       button("Estimate", () => act(model, "estimate"), { disabled: off || !model.get("surveys").length }),
       model.get("surveys").length ? null : h("span", { class: "af-caption" }, "Tick at least one survey."));
   };
