@@ -503,12 +503,15 @@ def test_head_of_the_workbench(stage, tmp_path):
         raise StorageError(f"{folder} already exists. Give another path.")
 
     steps = [{"name": "Sky", "why": "", "views": ["fetch"]}, {"name": "Samples", "why": "waits for samples", "views": []}, {"name": "Fuse", "why": "waits for samples", "views": []}, {"name": "Inspect", "why": "waits for a model", "views": []}]
-    widget = HeaderWidget(save_page, save_run, steps=steps, code="import astrofuse_lab as af")
+    kept = []
+    cells = [{"kind": "markdown", "source": "# A set of \\<b\\>stars&lt;/b&gt;"}, {"kind": "code", "source": "import astrofuse_lab as af"}]
+    guide = [{"text": "Choose targets.", "label": "", "go": -1, "verb": ""}, *({"text": "", "label": "", "go": -1, "verb": ""} for _ in range(3))]
+    widget = HeaderWidget(save_page, save_run, keep=kept.append, notebook=lambda: '{"cells": []}', steps=steps, code="import astrofuse_lab as af", cells=cells, guide=guide)
     host = stage.show(widget)
     host.pump(0.2)
     page = host.page
-    assert "practice sky" not in host.text() and "waits for a model" in host.text()
-    page.get_by_role("button", name="Save a page").click()
+    assert "practice sky" not in host.text() and "waits for a model" in host.text() and "Choose targets." in host.text() and "not kept" in host.text()
+    page.get_by_role("button", name="Keep the session, save a page").click()
     assert page.get_by_role("button", name="Save page").is_disabled() and "Waits for samples" in host.text()
     stage.shot(host, "head-waiting")
 
@@ -542,8 +545,24 @@ def test_head_of_the_workbench(stage, tmp_path):
     stage.shot(host, "head-keys")
     key(host, "?")
     key(host, "c")
-    assert "import astrofuse_lab as af" in host.text()
+    assert "import astrofuse_lab as af" in host.text() and "A set of <b>stars</b>" in host.text() and page.locator(".af-cells b").count() == 0
     stage.shot(host, "head-code")
+    with page.expect_download() as taken:
+        page.get_by_role("button", name="Download the notebook").click()
+        host.until(lambda: not widget._quick._jobs.qsize())
+        host.settle()
+    assert taken.value.suggested_filename == "astrofuse.ipynb" and taken.value.path().read_text() == '{"cells": []}'
+
+    widget._update(guide=[{**row, "text": "Trained.", "label": "Look inside", "go": 0} for row in guide])
+    host.until(lambda: "Look inside" in host.text())
+    page.get_by_role("button", name="Look inside ①").click()
+    host.until(lambda: widget.step == 0)
+    key(host, "w")
+    page.locator("input[data-name=place]").fill(str(tmp_path / "survey"))
+    page.get_by_role("button", name="Keep it here").click()
+    host.until(lambda: kept and widget.session)
+    assert kept == [tmp_path / "survey"] and f"Kept in {tmp_path / 'survey'}" in host.text()
+    stage.shot(host, "head-kept")
 
 
 def test_fetch_coverage_by_moc(stage, tmp_path, monkeypatch):

@@ -223,7 +223,7 @@ def use_the_head(page, browser, where, name):
     browser.shot(page, f"{name}-keys")
     page.keyboard.press("?")
     page.keyboard.press("c")
-    assert head.get_by_text("af.EmbeddingWidget").is_visible() or head.get_by_text("af.explain.embed(").is_visible()
+    head.get_by_text("af.explain.embed(").wait_for()
     page.keyboard.press("c")
     page.keyboard.press("w")
     target = SCREENS.parent / f"{name}.html"

@@ -166,7 +166,9 @@ class HeaderWidget(Base):
         self._update(written=[f"Page made ({len(content) / 1e6:.1f} MB); your browser has it among its downloads."], download={"name": "astrofuse.html", "key": f"file/page-{len(content)}-{id(content)}"}, status="", progress=1.0)
 
     def answer(self, key: str) -> dict[str, Any]:
-        """``file/<notebook or page, with a number>``: a file for the browser to keep."""
+        """``file/<notebook or page, with a number>``: a file for the browser to keep; ``alive/<number>``: nothing, but that Python is there."""
+        if key.startswith("alive/"):
+            return {}
         what = key.removeprefix("file/").split("-")[0]
         if key.startswith("file/") and what == "notebook" and self._notebook is not None:
             return {"name": "astrofuse.ipynb", "data": self._notebook().encode()}

@@ -3,9 +3,9 @@ import looks from "../shared/bench.css";
 import { guideLine, notebookDrawer, savePanel, steps } from "../shared/bench_parts.js";
 import { label } from "../shared/colours.js";
 import { button, h, once, put } from "../shared/dom.js";
-import { errorLine, goneLine, keyRows, keyboard, lifetime, toggle, watchTheme } from "../shared/frame.js";
+import { errorLine, goneLine, keyRows, keyboard, lifetime, silenceLine, toggle, watchTheme } from "../shared/frame.js";
 import { KEYS } from "../shared/keys.js";
-import { act, tell } from "../shared/link.js";
+import { act, forget, onSilence, tell, want } from "../shared/link.js";
 import styles from "../shared/style.css";
 
 function help(model, life) {
@@ -26,6 +26,30 @@ function around(el) {
   return own?.getRootNode()?.host || own || el;
 }
 
+const SELDOM = 5000; // milliseconds between two looks whether Python is there
+
+/** Whoever uses the workbench hears of it when Python is not there any more: every gesture asks, though seldom. */
+function watchPython(model, life, place) {
+  let asked = -SELDOM;
+  let count = 0;
+  const ask = () => {
+    if (!model.get("live") || performance.now() - asked < SELDOM) return;
+    asked = performance.now();
+    want(model, `alive/${++count}`).then(() => forget(model, "alive/"), () => {});
+  };
+  for (const name of ["pointerdown", "keydown"]) {
+    place.addEventListener(name, ask, true);
+    life.push(() => place.removeEventListener(name, ask, true));
+  }
+  const grey = () => (place.style.filter = silent || !model.get("live") ? "grayscale(1)" : "");
+  let silent = false;
+  life.push(onSilence(model, (now) => {
+    silent = now;
+    grey();
+  }));
+  life.on("change:live", grey);
+}
+
 function render({ model, el }) {
   const life = lifetime(model);
   const badge = h("span", { class: "af-badge", title: "These data are simulated" }, "practice sky");
@@ -40,7 +64,7 @@ function render({ model, el }) {
   const look = () => model.get("live") && !model.get("served") && act(model, "look");
   const buttons = { c: opener(drawer, "</> notebook", "Show the notebook so far"), w: opener(saving, "⤓ save", "Keep the session, save a page", look), "?": opener(keys, "?", "Show the keys") };
   const root = h("section", { class: "af af-bench", role: "region", "aria-label": "AstroFuse: Workbench", tabindex: "0" }, h("style", {}, styles + looks),
-    h("header", { class: "af-head" }, h("h2", {}, "AstroFuse"), badge, steps(model, life), h("span", { class: "af-space" }), kept, Object.values(buttons)), goneLine(model, life), guideLine(model, life), drawer, saving, errorLine(model, life), keys);
+    h("header", { class: "af-head" }, h("h2", {}, "AstroFuse"), badge, steps(model, life), h("span", { class: "af-space" }), kept, Object.values(buttons)), goneLine(model, life), silenceLine(model, life), guideLine(model, life), drawer, saving, errorLine(model, life), keys);
   const show = () => {
     badge.hidden = !model.get("simulated");
     const session = model.get("session");
@@ -54,6 +78,7 @@ function render({ model, el }) {
   const go = (i) => () => (model.get("steps") || [])[i] && tell(model, { step: i });
   const listen = () => {
     const place = around(el);
+    watchPython(model, life, place);
     life.push(keyboard(place, keys, buttons["?"], { 1: go(0), 2: go(1), 3: go(2), 4: go(3), c: () => buttons.c.click(), w: () => buttons.w.click() }));
   };
   requestAnimationFrame(listen); // Panel puts the element into the page after render
