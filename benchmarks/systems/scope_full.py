@@ -63,7 +63,7 @@ def measure(quick: bool) -> Iterator[Number]:
     curves, busy = got["curves"], got["busy"]
     surveys = ", ".join(f"{name} {count}" for name, count in got["surveys"].items())
     data = f"{curves} real light curves: {surveys}"
-    yield Number("light curves measured", float(curves), n=curves, data=data, published=PUBLISHED, note=f"median {got['epochs']:.0f} epochs; {got['periods']} with a period, {got['images']} with a pair of epochs inside the DMDT edges; measured {got['date']}")
+    yield Number("light curves measured", float(curves), n=curves, data=data, published=PUBLISHED, note=f"median {got['epochs']:.0f} epochs; {got['periods']} with a period, {got['images']} with a pair of epochs inside the DMDT edges; counted on {got['date']} in one run of some minutes, from whose log these numbers are made")
     yield Number("light curves a second of one processor", curves / busy, n=curves, data=data, note=f"{curves / got['seconds']:.0f} a second by the clock, on a machine shared with other work")
     memory = np.array(got["memory"]) / MB
     later = memory[len(memory) // 4 :]
