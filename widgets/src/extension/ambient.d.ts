@@ -1,10 +1,20 @@
 // JupyterLab provides these at run time and shares its own copies; they are not installed here.
 declare module '@jupyterlab/application';
 declare module '@jupyterlab/apputils';
+declare module '@jupyterlab/console';
+declare module '@jupyterlab/coreutils';
+declare module '@jupyterlab/docregistry';
+declare module '@jupyterlab/filebrowser';
 declare module '@jupyterlab/launcher';
 declare module '@jupyterlab/notebook';
+declare module '@jupyterlab/services';
 declare module '@jupyterlab/settingregistry';
+declare module '@jupyterlab/statusbar';
+declare module '@jupyterlab/translation';
 declare module '@jupyterlab/ui-components';
+declare module '@lumino/coreutils';
+declare module '@lumino/dragdrop';
+declare module '@lumino/signaling';
 declare module '@lumino/widgets';
 declare module '*.css';
 declare module '*.svg';

@@ -30,20 +30,18 @@ async function isTargets(contents, item) {
   }
 }
 
-const count = (n, noun) => `${Number(n).toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`;
-
 /** A sample set as the panel shows it. */
-function sampleSet(path, name, manifest) {
+function sampleSet(path, name, manifest, trans) {
   const modalities = Object.keys(manifest.modalities ?? {});
   const table = Object.values(manifest.roles ?? {}).includes('input') ? ['table'] : [];
-  const about = [count(manifest.objects ?? 0, 'object'), [...modalities.filter(m => m !== 'text'), ...table, ...modalities.filter(m => m === 'text')].join(', ')];
+  const about = [trans._n('%1 object', '%1 objects', manifest.objects ?? 0), [...modalities.filter(m => m !== 'text'), ...table, ...modalities.filter(m => m === 'text')].join(', ')];
   return { kind: 'samples', path, name, about: about.filter(Boolean).join(' · '), simulated: Boolean(manifest.card?.simulated) };
 }
 
 /** A run as the panel shows it. */
-function oneRun(path, name, run) {
+function oneRun(path, name, run, trans) {
   const { recipe, problem, record, modalities = [] } = run;
-  const about = [recipe?.name, problem?.target && `target ${problem.target}`, modalities.join(', '), record?.state === 'stopped' ? 'stopped' : ''];
+  const about = [recipe?.name, problem?.target && trans.__('target %1', problem.target), modalities.join(', '), record?.state === 'stopped' ? trans.__('stopped') : ''];
   return { kind: 'runs', path, name, about: about.filter(Boolean).join(' · '), simulated: Boolean(record?.samples?.card?.simulated) };
 }
 
@@ -52,7 +50,7 @@ function oneRun(path, name, run) {
  * @returns {Promise<{targets: object[], samples: object[], runs: object[], searched: number, cut: boolean}>}
  *   `cut`: there were more folders than `most`.
  */
-export async function find(contents, depth, most) {
+export async function find(contents, depth, most, trans) {
   const found = { targets: [], samples: [], runs: [], searched: 0, cut: false };
   let level = [''];
   for (let deep = 0; deep <= depth && level.length; deep++) {
@@ -63,7 +61,7 @@ export async function find(contents, depth, most) {
         return found;
       }
       found.searched += 1;
-      next.push(...(await look(contents, path, found)));
+      next.push(...(await look(contents, path, found, trans)));
     }
     level = next;
   }
@@ -71,7 +69,7 @@ export async function find(contents, depth, most) {
 }
 
 /** Note what one folder is or holds; returns the folders in it that are still to be searched. */
-async function look(contents, path, found) {
+async function look(contents, path, found, trans) {
   let folder;
   try {
     folder = await contents.get(path, { content: true, type: 'directory' });
@@ -83,14 +81,14 @@ async function look(contents, path, found) {
   if (has('manifest.json')) {
     const manifest = await json(contents, `${path}/manifest.json`);
     if (manifest?.format === 'astrofuse-samples') {
-      found.samples.push(sampleSet(path, folder.name || '.', manifest));
+      found.samples.push(sampleSet(path, folder.name || '.', manifest, trans));
       return [];
     }
   }
   if (has('run.json')) {
     const run = await json(contents, `${path}/run.json`);
     if (run?.format === 'astrofuse-run') {
-      found.runs.push(oneRun(path, folder.name || '.', run));
+      found.runs.push(oneRun(path, folder.name || '.', run, trans));
       return [];
     }
   }
@@ -115,13 +113,13 @@ async function items(contents, path) {
   return folder.content;
 }
 
-/** The first numbered notebook of the first of these folders that has one, or ''. */
-export async function tutorial(contents, folders) {
+/** Paths of the numbered notebooks of the first of these folders that has any, in order. */
+export async function tutorials(contents, folders) {
   for (const path of folders) {
     const names = (await items(contents, path)).filter(item => item.type === 'notebook' && /^\d/.test(item.name)).map(item => item.path);
     if (names.length) {
-      return names.sort()[0];
+      return names.sort();
     }
   }
-  return '';
+  return [];
 }

@@ -2,12 +2,14 @@
 
 import { NotebookActions } from '@jupyterlab/notebook';
 
-import { CELLS, STARTER, complete } from './cells';
+import { STARTER, cells, complete } from './cells';
 
-const sources = panel => [...panel.content.model.cells].filter(cell => cell.type === 'code').map(cell => cell.sharedModel.getSource()).join('\n');
+/** All code of a notebook. @param {any} panel */
+export const sources = panel => [...panel.content.model.cells].filter(cell => cell.type === 'code').map(cell => cell.sharedModel.getSource()).join('\n');
 
 /** A new notebook beside what is open, its kernel starting. */
-async function create(app, folder) {
+export async function create(lab, folder) {
+  const { app } = lab;
   const kernelName = app.serviceManager.kernelspecs.specs?.default;
   const panel = await app.commands.execute('notebook:create-new', { cwd: folder, kernelName });
   await panel.context.ready;
@@ -15,13 +17,13 @@ async function create(app, folder) {
 }
 
 /** The notebook in front, or a new one. */
-async function current(app, tracker, folder) {
-  const panel = tracker.currentWidget;
+async function current(lab, folder) {
+  const panel = lab.tracker.currentWidget;
   if (!panel) {
-    return create(app, folder);
+    return create(lab, folder);
   }
   await panel.context.ready;
-  app.shell.activateById(panel.id);
+  lab.app.shell.activateById(panel.id);
   return panel;
 }
 
@@ -41,27 +43,31 @@ function write(panel, code, run) {
 }
 
 /** Insert one of the known cells. */
-export async function insertCell(app, tracker, id, folder = '') {
-  const cell = CELLS[id];
-  const panel = await current(app, tracker, folder);
+export async function insertCell(lab, id, folder = '') {
+  const cell = cells(lab.trans)[id];
+  const panel = await current(lab, folder);
   write(panel, complete(cell.code, cell.needs, sources(panel)), cell.run);
 }
 
 /** Insert code made for the notebook that takes it: `make(path of the notebook)`. */
-export async function insertCode(app, tracker, make, folder = '') {
-  const panel = await current(app, tracker, folder);
+export async function insertCode(lab, make, folder = '') {
+  const panel = await current(lab, folder);
   write(panel, complete(make(panel.context.path), [], sources(panel)), false);
 }
 
-/** A new notebook with the starter cells. */
-export async function newAnalysis(app, folder) {
-  const panel = await create(app, folder);
-  const cells = STARTER.map(source => ({ cell_type: 'code', source, metadata: { trusted: true } }));
+/** Replace what a new notebook holds. @param {any} panel @param {string[]} codes */
+export function fill(panel, codes) {
   const shared = panel.content.model.sharedModel;
   shared.transact(() => {
     shared.deleteCellRange(0, shared.cells.length);
-    shared.insertCells(0, cells);
+    shared.insertCells(0, codes.map(source => ({ cell_type: 'code', source, metadata: { trusted: true } })));
   });
   panel.content.activeCellIndex = 0;
+}
+
+/** A new notebook with the starter cells. */
+export async function newAnalysis(lab, folder) {
+  const panel = await create(lab, folder);
+  fill(panel, STARTER);
   return panel;
 }
