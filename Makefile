@@ -5,6 +5,7 @@
 #  make serve      the workbench as an app, without JupyterLab
 #  make fast       the quick tests;  make check: linters and types;  make notebooks, make browser: those tests alone
 #  make prove      full counts and all real-data checks, into benchmarks/results;  make binder: Binder's memory
+#  make docs       the documentation site, into out/site/html: runs the tutorials without real data, checks every link offline
 #  make front-end  builds the views anew;  make clean: removes all that make has made
 #
 # Set-up goes into .venv here, by itself, and is done once: a stamp per step, redone only when what it depends on changes.
@@ -24,7 +25,7 @@ LINK   := $(VENV)/share/jupyter/labextensions/astrofuse-lab
 
 export PIP_NO_INPUT := 1
 
-.PHONY: help lab demo test prove check fast notebooks browser front-end binder clean serve
+.PHONY: help lab demo test prove check fast notebooks browser docs front-end binder clean serve
 
 help:
 	@sed -n '1,/^$$/s/^#[ ]\{0,2\}//p' Makefile
@@ -76,7 +77,7 @@ front-end: $(STAMPS)/built
 $(STAMPS)/test-tools: $(STAMPS)/front-end
 	@echo "installing the test tools ..."
 	@rm -rf $(LINK)
-	@$(PIP) --no-build-isolation -e '.[lab,test]'
+	@$(PIP) --no-build-isolation -e '.[lab,test,docs]'
 	@.ci/link-extension $(BIN)
 	@touch $@
 
@@ -115,6 +116,9 @@ browser: $(STAMPS)/chromium
 
 prove: $(STAMPS)/chromium $(STAMPS)/dachs
 	.ci/with-mirror $(BIN)/python benchmarks/prove.py
+
+docs: $(STAMPS)/test-tools
+	$(BIN)/python docs/build.py
 
 binder:
 	.ci/with-mirror $(PYTHON) .ci/check-binder.py

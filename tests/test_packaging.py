@@ -52,7 +52,7 @@ def declared():
 def optional():
     """Names of the packages that an extra for users brings."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    names = {re.match(r"[\w-]+", line)[0] for name, lines in extras.items() if name not in ("lab", "test") for line in lines}
+    names = {re.match(r"[\w-]+", line)[0] for name, lines in extras.items() if name not in ("lab", "test", "docs") for line in lines}
     return {MODULE_OF.get(name, name) for name in names - READ}
 
 
