@@ -112,6 +112,7 @@ def test_axe_finds_nothing_serious_in_light_and_dark(views):
     for name in ("Show the line of Python", "Show the keys"):
         for button in views.page.get_by_role("button", name=name).all():
             button.click()
+    views.page.evaluate("() => document.querySelectorAll('details').forEach((one) => (one.open = true))")  # twins of plots, citations, calibrations
     for scheme in ("light", "dark"):
         views.page.emulate_media(color_scheme=scheme)
         views.page.wait_for_function("(dark) => [...document.querySelectorAll('.af')].every((e) => (e.dataset.theme === 'dark') === dark)", arg=scheme == "dark")
@@ -122,11 +123,59 @@ def test_axe_finds_nothing_serious_in_light_and_dark(views):
     views.page.emulate_media(color_scheme="light")
 
 
+TWINS = """() => [...document.querySelectorAll(".view")].map((view) => {
+  const shown = (e) => e.getClientRects().length > 0;
+  const plots = [...view.querySelectorAll("svg.af-plot, svg.af-graph, canvas")].filter((e) => shown(e) && !e.closest("[aria-hidden]"));
+  const twins = [...view.querySelectorAll("details.af-twin")].filter(shown);
+  return { view: view.className.split(" ")[1], plots: plots.map((e) => e.getAttribute("aria-label") || ""), names: twins.map((e) => e.querySelector("summary").textContent),
+    says: twins.map((e) => e.querySelector("p")?.textContent || ""), rows: twins.map((e) => e.querySelectorAll("tbody tr").length), heads: twins.map((e) => [...e.querySelectorAll("thead th")].map((c) => c.textContent)) };
+})"""
+NAMED = {"button", "checkbox", "combobox", "textbox", "searchbox", "slider", "spinbutton", "tab", "link", "img", "image", "application", "figure", "region", "group", "radio", "tablist", "Canvas", "DisclosureTriangle"}
+
+
+@built
+@pytest.mark.browser
+def test_every_plot_has_a_name_a_sentence_and_a_table_and_every_control_a_name_that_is_spoken(views):
+    views.page.evaluate("() => document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    views.page.wait_for_function("() => [...document.querySelectorAll('details.af-twin')].every((one) => one.querySelector('tbody'))")
+    of = {one["view"]: one for one in views.page.evaluate(TWINS)}
+    for name, one in of.items():
+        assert all(len(label) > 20 for label in one["plots"]), (name, one["plots"])
+        assert len(one["names"]) >= len(one["plots"]) - (name == "fetch"), (name, one["plots"], one["names"])  # a sky without targets has nothing to table
+        assert len(set(one["names"])) == len(one["names"]) and all(one["rows"]) and all(len(h) > 1 and all(h) for h in one["heads"]), (name, one["names"], one["rows"], one["heads"])
+        assert not [s for s in one["says"] if len(s) < 30 or "NaN" in s or "undefined" in s or "null" in s], (name, one["says"])
+    assert sum(len(one["names"]) for one in of.values()) >= 14
+    # the sentence of a spectrum says what the arrays say
+    spectrum = samples()[0]["spectrum"]
+    said = next(s for s in of["samples"]["says"] if s.startswith("Spectrum"))
+    good = np.where(spectrum.mask, spectrum.flux, np.nan)
+    assert f"Spectrum of {len(good)} pixels from 4000 Å" in said and f"highest {np.nanmax(good):.3g} at {spectrum.wavelength[np.nanargmax(good)]:.6g} Å" in said
+    rows = views.page.locator(".view.samples details.af-twin").filter(has_text="Spectrum of").locator("tbody tr")
+    assert rows.count() == len(good) and rows.nth(5).inner_text().split("\t")[2] == f"{good[5]:.4g}".replace("-", "−")
+    # what the browser hands to a screen reader
+    tree = views.session.send("Accessibility.getFullAXTree")["nodes"]
+    nameless = [n["role"]["value"] for n in tree if not n.get("ignored") and n.get("role", {}).get("value") in NAMED - {"group", "Canvas"} and not n.get("name", {}).get("value", "").strip()]
+    assert nameless == [] and sum(n.get("role", {}).get("value") == "button" for n in tree) > 60
+
+
+@built
+@pytest.mark.browser
+def test_nothing_moves_where_the_system_asks_for_less_and_its_own_colours_are_kept(views):
+    moving = "() => { const one = document.querySelector('.view.samples .af-main'); const probe = document.createElement('div'); probe.className = 'af-wait'; one.append(probe); const name = getComputedStyle(probe).animationName; probe.remove(); return name; }"
+    assert views.page.evaluate(moving) == "af-shine"
+    views.page.emulate_media(reduced_motion="reduce", forced_colors="active")
+    assert views.page.evaluate(moving) == "none"
+    assert views.page.evaluate("() => document.getAnimations().filter((one) => one.playState === 'running').length") == 0
+    pressed = views.page.locator(".view.embedding .af-chip[aria-pressed=true]").first
+    assert pressed.evaluate("(e) => getComputedStyle(e).outlineStyle") == "solid"
+    views.page.emulate_media(reduced_motion="no-preference", forced_colors="none")
+
+
 @built
 @pytest.mark.browser
 def test_a_kernel_that_is_gone_leaves_a_view_that_can_be_read(views):
     views.page.evaluate("() => { document.getElementById('views').className = 'jupyter-widgets-disconnected'; for (const one of window.open_) one.model.fire('comm_live_update'); }")
-    framed = len(OF_SAMPLES) + 2  # the head of the workbench has no frame
+    framed = len(EVERY) - 1  # the head of the workbench has no frame
     views.page.wait_for_function(f"() => [...document.querySelectorAll('.af-gone')].filter((e) => !e.hidden).length === {framed}")
     views.browser.shot(views.page, "every-view-gone")
     train = views.page.locator(".view.train")

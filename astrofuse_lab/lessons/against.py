@@ -47,7 +47,7 @@ class Contest:
 
 
 def contest(name: str, run: "Run", samples: "SampleSet", n: int = 20, seed: int = 0, text: str = "") -> Contest:
-    """Samples held out from the run's training (its test part, else the validation part), each class as often as can be, the same for all who share the seed.
+    """Samples held out from the run's training (its test part, else the validation part; all where the run says nothing of its training, as published weights), each class as often as can be, the same for all who share the seed.
 
     Parameters
     ----------
@@ -76,8 +76,9 @@ def contest(name: str, run: "Run", samples: "SampleSet", n: int = 20, seed: int 
         raise InputError(f"n={n!r}: a whole number from 2 to {PLAYED} is needed.")
     classes = tuple(str(c) for c in run.classes)
     place = {c: k for k, c in enumerate(classes)}
-    held = set(run.split.test or run.split.validation)
     every = samples.object_ids.tolist()
+    # published weights come without the ids that they were trained on
+    held = set((run.split.test or run.split.validation) if run.split.train else every)
     column = samples.column(run.target)
     shown = np.logical_or.reduce([samples.present(m) for m in run.modalities if m in samples.modalities] or [np.zeros(len(samples), dtype=bool)])
     codes = {

@@ -190,5 +190,5 @@ def state_of(events: list[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         elif what == "revealed":
             one["revealed"] = True
         elif what == "played":
-            one["played"] = event.get("game")
+            one["played"] = event.get("game") or one["played"]
     return out

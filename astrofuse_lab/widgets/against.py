@@ -83,7 +83,7 @@ class AgainstWidget(Base):
             raise InputError(
                 f"the group told {', '.join(map(str, table['classes']))} apart, and this run tells {', '.join(self.game.classes)}. Give the answers to this game."
             )
-        title = f"{len(self.game.ids)} samples held out from the network, {samples.card.name}"
+        title = f"{len(self.game.ids)} samples {'held out from the network' if run.split.train else 'and published weights'}, {samples.card.name}"
         super().__init__(
             self.game.ids, selection, classes=list(self.game.classes), text=self.game.text, title=title, simulated=samples.simulated, group=table, **traits
         )
