@@ -158,7 +158,11 @@ const TYPED = "input:not([type=checkbox]):not([type=radio]),textarea,select";
 const PRESSED = "button,summary,a,input,[role=button]";
 
 /** Whether JupyterLab's command mode must not hear of a key: it would cut, insert or leave cells for plain letters, arrows, Enter and space. */
-const isOurs = (event) => !(event.altKey || event.ctrlKey || event.metaKey) && !["Tab", "Escape"].includes(event.key) && !/^F\d/.test(event.key) && !(event.shiftKey && event.key === "Enter");
+const isPlain = (event) => !(event.altKey || event.ctrlKey || event.metaKey) && !["Tab", "Escape"].includes(event.key) && !/^F\d/.test(event.key) && !(event.shiftKey && event.key === "Enter");
+
+/** Keys that edit text: where the field stands in a shadow root, JupyterLab does not see that somebody types, and would select or cut cells. */
+const isEditing = (event) => event.composedPath()[0].matches?.(TYPED) && (event.ctrlKey || event.metaKey) && /^([acvxzy]|Arrow\w+|Home|End|Backspace|Delete)$/i.test(event.key);
+const isOurs = (event) => isPlain(event) || isEditing(event);
 
 /** Keys go to the view unless a control is being typed in, and no further than the outermost view; gives what ends that. */
 export function keyboard(root, help, opener, keys) {

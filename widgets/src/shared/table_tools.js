@@ -70,7 +70,7 @@ export function columnPicker(state, most, again) {
 /** Tabs that are built when first opened. @param {[string, string, () => any][]} pages */
 export function tabs(pages) {
   const built = new Map();
-  const list = h("div", { class: "af-tabs", role: "tablist" });
+  const list = h("div", { class: "af-tabs", role: "tablist", "aria-label": pages.map(([, title]) => title).join(", ") });
   const body = h("div", { role: "tabpanel" });
   const open = (name) => {
     const page = pages.find(([one]) => one === name);
