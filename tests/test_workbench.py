@@ -226,6 +226,13 @@ def use_the_head(page, browser, where, name):
     head.get_by_text("af.explain.embed(").wait_for()
     page.keyboard.press("c")
     page.keyboard.press("w")
+    if "app" in name:  # a visitor gets the page, and no folder of the server is written
+        with page.expect_download(timeout=240000) as taken:
+            head.get_by_role("button", name="Make the page").click()
+        browser.shot(page, f"{name}-saved")
+        assert taken.value.suggested_filename == "astrofuse.html" and taken.value.path().stat().st_size > 100_000
+        assert head.locator("input[data-name=page], input[data-name=place]").count() == 0
+        return
     target = SCREENS.parent / f"{name}.html"
     target.unlink(missing_ok=True)
     field = head.locator("input[data-name=page]")

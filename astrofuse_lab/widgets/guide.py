@@ -21,10 +21,10 @@ def sky(fetch: Any, samples: Any) -> dict[str, Any]:
     if fetch.samples is not None:
         return row(f"{_samples(samples)} are aligned.", "Look at the samples", 1)
     if fetch.found is not None:
-        return row("What was found is listed below. Align it: common pixels, wavelengths and clock.")
+        return row("What was found is listed below. Align it: common pixels, wavelengths and clock.", "Align", verb="align")
     if samples is not None and len(samples):
         return row(f"{_samples(samples)} are there already. Fetch only to begin again with other targets.", "Look at the samples", 1)
-    return row("Choose targets and surveys, then fetch. The practice sky is simulated and needs no network.")
+    return row("Choose targets and surveys, then fetch. The practice sky is simulated and needs no network.", "Fetch", verb="fetch")
 
 
 def samples_step(samples: Any) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def fuse(train: Any, run: "Run | None", tested: int) -> dict[str, Any]:
         return row("Training. Stop ends after the batch at hand; the other steps can be used meanwhile.")
     if run is None:
         kept = f"{tested} of them are kept back, to test what was learned." if tested else "They are too few to keep some back for a test."
-        return row(f"{len(train.samples)} samples. {kept} Choose a recipe, and train.")
+        return row(f"{len(train.samples)} samples. {kept} Choose a recipe, and train.", "Train", verb="train")
     if run.state == "stopped":
         return row(f"Stopped in epoch {len(run.history)}. Resume goes on from there.", "Look inside", 3)
     return row(f"{figure(run)}.", "Look inside", 3)

@@ -59,6 +59,8 @@ class HeaderWidget(Base):
         ``compare(on_progress, stop)``.
     notebook : callable, optional
         Gives the notebook as text.
+    ask : callable, optional
+        ``ask(view, verb)`` has a view do what its own button does.
     served : bool
         A visitor's browser is at the other end, who may neither read nor write folders of this machine: the page and the
         notebook go to the browser.
@@ -90,7 +92,7 @@ class HeaderWidget(Base):
     """
 
     view = "header"
-    verbs = {"save": "write", "keep": "keep_session", "open": "open_session", "look": "look_around", "compare": "run_comparison"}
+    verbs = {"save": "write", "keep": "keep_session", "open": "open_session", "look": "look_around", "compare": "run_comparison", "fetch": "begin_fetch", "align": "begin_align", "train": "begin_train"}
     steps: Any = t.List().tag(sync=True)
     step = t.Int(0, min=0, max=3).tag(sync=True)
     guide: Any = t.List().tag(sync=True)
@@ -110,10 +112,10 @@ class HeaderWidget(Base):
     def __init__(
         self, save_page: Callable[..., Path | None], save_run: Callable[[Path], Path], selection: Selection | None = None, *,
         keep: Callable[[Path], None] | None = None, reopen: Callable[[Path], None] | None = None, compare: Callable[..., None] | None = None,
-        notebook: Callable[[], str] | None = None, served: bool = False, **traits: Any,
+        notebook: Callable[[], str] | None = None, ask: Callable[[str, str], object] | None = None, served: bool = False, **traits: Any,
     ) -> None:  # fmt: skip
         self._save_page, self._save_run, self._keep, self._reopen = save_page, save_run, keep, reopen
-        self._compare, self._notebook = compare, notebook
+        self._compare, self._notebook, self._ask = compare, notebook, ask
         self._abroad = served  # what decides: a browser could say anything of the trait
         self._own: set[Path] = set()
         self._made: dict[str, tuple[str, bytes]] = {}
@@ -221,6 +223,25 @@ class HeaderWidget(Base):
     def tell_kept(self, words: str, error: str) -> None:
         """How the keeping goes."""
         self._update(kept=words, **({"error": error} if error else {}))
+
+    # ---- what the button beside the guide does ----------------------------------------------------------------------
+
+    def begin_fetch(self) -> None:
+        """Have the fetch view fetch."""
+        self._have("fetch", "fetch")
+
+    def begin_align(self) -> None:
+        """Have the fetch view align."""
+        self._have("fetch", "align")
+
+    def begin_train(self) -> None:
+        """Have the training view train."""
+        self._have("train", "train")
+
+    def _have(self, view: str, verb: str) -> None:
+        if self._ask is None:
+            raise InputError(f"there is no {view} view here.")
+        self._ask(view, verb)
 
     # ---- the comparison ----------------------------------------------------------------------------------------------
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets as t
 
-from astrofuse_lab.errors import AstroFuseError
+from astrofuse_lab.errors import AstroFuseError, StorageError
 from astrofuse_lab.samples.annotations import FILE as ANNOTATIONS
 from astrofuse_lab.samples.annotations import Annotations
-from astrofuse_lab.storage import write_bytes, write_json
+from astrofuse_lab.storage import storage_errors, write_bytes, write_json
 from astrofuse_lab.widgets import session as sessions
 from astrofuse_lab.widgets.base import Worker, in_words
 from astrofuse_lab.widgets.notebook_file import write_notebook
@@ -83,7 +83,11 @@ class Keeper:
         """Write what changed."""
         assert self.folder is not None
         folder = self.folder
-        folder.mkdir(parents=True, exist_ok=True)
+        with storage_errors(folder):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except FileNotFoundError as error:
+                raise StorageError(f"the folder {folder} cannot be made ({error.strerror}). Give another one.") from error
         state = self._state()
         if state.samples == "samples" or state.run == "run":
             self._told("Keeping samples and run", "")

@@ -44,6 +44,8 @@ WAITING = {
 """What a step says that cannot run yet: in the head, as a title, in full; and the step to go to first."""
 PRACTICE = tuple(f"practice/{kind}" for kind in ("image", "spectrum", "light_curve", "table", "text"))
 """Surveys that are ticked at the start: what the practice sky has of every object."""
+STAYS = {"position": "sticky", "top": "0", "z-index": "20"}
+"""The head stays in sight where the page scrolls; a notebook scrolls by itself."""
 WIDE = {"sizing_mode": "stretch_width"}
 TABS = ":host .bk-header { display: none; }"  # the head has them
 BESIDE = {"embedding": {"flex": "5 1 560px", "min-width": "0"}, "attribution": {"flex": "7 1 640px", "min-width": "0"}, "attention": {"flex": "1 1 100%", "min-width": "0"}, "contribution": {"flex": "1 1 100%", "min-width": "0"}, "evaluation": {"flex": "1 1 100%", "min-width": "0"}}
@@ -97,9 +99,9 @@ class Workbench(Outward, pn.viewable.Viewer):
         self._steps = [pn.Column(**WIDE) for _ in STEPS]
         # all steps stay in the page: in a notebook, Panel cannot take Bokeh plots out and put them back without breaking its connection
         self._tabs = pn.Tabs(*zip(STEPS, self._steps, strict=True), dynamic=False, stylesheets=[TABS], **WIDE)
-        self.header = HeaderWidget(self._save_page, self._save_run, keep=self._keep, reopen=self._reopen, compare=self._compare, notebook=self._notebook, served=served, selection=self.selection, comm=Channel())
+        self.header = HeaderWidget(self._save_page, self._save_run, keep=self._keep, reopen=self._reopen, compare=self._compare, notebook=self._notebook, ask=self._ask, served=served, selection=self.selection, comm=Channel())
         self.keeper = Keeper(self, self.header.tell_kept)
-        self._layout = pn.Column(Hosted(self.header), self._tabs, **WIDE)
+        self._layout = pn.Column(Hosted(self.header, styles=STAYS), self._tabs, **WIDE)
         self.header.observe(self._turned, "step")
         self.header.observe(self._compared, "busy")
         self._tabs.param.watch(lambda event: self.header._update(step=event.new), "active")
@@ -235,6 +237,12 @@ class Workbench(Outward, pn.viewable.Viewer):
         return pn.Column(pn.FlexBox(*plots, **WIDE), *map(Notice, missing), **WIDE)
 
     # ---- what happens in the views -----------------------------------------------------------------------------------
+
+    def _ask(self, view: str, verb: str) -> None:
+        """Have a view do what its own button does."""
+        if view not in self.widgets:
+            raise InputError("that waits for samples: fetch and align them in step 1.")
+        self.widgets[view].comm.receive({"method": "custom", "content": {"type": "do", "verb": verb}})
 
     def _compared(self, _change: Any) -> None:
         if self.run is not None:

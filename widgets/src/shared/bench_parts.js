@@ -71,7 +71,8 @@ export function guideLine(model, life) {
     if (!row) return;
     said.textContent = row.text;
     const name = row.go >= 0 ? `${row.label} ${NUMBERS[row.go]}` : row.label;
-    const go = () => (row.go >= 0 ? tell(model, { step: row.go }) : act(model, "compare"));
+    const does = { fetch: () => act(model, "fetch"), align: () => act(model, "align"), train: () => act(model, "train"), compare: () => act(model, "compare") };
+    const go = () => (row.go >= 0 ? tell(model, { step: row.go }) : does[row.verb]?.());
     put(box, said, row.label ? button(name, go, { class: "af-button primary", disabled: model.get("busy") || !model.get("live") }) : null);
   };
   life.on("change:guide change:step change:busy change:live", once(draw));
