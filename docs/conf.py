@@ -1,5 +1,6 @@
 """Sphinx's settings; docs/build.py gathers the pages that they are applied to, and runs Sphinx."""
 
+import inspect
 import json
 import os
 import sys
@@ -24,7 +25,7 @@ nb_execution_mode = "off"
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}
 nb_mime_priority_overrides = [("html", "text/html", 1), ("html", "application/vnd.jupyter.widget-view+json", 99)]
 nb_merge_streams = True
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 4
 
 # in the house's docstrings a single backtick is code
@@ -33,7 +34,7 @@ suppress_warnings = ["ref.python"]  # types in docstrings are words ("path", "it
 napoleon_numpy_docstring = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False
-napoleon_use_ivar = True  # an attribute is described with its class; a property of that name is no second object
+napoleon_custom_sections = [("Attributes", "params_style")]  # with their class; a property of that name is no second object
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
@@ -54,4 +55,18 @@ html_theme_options = {
     "show_toc_level": 2,
     "home_page_in_toc": False,
 }
+html_context = {"default_mode": "auto"}
 copybutton_exclude = ".linenos, .gp, .go"
+
+
+def signature(_app: object, what: str, _name: str, thing: type, _options: object, signature: str, returns: str) -> tuple[str, str]:
+    """Widgets take what their constructor says; traitlets shows ``(*args, **kwargs)``."""
+    if what == "class" and hasattr(thing, "trait_names"):
+        own = inspect.signature(thing.__init__)
+        return str(own.replace(parameters=list(own.parameters.values())[1:], return_annotation=inspect.Signature.empty)), returns
+    return signature, returns
+
+
+def setup(app: object) -> None:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-signature", signature)
