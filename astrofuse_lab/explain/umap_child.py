@@ -74,7 +74,7 @@ def child_planes(
 def _run(folder: Path, names: list[str], method: str, how: How) -> None:
     """Run the child to its end, or end it."""
     command = [
-        sys.executable, "-m", "astrofuse_lab.explain.umap_process", str(folder), "--method", method, "--neighbours", str(how.k), "--seed", str(how.seed),
+        sys.executable, "-P", "-m", "astrofuse_lab.explain.umap_process", str(folder), "--method", method, "--neighbours", str(how.k), "--seed", str(how.seed),
     ]  # fmt: skip
     above = str(Path(astrofuse_lab.__file__).parents[1])
     paths = [above, *filter(None, [os.environ.get("PYTHONPATH")])]
