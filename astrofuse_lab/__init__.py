@@ -73,6 +73,7 @@ _DOOR = {
     "link_plot": ("widgets.linked_plots", "link_plot"),
     "LabelWidget": ("widgets.label", "LabelWidget"),
     "Selection": ("widgets.base", "Selection"),
+    "SampLink": ("widgets.samp", "SampLink"),
     "Frame": ("widgets.embedded", "Frame"),
     "plot": ("widgets.plots", ""),
     "workbench": ("widgets.workbench", "workbench"),

@@ -27,7 +27,7 @@ HEAVY_ONLY = {
     "ipywidgets": ("widgets/",),
     "lightning_fabric": ("training/",),
     "astroquery": ("surveys/", "fetching.py"),
-    "pyvo": ("surveys/",),
+    "pyvo": ("surveys/", "widgets/samp.py"),
 }
 SKIP = ("static", "labextension")
 FILES = [p for p in sorted(ROOT.rglob("*.py")) if not p.relative_to(ROOT).parts[0].startswith(SKIP)]

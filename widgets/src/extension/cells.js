@@ -20,6 +20,7 @@ export const cells = trans => ({
   contribution: { label: trans.__('Contributions'), caption: trans.__('What each kind of data is worth, and what the model says of other data'), code: 'af.ContributionWidget(run, samples)', needs: ['samples', 'run'] },
   evaluation: { label: trans.__('Evaluation'), caption: trans.__('Where the model is right and wrong'), code: 'af.EvaluationWidget(run, samples)', needs: ['samples', 'run'] },
   workbench: { label: trans.__('Workbench'), caption: trans.__('All of it in one linked view'), code: 'af.workbench(run, samples)', needs: ['samples', 'run'], run: true },
+  samp: { label: trans.__('SAMP'), caption: trans.__('Send samples and selections to TOPCAT, Aladin and other tools, and take theirs'), code: 'link = af.SampLink(samples)\nlink.send()', needs: ['samples'] },
   doctor: { label: trans.__('Doctor'), caption: trans.__('Check versions, device, memory, cache and front end'), code: 'af.doctor()', needs: [], run: true }
 });
 

@@ -17,7 +17,7 @@ export function addCells(lab) {
   const { app, trans, icon, folder } = lab;
   for (const [id, cell] of Object.entries(cells(trans))) {
     app.commands.addCommand(`astrofuse-lab:${id}`, {
-      label: cell.run ? `${cell.caption} (af.${id})` : trans.__('Insert a cell: %1 widget', cell.label.toLowerCase()),
+      label: cell.run ? `${cell.caption} (af.${id})` : id === 'samp' ? trans.__('Insert a cell: exchange with other tools (SAMP)') : trans.__('Insert a cell: %1 widget', cell.label.toLowerCase()),
       caption: cell.caption, icon, execute: () => insertCell(lab, id, folder())
     });
   }

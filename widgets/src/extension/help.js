@@ -62,7 +62,11 @@ export const pages = trans => ({
 const NAME = 'AstroFuse: ';
 
 /** The title of the view that an element is in, also inside shadow trees, or ''. @param {EventTarget[]} path from the inside out */
-export const viewIn = path => path.map(node => (node instanceof Element && node.matches('section.af') ? node.getAttribute('aria-label') ?? '' : '')).find(label => label.startsWith(NAME))?.slice(NAME.length) ?? '';
+export function viewIn(path) {
+  const view = /** @type {Element | undefined} */ (path.find(node => node instanceof Element && node.matches('section.af') && (node.getAttribute('aria-label') ?? '').startsWith(NAME)));
+  // a lesson bears a title of its own
+  return view?.querySelector('.af-lesson') ? 'Lesson' : view?.getAttribute('aria-label').slice(NAME.length) ?? '';
+}
 
 export class HelpPanel extends Widget {
   /** @param {any} lab */
