@@ -63,7 +63,8 @@ def figure(run: "Run") -> str:
         for one in run.metrics:
             if one["part"] == part:
                 interval = f" ({one['low']:.2g} to {one['high']:.2g})" if one["low"] == one["low"] else ""
-                return f"{name}: {str(one['metric']).replace('_', ' ')} {one['value']:.2g}{interval} on {one['n']} {part} samples"
+                chance = f", chance {1 / len(run.classes):.2g}" if len(run.classes) and one["metric"] == "balanced_accuracy" else ""
+                return f"{name}: {str(one['metric']).replace('_', ' ')} {one['value']:.2g}{interval} on {one['n']} {part} samples{chance}"
     return f"{name}, trained"
 
 

@@ -192,7 +192,9 @@ def _samples(told: Told) -> list[Cell]:
 
 def _said(samples: "SampleSet") -> list[Cell]:
     """Labels and notes that a person wrote: samples that are fetched again do not bring them."""
-    lines = []
+    lines: list[str] = []
+    if not len(samples.annotations):
+        return []
     for object_id, label, note, _ in samples.annotations.table(samples.object_ids.tolist()):
         options = [f"label={str(label)!r}"] * bool(label) + [f"note={str(note)!r}"] * bool(note)
         lines.append(f"samples.annotate({str(object_id)!r}, {', '.join(options)})")

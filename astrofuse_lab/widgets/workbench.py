@@ -94,6 +94,8 @@ class Workbench(Outward, pn.viewable.Viewer):
         self.selection = Selection()
         self.widgets: dict[str, Base] = {}
         self.split: Split | None = None
+        self._code_due = False
+        self._heard: Any = None
         self.story, self.umap, self._back = Story(begun=sessions.now()), umap, Session()
         self.run, self.samples, self.comparison = run, samples, comparison
         self._steps = [pn.Column(**WIDE) for _ in STEPS]
@@ -198,10 +200,18 @@ class Workbench(Outward, pn.viewable.Viewer):
                 train.go_on_with(self.run, self.story.trainings[-1]["settings"], list(self._back.views.get("train", {}).get("runs", ())))  # type: ignore[attr-defined]
             train.observe(self._trained, "state")
             train.observe(self._show_guide, "busy")
-            self.samples.annotations.watch(self.keeper.due)
+            self._hear(self.samples.annotations)
             self._steps[1].objects = [self._show("samples"), _plot("coverage", self.samples)]
             self._steps[2].objects = [self._show("train")]
         self._show_state()
+
+    def _hear(self, annotations: Any) -> None:
+        """Keep what a person says of these samples, and no longer of those before."""
+        if self._heard is not None:
+            self._heard.unwatch(self.keeper.due)
+        self._heard = annotations
+        if annotations is not None:
+            annotations.watch(self.keeper.due)
 
     def _show_run(self) -> None:
         """Fill step 4."""
@@ -303,6 +313,7 @@ class Workbench(Outward, pn.viewable.Viewer):
     def close(self) -> None:
         """End all threads."""
         self.keeper.close()
+        self._hear(None)
         self.selection.unobserve(self.keeper.due, ["ids", "focus"])
         for widget in (self.header, *self.widgets.values()):
             widget.close()

@@ -42,6 +42,13 @@ class Outward:
         return text_of(self.notebook_cells())
 
     def _show_code(self: Any, _change: Any = None) -> None:
+        """Tell the head soon: one gesture changes what several views are set to."""
+        if not self._code_due:
+            self._code_due = True
+            self.header._quick.submit(self._tell_code)
+
+    def _tell_code(self: Any) -> None:
+        self._code_due = False
         cells = self.notebook_cells()
         self.header._update(code=code_of(cells), cells=[{"kind": cell.kind, "source": cell.source} for cell in cells])
 

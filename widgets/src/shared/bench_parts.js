@@ -80,13 +80,23 @@ export function guideLine(model, life) {
   return [box, busy];
 }
 
-/** The first heading of a text cell, and the rest as plain words. */
+const unmarked = (text) => text.replace(/\*\*/g, "").replace(/\\([\\`*_{}[\]()#+!|<>&~$-])/g, "$1").replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
+
+/** Rows of a table in Markdown, of which the second is a rule. @param {string[]} lines */
+function tableOf(lines) {
+  const rows = lines.map((line) => line.replace(/^\| | \|$/g, "").split(" | ").map(unmarked));
+  return h("table", { class: "af-table" }, h("thead", {}, h("tr", {}, rows[0].map((name) => h("th", { scope: "col" }, name)))),
+    h("tbody", {}, rows.slice(2).map((row) => h("tr", {}, row.map((value) => h("td", { class: /^[\d.-]+$/.test(value) ? "af-num" : null }, value))))));
+}
+
+/** A cell: code as it is; of text the headings, tables and words. */
 function cellOf({ kind, source }) {
   if (kind === "code") return h("pre", { class: "af-cell" }, h("code", {}, source));
-  const lines = source.replace(/\\([\\`*_{}[\]()#+!|<>&~$-])/g, "$1").replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&").split("\n");
-  const heading = /^#+ /.test(lines[0]) ? lines.shift() : "";
-  const words = lines.filter((line) => !/^\|[-|]+\|$/.test(line)).map((line) => line.replace(/^\| | \|$/g, "").replaceAll(" | ", "   ").replaceAll("**", "")).join("\n").trim();
-  return h("div", { class: "af-cell" }, heading ? h("h3", {}, heading.replace(/^#+ /, "")) : null, words ? h("p", {}, words) : null);
+  const parts = source.split(/\n{2,}/).map((block) => {
+    if (/^#+ /.test(block)) return h("h3", {}, unmarked(block.replace(/^#+ /, "")));
+    return block.startsWith("| ") ? tableOf(block.split("\n")) : h("p", {}, unmarked(block));
+  });
+  return h("div", { class: "af-cell" }, parts);
 }
 
 /** The notebook that the clicks have written so far. */
