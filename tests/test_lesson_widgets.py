@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from browser import chromium
+from browser import Lab, chromium, notebook, open_lab, outputs, run_all
 from conftest import make_toy_samples
 from explain_cases import linear, samples, trained
 from host import Host
@@ -267,3 +267,39 @@ def test_a_click_marks_the_place_and_a_second_takes_it_away():
         assert marks["image"][0] == pytest.approx([0.25, 0.75], abs=0.01) and marks["spectrum"] == [] and marks["text"] == []
         host.close()
     game.close()
+
+
+CELLS = [
+    'import astrofuse_lab as af\nlesson = af.lesson.start("in-lab", title="In the lab", objectives=["see gaps"], minutes=5, seed=2, samples="practice", n=12)\nsamples = lesson.samples()\nlesson',
+    'lesson.predict("better", "Will spectra be missing more often than images?", ["yes", "no"])',
+    'lesson.after("better", lambda: samples.coverage(), outcome="no")',
+    'lesson.task("gaps", "How many have no spectrum?", {"count": {"missing": "spectrum"}}, hints=["count"])',
+    'gaps = ...\naf.lesson.check("gaps", gaps)',
+]
+
+
+@built
+@pytest.mark.browser
+def test_in_jupyterlab_the_result_comes_with_the_prediction_and_stays_after_a_restart(tmp_path):
+    notebook(tmp_path / "work" / "lesson.ipynb", CELLS)
+    with Lab(tmp_path, environment={"ASTROFUSE_CACHE": str(tmp_path / "cache")}) as lab, chromium(1280, 1400) as browser:
+        page = browser.page()
+        page.set_default_timeout(90_000)
+        open_lab(page, lab, "lesson.ipynb", 120)
+        run_all(page, 300)
+        assert [o for cell in outputs(page) for o in cell if o["output_type"] == "error"] == []
+        page.get_by_text("The result is shown here once you have predicted it").wait_for()
+        assert page.get_by_text("to do.").count() and page.locator("th", has_text="modalities").count() == 0
+        card = page.locator('section.af[aria-label="AstroFuse: Predict"]')
+        card.get_by_label("yes", exact=True).check()
+        card.get_by_role("button", name="Store my prediction of better").click()
+        page.locator("th", has_text="modalities").first.wait_for()
+        card.get_by_text("It came out: no").wait_for()
+        browser.shot(page, "lesson-in-jupyterlab")
+        page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+        page.wait_for_function("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'")
+        run_all(page, 300)
+        page.locator('section.af[aria-label="AstroFuse: Predict"]').get_by_text("You predicted: yes").wait_for()
+        page.locator("th", has_text="modalities").first.wait_for()
+        page.close()
+        assert browser.foreign == []

@@ -182,7 +182,8 @@ class ClassBook:
         told: dict[str, list[bool]] = {}
         for object_id, truth, said, _ in rows:
             told.setdefault(object_id, []).append(truth == said)
-        hardest = sorted(([i, len(v), float(np.mean(v))] for i, v in told.items()), key=lambda one: (one[2], -one[1], one[0]))
+        rows_of = sorted((float(np.mean(v)), -len(v), i) for i, v in told.items())
+        hardest = [[i, -n, share] for share, n, i in rows_of]
         looks = [(g["models"], g["chance"]) for g in games if "models" in g and "chance" in g]
         k = len(usual)
         return {

@@ -110,6 +110,7 @@ def _plan(texts: list[tuple[str, str]], name: str) -> Plan:
     goals = [one for kind, more in blocks if kind == "objectives" for one in more]
     heading = next((more[1] for kind, more in blocks if kind == "heading"), "")
     plan = Plan.of(first.get("lesson", name), first.get("title", heading[:200]), goals, _whole(first, "minutes", 0), _whole(first, "seed", 0), samples)
+    more: Any
     for kind, more in blocks:
         if kind in ("question", "task"):
             if more.name in plan.items:
