@@ -57,7 +57,7 @@ def test_questions_come_before_results_and_exercises_have_an_open_place(cells):
         (cell,) = [one for one in code if f'af.lesson.check("{task}"' in one]
         assert re.search(r"^\w+ = \.\.\.$", cell, re.MULTILINE), f"the exercise {task} has no dots to fill in"
     for question in re.findall(r"lesson\.predict\(\s*\"([a-z-]+)\"", whole):
-        asked, shown = (next((i for i, one in enumerate(code) if f'lesson.{verb}("{question}"' in one), None) for verb in ("predict", "after"))
+        asked, shown = (next((i for i, one in enumerate(code) if re.search(rf'lesson\.{verb}\(\s*"{question}"', one)), None) for verb in ("predict", "after"))
         assert shown is not None and asked < shown, f"the question {question} is asked and its result never shown, or the other way round"
 
 
