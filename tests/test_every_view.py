@@ -175,7 +175,7 @@ def test_nothing_moves_where_the_system_asks_for_less_and_its_own_colours_are_ke
 @pytest.mark.browser
 def test_a_kernel_that_is_gone_leaves_a_view_that_can_be_read(views):
     views.page.evaluate("() => { document.getElementById('views').className = 'jupyter-widgets-disconnected'; for (const one of window.open_) one.model.fire('comm_live_update'); }")
-    framed = len(EVERY) - 1  # the head of the workbench has no frame
+    framed = len(EVERY)
     views.page.wait_for_function(f"() => [...document.querySelectorAll('.af-gone')].filter((e) => !e.hidden).length === {framed}")
     views.browser.shot(views.page, "every-view-gone")
     train = views.page.locator(".view.train")
