@@ -1,8 +1,10 @@
 """binder/: what repo2docker reads, and what a server there is told. The environment itself is built by `make binder`."""
 
+import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,22 @@ def test_repo2docker_finds_what_it_looks_for():
 def test_nothing_in_requirements_is_unpinned_but_pip():
     lines = [line for line in (BINDER / "requirements.txt").read_text().splitlines() if line.strip() and not line.startswith("#")]
     assert lines == ["pip>=24"]
+
+
+def test_the_first_screen_is_the_launcher_beside_the_tutorials(tmp_path):
+    """Whatever starts the server; and what the environment's files say already is kept."""
+    held = tmp_path / "etc" / "jupyter" / "jupyter_server_config.json"
+    held.parent.mkdir(parents=True)
+    held.write_text('{"ServerApp": {"jpserver_extensions": {"panel.io.jupyter_server_extension": false}}}')
+    script = BINDER.parent / ".ci" / "first-screen.py"
+    for _ in range(2):
+        subprocess.run([sys.executable, script, tmp_path, "/lab/tree/notebooks"], check=True)
+    told = {path.stem: json.loads(path.read_text()) for path in tmp_path.rglob("*.json")}
+    assert told["jupyter_server_config"]["ServerApp"] == {"jpserver_extensions": {"panel.io.jupyter_server_extension": False}, "default_url": "/lab/tree/notebooks"}
+    assert told["jupyter_lab_config"]["LabApp"] == told["jupyter_notebook_config"]["JupyterNotebookApp"] == {"default_url": "/lab/tree/notebooks"}
+    assert told["overrides"]["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
+
+
+def test_the_post_build_begins_there():
+    text = (BINDER / "postBuild").read_text()
+    assert ".ci/first-screen.py" in text and text.index("server extension disable") < text.index("first-screen.py") and "/lab/tree/notebooks" in text
