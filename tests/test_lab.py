@@ -237,6 +237,14 @@ def test_workbench_shows_in_a_cell(first):
     assert page.locator('section.af[aria-label="AstroFuse: Embedding"]').count() >= 1
 
 
+def test_the_exercises_tell_right_from_wrong(first):
+    """What nbmake does at the end of the other notebooks."""
+    page, _ = first
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import course_answers; course_answers.hold(lesson, globals()); print('held')"
+    assert ask(page, code) == "held"
+    assert ask(page, "print(lesson.done())") == "(0, 6)"
+
+
 def test_nothing_left_the_machine_and_the_console_is_clean(first):
     _, browser = first
     assert browser.foreign == []
