@@ -130,7 +130,7 @@ def _sky(tour: Tour, bench: Any) -> None:
     tour.shoot("1-sky-aligned")
     tour.page.get_by_role("button", name="Look at the samples").click()
     tour.see("Look at some before you train")
-    tour.shoot("2-samples")
+    tour.shoot("2-samples", WIDTHS)
 
 
 def _session(tour: Tour, bench: Any, home: Path) -> None:
@@ -190,7 +190,7 @@ def _inspect(tour: Tour, bench: Any) -> None:
     tour.shoot("4-inspect-comparing", tour.widths[:1])
     until(lambda: bench.comparison is not None and not bench.header.busy)
     tour.page.wait_for_timeout(3000)
-    tour.shoot("4-inspect-compared")
+    tour.shoot("4-inspect-compared", WIDTHS)
     for name in ("Contribution", "Evaluation"):
         tour.page.get_by_role("region", name=f"AstroFuse: {name}").scroll_into_view_if_needed()
         tour.page.wait_for_timeout(1000)

@@ -12,6 +12,7 @@ from typing import Any
 
 import panel as pn
 import param
+from bokeh.models import UIElement
 from ipywidgets.widgets.widget import _remove_buffers
 
 from astrofuse_lab.widgets.base import STATIC, Base, view_source
@@ -62,7 +63,31 @@ class Channel:
         self.listeners.clear()
 
 
-class Hosted(pn.custom.JSComponent):
+class Inline:
+    """A part of Panel that brings its style sheets with it, where Panel is to ask nothing of a CDN.
+
+    Panel puts them in after a part was added, and leaves that out while another thread changes any other part.
+    """
+
+    def _get_model(self, doc: Any, root: Any = None, parent: Any = None, comm: Any = None) -> Any:
+        from panel.io.notebook import patch_inline_stylesheets
+
+        model = super()._get_model(doc, root, parent, comm)  # type: ignore[misc]
+        if comm is not None and pn.config.inline:
+            for part in model.select({"type": UIElement}):
+                patch_inline_stylesheets(part)
+        return model
+
+
+class Row(Inline, pn.FlexBox):
+    """Parts side by side, as many as there is room for."""
+
+
+class Stack(Inline, pn.Column):
+    """Parts below each other."""
+
+
+class Hosted(Inline, pn.custom.JSComponent):
     """One widget as a Panel component.
 
     Parameters
@@ -99,7 +124,7 @@ class Hosted(pn.custom.JSComponent):
         self._say({"method": "update", "source": self._widget._esm, "state": state, "paths": [list(p) for p in paths], "buffers": [bytes(b) for b in buffers]})
 
 
-class Figure(pn.custom.JSComponent):
+class Figure(Inline, pn.custom.JSComponent):
     """A HoloViews plot in a Bokeh document of its own, which Python does not follow.
 
     As part of Panel's document its models would be sent again whenever something beside them changes; the page answers
@@ -142,7 +167,7 @@ def width_of(drawn: Any) -> int:
     return max(rows.values(), default=0)
 
 
-class Notice(pn.custom.JSComponent):
+class Notice(Inline, pn.custom.JSComponent):
     """Words in place of a view: what a step waits for, with a button that leads there; without a title, a line.
 
     Parameters

@@ -17,7 +17,7 @@ from astrofuse_lab.widgets.embedding import EmbeddingWidget
 from astrofuse_lab.widgets.evaluation import EvaluationWidget
 from astrofuse_lab.widgets.fetch import FetchWidget
 from astrofuse_lab.widgets.header import HeaderWidget
-from astrofuse_lab.widgets.hosting import Channel, Figure, Hosted, Notice
+from astrofuse_lab.widgets.hosting import Channel, Figure, Hosted, Notice, Row, Stack
 from astrofuse_lab.widgets.keeping import Keeper
 from astrofuse_lab.widgets.plotting import in_notebook, keep_style_sheets_inline
 from astrofuse_lab.widgets.samples import SamplesWidget
@@ -230,7 +230,7 @@ class Workbench(Outward, pn.viewable.Viewer):
             views.append(self._show("contribution"))
             self._add("evaluation", EvaluationWidget, self.run, self.samples, comparison=self._fitting())
             views.append(self._show("evaluation"))
-            self._steps[3].objects = [pn.FlexBox(*views, align_items="flex-start", gap="12px", **WIDE), self._judgement()]
+            self._steps[3].objects = [Row(*views, align_items="flex-start", gap="12px", **WIDE), self._judgement()]
         self._show_state()
 
     def _fitting(self) -> "Table | None":
@@ -244,7 +244,7 @@ class Workbench(Outward, pn.viewable.Viewer):
         plots = [] if self.comparison is None else [_plot("comparison", self.comparison)]
         plots += [_plot("learning_curve", self.run)]
         missing = [] if self.comparison is not None else ["No comparison yet: Compare, above, shows fused beside each modality, trees and chance; so does af.workbench(run, samples, comparison=af.compare(...))."]
-        return pn.Column(pn.FlexBox(*plots, **WIDE), *map(Notice, missing), **WIDE)
+        return Stack(Row(*plots, **WIDE), *map(Notice, missing), **WIDE)
 
     # ---- what happens in the views -----------------------------------------------------------------------------------
 

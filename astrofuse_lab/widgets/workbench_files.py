@@ -62,6 +62,7 @@ class Outward:
         if run is None or samples is None:
             raise InputError("there is no run to compare yet. Train one in step 3.")
         epochs = next((one["settings"]["epochs"] or 0 for one in self.story.trainings[-1:]), int(run.record["fingerprint"]["epochs"]))
+        self._show_guide()
         made = compare(
             run.recipe, samples, run.target, list(run.modalities), split=run.split, seeds=[run.seed], fused=run, epochs=epochs or None, progress=False, stop=stop,
             on_progress=lambda now: on_progress(now["done"], now["total"], now["row"]),
