@@ -61,6 +61,7 @@ def test_the_card_answers_checks_and_hides_what_was_not_asked_for(tmp_path, monk
         do(card, "answer", name="better", value="one")
         card.wait()
         assert "first prediction stands" in card.error
+        assert card.title == "Try" and card.code == "lesson = af.lesson.start('try')"
     assert it._watchers == []
 
 

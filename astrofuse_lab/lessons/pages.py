@@ -79,9 +79,11 @@ def read_page(path: str | Path) -> Plan:
         raise InputError(f"{where} is no text in UTF-8. A lesson is a MyST page (.md) or a notebook (.ipynb).") from None
     texts = list(_cells(text, where)) if where.suffix == ".ipynb" else [("markdown", text)]
     try:
-        return _plan(texts, re.sub(r"[^a-z0-9_-]+", "-", where.stem.casefold()).strip("-_")[:40] or "lesson")
+        plan = _plan(texts, re.sub(r"[^a-z0-9_-]+", "-", where.stem.casefold()).strip("-_")[:40] or "lesson")
     except InputError as error:
         raise InputError(f"{where.name}: {error}") from None
+    plan.source = CONTROL.sub("", where.name)
+    return plan
 
 
 def _cells(text: str, where: Path) -> Iterator[tuple[str, str]]:

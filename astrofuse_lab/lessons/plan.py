@@ -189,8 +189,10 @@ class Plan:
         ``{"name": ..., "n": ..., "seed": ...}`` of ``af.load_samples``, or ``{"folder": ...}`` beside the lesson file; with ``"digest"`` of what the class must have.
     items : dict of str to Question, Task or Contest
         In order.
-    body : list of (str, str)
-        ``("text", words)`` and ``("item", name)`` as they stand in a page; empty for a lesson made in Python.
+    body : list of (str, object)
+        ``("text", words)``, ``("item", name)`` and so on as they stand in a page; empty for a lesson made in Python.
+    source : str
+        The page's file name.
     """
 
     name: str
@@ -200,7 +202,8 @@ class Plan:
     seed: int = 0
     samples: Mapping[str, Any] = field(default_factory=dict)
     items: dict[str, Any] = field(default_factory=dict)
-    body: list[tuple[str, str]] = field(default_factory=list)
+    body: list[tuple[str, Any]] = field(default_factory=list)
+    source: str = ""
 
     @classmethod
     def of(

@@ -57,8 +57,14 @@ class LessonWidget(Base):
         }  # fmt: skip
         at_hand = session.data.get("samples")
         body = [] if self.only else [[kind, more] for kind, more in plan.body]
-        code = f'lesson.card("{self.only}")' if self.only else f'lesson = af.lesson.start("{plan.name}")'
+        begun = f"af.lesson.open({plan.source!r})" if plan.source else f"af.lesson.start({plan.name!r})"
+        code = f"lesson.card({self.only!r})" if self.only else f"lesson = {begun}"
         self._update(plan=about, items=items, body=body, student=session.student, code=code, simulated=bool(at_hand is not None and at_hand.simulated))
+
+    @property
+    def title(self) -> str:
+        """Of the lesson; a saved page has it."""
+        return self.session.plan.title
 
     # ---- verbs ---------------------------------------------------------------------------------------------------------
 

@@ -78,8 +78,9 @@ class LessonView {
   item(one) {
     const state = one.kind === "question" ? (one.done ? "stored" : "open") : one.kind === "contest" ? `${one.tries} of ${one.n} told` : one.done ? "right" : one.tries ? "wrong" : "open";
     const said = { stored: "your prediction is stored", right: `right after ${count(one.tries, "try", "tries")}`, wrong: `${count(one.tries, "try", "tries")}, not yet right`, open: one.kind === "question" ? "predict before you see" : "to do" }[state];
-    return h("section", { class: "af-item", "data-state": state, "aria-label": `${one.kind === "question" ? "Question" : "Task"} ${one.name}` },
-      h("div", { class: "af-item-head" }, h("strong", {}, one.kind === "question" ? "Question" : "Task"), h("span", {}, one.name), h("span", { class: "af-space" }), h("span", { class: `af-tag${state === "right" ? " right" : state === "wrong" ? " wrong" : ""}`, role: "status" }, said)),
+    const alone = Boolean(this.model.get("only")); // the frame says what it is
+    return h("section", { class: `af-item${alone ? " is-alone" : ""}`, "data-state": state, "aria-label": `${one.kind === "question" ? "Question" : "Task"} ${one.name}` },
+      h("div", { class: "af-item-head" }, alone ? null : h("strong", {}, one.kind === "question" ? "Question" : "Task"), h("span", {}, one.name), h("span", { class: "af-space" }), h("span", { class: `af-tag${state === "right" ? " right" : state === "wrong" ? " wrong" : ""}`, role: "status" }, said)),
       h("div", { class: "af-ask" }, words(one.text)), one.kind === "question" ? this.question(one) : this.task(one));
   }
 
