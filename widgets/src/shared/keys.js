@@ -13,5 +13,5 @@ export const KEYS = {
   label: [["1 … 9", "label it"], ["0 n", "not sure"], ["u", "undo"], ["y", "redo"], ["← →", "previous, next in the queue"], ["t", "retrain"], ["Esc", "stop"]],
   lesson: [["↑ ↓", "between the choices of a question"], ["Enter", "store or check what was typed"]],
   against: [["1 … 9", "say what it is"], ["← →", "previous, next sample"], ["m", "mark the place that is read (shift ← → ↑ ↓ reads)"], ["Esc", "take the marks away"]],
-  header: [["1 2 3 4", "go to a step"], ["c", "show or hide the notebook so far"], ["w", "save: session and page"]],
+  header: [["1 2 3 4", "go to a step, where the view has no digits of its own"], ["< >", "previous, next step, from any view"], ["c", "show or hide the notebook so far"], ["w", "save: session and page"]],
 };

@@ -17,7 +17,7 @@ const quoted = (v) => (/[",\n]/.test(String(v)) ? `"${String(v).replaceAll('"', 
 /** The table as comma-separated values; a cell that a spreadsheet would take for a formula is led by an apostrophe. */
 export const csv = (heads, rows) => [heads, ...rows].map((row) => row.map((v) => quoted(/^[=+@\t]|^-\D/.test(String(v)) ? `'${v}` : v)).join(",")).join("\n");
 
-const isNumber = (v) => typeof v === "number" || (typeof v === "string" && /^[-−+]?[\d.]+(e[-−]?\d+)?$/.test(v));
+const isNumber = (v) => typeof v === "number" || (typeof v === "string" && /^([-−+]?[\d.,]+(e[-−]?\d+)?( %)?|masked|–)$/.test(v));
 
 function tableOf({ name, heads, rows }) {
   const all = rows();

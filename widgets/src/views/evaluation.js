@@ -196,7 +196,8 @@ class EvaluationView {
     const one = answer.reliability[i];
     const words = several || i > 0 ? `probability of ${this.model.get("one")}` : "highest probability";
     const ece = several || i > 0 ? null : answer.metrics.find(([name]) => name === "calibration_error");
-    return card("reliability", "Reliability", reliability({ bins: one.bins, at: one.at, chosen, words, pick, open: this.open }, width), h("p", { class: "af-caption" }, `${ece ? `expected calibration error ${span(...ece.slice(1))}; ` : ""}bars: Wilson 95 % intervals; grey: how many samples`));
+    const [drawn, under] = reliability({ bins: one.bins, at: one.at, chosen, words, pick, open: this.open }, width);
+    return card("reliability", "Reliability", drawn, h("p", { class: "af-caption" }, `${ece ? `expected calibration error ${span(...ece.slice(1))}; ` : ""}bars: Wilson 95 % intervals; grey: how many samples`), under);
   }
 
   /** The curves of each class, or of one class from each contender. */
@@ -226,7 +227,11 @@ class EvaluationView {
     const own = lines.filter((one) => one.own);
     const key = (name) => legend(lines.map((one) => ({ name: one.name, colour: one.colour, dash: one.dash, words: `${name === "roc" ? "area" : "mean precision"} ${span(...one.curve[name])}` })));
     const slider = own.length === 1 ? this.threshold(own[0], pick) : h("p", { class: "af-caption" }, "Click a curve to take the samples up to there; choose one class for a threshold to set by key.");
-    const made = (name, title, ...more) => card(name, title, lines.length ? [curves({ kind: name, lines, chosen, vertex: this.vertex, pick, open: this.open }, width), key(name), more] : none());
+    const made = (name, title, ...more) => {
+      if (!lines.length) return card(name, title, none());
+      const [drawn, under] = curves({ kind: name, lines, chosen, vertex: this.vertex, pick, open: this.open }, width);
+      return card(name, title, drawn, key(name), more, under);
+    };
     return [made("roc", "ROC", slider), made("pr", "Precision and recall")];
   }
 
@@ -276,8 +281,9 @@ class EvaluationView {
     const rivals = model.get("contenders").map((c, k) => ({ name: label(c.name), answer: k === own ? null : this.got(this.errorsKey(k)) })).filter((one) => one.answer && !one.answer.none).map((one, j) => ({ ...one, colour: rivalColour(j) }));
     const series = [{ name: label(model.get("shown")), answer, colour: "var(--af-accent)" }, ...rivals];
     const unknown = answer.unknown ? h("span", {}, `; ${answer.unknown} without a value`) : null;
-    return card("errors", "Errors by column", head, errorBins({ series, name: model.get("by"), unit: answer.unit, measure: model.get("measure"), chosen: this.chosen(answer), pick: (rows, words, event) => this.take(answer, rows, words, event), open: this.open }, width),
-      series.length > 1 ? legend(series.map((one, j) => ({ name: one.name, colour: one.colour, dash: j ? "4 3" : null }))) : null, h("p", { class: "af-caption" }, `equally many of ${judged.n} samples in each bin`, unknown));
+    const [drawn, under] = errorBins({ series, name: model.get("by"), unit: answer.unit, measure: model.get("measure"), chosen: this.chosen(answer), pick: (rows, words, event) => this.take(answer, rows, words, event), open: this.open }, width);
+    return card("errors", "Errors by column", head, drawn,
+      series.length > 1 ? legend(series.map((one, j) => ({ name: one.name, colour: one.colour, dash: j ? "4 3" : null }))) : null, h("p", { class: "af-caption" }, `equally many of ${judged.n} samples in each bin`, unknown), under);
   }
 }
 

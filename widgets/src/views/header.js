@@ -79,7 +79,7 @@ function render({ model, el }) {
   const listen = () => {
     const place = around(el);
     watchPython(model, life, place);
-    life.push(keyboard(place, keys, buttons["?"], { 1: go(0), 2: go(1), 3: go(2), 4: go(3), c: () => buttons.c.click(), w: () => buttons.w.click() }));
+    life.push(keyboard(place, keys, buttons["?"], { 1: go(0), 2: go(1), 3: go(2), 4: go(3), "<": () => go(model.get("step") - 1)(), ">": () => go(model.get("step") + 1)(), c: () => buttons.c.click(), w: () => buttons.w.click() }));
   };
   requestAnimationFrame(listen); // Panel puts the element into the page after render
   return life.end;
