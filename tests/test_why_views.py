@@ -108,7 +108,7 @@ def test_attention_flows_and_maps_of_encoders(stage):
     drawing = host.page.locator('svg[aria-label^="What reaches the class token"]')
     drawing.wait_for()
     assert "%" in drawing.get_attribute("aria-label")
-    host.page.get_by_text("the flow as a table").click()
+    host.page.locator("summary", has_text="the flow").click()
     assert host.page.get_by_role("rowheader", name="class token").first.is_visible()
     key(host, "g")
     host.until(lambda: "moved this score upwards counts" in host.text())
