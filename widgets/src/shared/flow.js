@@ -73,7 +73,7 @@ function flowTwin(layers) {
   for (const row of layers[0]) first.set(row.source, (first.get(row.source) || 0) + row.mass);
   const from = [...first].filter(([, v]) => v > 1e-4).sort((a, b) => b[1] - a[1]).map(([name, v]) => `${share(v)} from ${wordOf(name)}`);
   return {
-    name: "the flow", says: `What reaches the class token through ${layers.length} ${layers.length === 1 ? "layer" : "layers"}: ${listed(from)}.`,
+    name: "the flow", says: `What reaches the class token: ${listed(from)}.`,
     heads: ["layer", "from", "to", "share of what it looks at", "reaches the class token"],
     rows: () => layers.flatMap((one, l) => one.map((r) => [l + 1, wordOf(r.source), wordOf(r.target), share(r.weight), share(r.mass)])),
   };
