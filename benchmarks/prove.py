@@ -42,6 +42,7 @@ PARTS = {
     "planted": [sys.executable, "benchmarks/planted.py"],
     "map": [sys.executable, "benchmarks/map.py"],
     "ztf-alerts": [sys.executable, "benchmarks/ztf_alerts.py"],
+    "classroom-load": [sys.executable, "benchmarks/classroom_load.py"],
     "binder": [sys.executable, ".ci/check-binder.py", "--json", "benchmarks/results/binder-memory.json"],
 }
 
