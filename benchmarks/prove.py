@@ -25,6 +25,7 @@ PARTS = {
     "real": [*PYTEST[:-1], "real and not remote", "tests"],
     "browser": [*PYTEST[:-1], "browser", "tests"],
     "notebooks": [sys.executable, "-m", "pytest", "-q", "-rs", "--nbmake", "--nbmake-timeout=900", "notebooks"],
+    "course": [sys.executable, "benchmarks/notebooks.py"],
     "import-time": [sys.executable, "benchmarks/import_time.py"],
     "practice-sky": [sys.executable, "benchmarks/practice_sky.py"],
     "fetching": [sys.executable, "benchmarks/fetching.py"],
