@@ -48,6 +48,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
+html_show_search_summary = False  # read by requests, which a page opened from a disk may not make
 html_theme_options = {
     "repository_url": "https://github.com/astrofuse-lab/astrofuse-lab",
     "use_repository_button": True,

@@ -178,6 +178,19 @@ def test_documented_snippets_work_in_a_host_page(name, lesson, tmp_path):
         assert browser.errors == [] and browser.foreign == []
 
 
+def test_a_workbench_becomes_a_page_where_a_notebook_is_run_for_a_site(work, monkeypatch):
+    run, samples, _ = work
+    monkeypatch.setenv(MODE, "2")
+    empty, bench = af.workbench(), af.workbench(run, samples.take(range(30)), umap=False)
+    try:
+        assert "iframe class" not in str(empty._repr_mimebundle_())
+        shown = bench._repr_mimebundle_()
+        assert set(shown) == {"text/plain", "text/html"} and shown["text/html"].startswith("<iframe ") and len(shown["text/html"]) < 3_700_000
+    finally:
+        empty.close()
+        bench.close()
+
+
 def test_a_live_workbench_in_a_frame_of_a_page_elsewhere(work, tmp_path):
     *_, folder = work
     with App(tmp_path / "app", (folder / "run", folder / "samples")) as app, served(tmp_path) as course, chromium(1400, 1000) as browser:

@@ -71,7 +71,7 @@ def test_the_site_opens_in_light_and_dark_and_finds_things_without_a_network(sit
                 assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth + 1"), f"{name} is wider than {width} px"
                 browser.shot(page, f"site-{name.replace('/', '-')}-{'dark' if dark else 'light'}")
             page.goto((site / "search.html").as_uri() + "?q=conformal")
-            page.locator("#search-results a", has_text="sure").first.wait_for()
+            page.locator("#search-results a", has_text="Three ideas").first.wait_for()
             assert browser.foreign == [] and browser.errors == []
 
 

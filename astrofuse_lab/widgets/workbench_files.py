@@ -9,7 +9,8 @@ import numpy as np
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.widgets import session as sessions
 from astrofuse_lab.widgets.base import Base
-from astrofuse_lab.widgets.export import save_page
+from astrofuse_lab.widgets.embedded import HEIGHT, SIZE, STORED, Embedded, stored_by_mode
+from astrofuse_lab.widgets.export import made_page, save_page
 from astrofuse_lab.widgets.keeping import annotations_of
 from astrofuse_lab.widgets.notebook_file import Cell, code_of, text_of
 from astrofuse_lab.widgets.session import Session
@@ -131,6 +132,31 @@ class Outward:
         StorageError
             If the file cannot be written.
         """
+        return save_page(path, **self._page_parts(stored), on_progress=more.get("on_progress"), stop=more.get("stop"))  # type: ignore[return-value]  # None only where `stop` was given
+
+    def embed(self: Any, *, stored: int = STORED, height: int = HEIGHT, size: int = 3 * SIZE) -> Embedded:
+        """The same page inside another page, as ``widget.embed``.
+
+        Parameters
+        ----------
+        stored : int
+            Samples at most whose data and explanations are stored.
+        height : int
+            Screen pixels until the page says how tall it is.
+        size : int
+            Bytes at most, for each 100,000 samples.
+
+        Raises
+        ------
+        InputError
+            If the workbench has no samples yet.
+        """
+        page = made_page(**self._page_parts(stored), size=size, brief=True)
+        assert page is not None  # nobody can stop it
+        return Embedded(page, "AstroFuse Lab: workbench", height)
+
+    def _page_parts(self: Any, stored: int) -> dict[str, Any]:
+        """What a page is made of, once its views have nothing left to do."""
         if not self._some():
             raise InputError("the workbench has no samples yet, so there is nothing to save. Give some: af.workbench(run, samples).")
         views = self._saved()
@@ -138,10 +164,14 @@ class Outward:
             view.wait()
         place = self.widgets["samples"]._place
         first = [place[i] for i in (self.selection.focus, *self.selection.ids) if i in place]
-        return save_page(  # type: ignore[return-value]  # None only where `stop` was given
-            path, views, self.samples, self.run, self.comparison, stored=stored, first=first, code=self.code,
-            on_progress=more.get("on_progress"), stop=more.get("stop"),
-        )  # fmt: skip
+        return {"views": views, "samples": self.samples, "run": self.run, "comparison": self.comparison, "stored": stored, "first": first, "code": self.code}
+
+    def _repr_mimebundle_(self: Any, include: Any = None, exclude: Any = None) -> Any:
+        """As a live view; where a notebook is run to become a page, as that page."""
+        stored = stored_by_mode()
+        if not stored or not self._some():
+            return super()._repr_mimebundle_(include, exclude)  # type: ignore[misc]  # Panel's
+        return {"text/plain": repr(self), "text/html": self.embed(stored=stored).html}
 
     def _save_page(self: Any, path: Path, on_progress: Any, stop: Any) -> Path | None:
         """What the head's button does."""
