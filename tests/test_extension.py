@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,14 @@ def page(browser):
     page.close()
 
 
+def axe_finds(page, *where):
+    """What axe-core finds serious in these elements."""
+    axe = pytest.importorskip("axe_playwright_python", reason="browser: the package axe-playwright-python is not installed")
+    page.evaluate((resources.files(axe) / "axe.min.js").read_text())
+    found = page.evaluate("(where) => axe.run({ include: where.map((w) => [w]) }, { resultTypes: ['violations'] }).then((r) => r.violations.map((v) => [v.impact, v.id, v.nodes.map((n) => n.html.slice(0, 160))]))", list(where))
+    return [one for one in found if one[0] in ("serious", "critical")]
+
+
 def test_launcher_cards_open_a_new_analysis_the_tutorials_and_what_was_found(lab, browser, page):
     open_lab(page, lab)
     cards = page.locator(".jp-Launcher-section:has-text('AstroFuse Lab') .jp-LauncherCard")
@@ -89,6 +98,7 @@ def test_side_panel_lists_what_is_there_and_inserts_runnable_cells(lab, browser,
     assert "late_fusion · target label · table" in panel.locator("[data-kind=runs] .af-Panel-about").inner_text()
     assert "Nothing is running" in panel.locator("[data-kind=jobs]").inner_text()
     browser.shot(page, "extension-panel-light")
+    assert axe_finds(page, "#astrofuse-lab-panel") == []
     panel.get_by_role("button", name="Look toy samples").click()
     assert 'import astrofuse_lab as af\nsamples = af.SampleSet.open("toy samples")\naf.SamplesWidget(samples)' in sources(page)
     command(page, "apputils:change-theme", {"theme": "JupyterLab Dark"})
@@ -97,6 +107,7 @@ def test_side_panel_lists_what_is_there_and_inserts_runnable_cells(lab, browser,
     command(page, "docmanager:open", {"path": "study/toy samples/manifest.json"})
     page.locator(".af-Card-preview tr").first.wait_for()
     browser.shot(page, "extension-panel-dark")
+    assert axe_finds(page, "#astrofuse-lab-panel", ".af-Card") == []
     command(page, "apputils:change-theme", {"theme": "JupyterLab Light"})
     page.wait_for_selector("body[data-jp-theme-light=true]", state="attached")
 
@@ -134,6 +145,7 @@ def test_folders_open_as_cards_and_foreign_files_as_ever(lab, browser, page):
     said = page.locator(".af-Card:visible").inner_text()
     assert "95 % interval" in said and "balanced accuracy" in said and "validation" in said
     browser.shot(page, "extension-card-run")
+    assert axe_finds(page, ".af-CardTab:not(.lm-mod-hidden) .af-Card") == []
     assert {p.name for p in (lab.root / "study" / "toy samples").iterdir()} >= {"manifest.json"}, "a card may not rename its file"
     for folder in ("foreign", "broken"):
         command(page, "docmanager:open", {"path": f"{folder}/manifest.json"})

@@ -51,7 +51,7 @@ class HubLab(Lab):
         self.kernels = kernels
 
     def command(self):
-        return [*super().command(), f"--ServerApp.base_url={PREFIX}/", f"--gateway-url={self.kernels.url()}"]
+        return [*super().command(), f"--ServerApp.base_url={PREFIX}/", f"--gateway-url={self.kernels.url()}", "--GatewayClient.request_timeout=240", "--GatewayClient.connect_timeout=240"]
 
     def url(self, path=""):
         return super().url(f"{PREFIX}/{path.lstrip('/')}")
@@ -102,7 +102,7 @@ def test_jobs_of_two_notebooks_under_a_hubs_prefix_with_kernels_elsewhere(hub):
     with chromium() as browser:
         page = browser.page()
         page.set_default_timeout(90_000)
-        open_lab(page, hub, "one.ipynb", timeout=120)
+        open_lab(page, hub, "one.ipynb", timeout=240)
         run_all(page, wait=False)
         command(page, "astrofuse-lab:panel")
         panel = page.locator("#astrofuse-lab-panel")
