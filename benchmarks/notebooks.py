@@ -8,7 +8,6 @@ the server takes some 120 MB.
 """
 
 import argparse
-import json
 import os
 import re
 import sys
@@ -23,7 +22,7 @@ from typing import Any
 import nbformat
 import psutil
 from nbclient import NotebookClient
-from reporting import ROOT, machine, save_results
+from reporting import ROOT, Line, machine, save_results
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 PAGE = ROOT / "docs/course.md"
@@ -32,6 +31,8 @@ LIMIT_MB = 900
 """What Binder's promise of 1 GB leaves to a kernel beside the server."""
 BINDER = {"MEM_LIMIT": str(1024**3), "MALLOC_ARENA_MAX": "1"}
 """What ``binder/start`` tells a server."""
+BUDGET = 60.0
+"""Processor seconds that a tutorial may take."""
 
 
 class Watch(threading.Thread):
@@ -86,6 +87,16 @@ def rows(paths: list[Path], mirrors: list[str | None]) -> Iterator[dict[str, Any
             yield measured(path, mirror)
 
 
+def as_line(row: dict[str, Any]) -> Line:
+    """One notebook beside its budget."""
+    where = "with the real data" if row["real"] else "as on Binder"
+    good = not row["error"] and (row["real"] or row["peak_mb"] <= LIMIT_MB)
+    return Line(
+        work=f"{row['notebook']}, {where}: processor seconds and MB", peer=f"budget: {BUDGET:.0f} s, {LIMIT_MB} MB on Binder", equal=good,
+        error=float(row["peak_mb"]), tolerance=float(LIMIT_MB), seconds=row["processor_seconds"], peer_seconds=BUDGET,
+    )  # fmt: skip
+
+
 def table(lines: list[dict[str, Any]], busy: float) -> str:
     """The figures as Markdown, one row a notebook; on a machine that does other work too, it says so."""
     text = ["| notebook | seconds | processor seconds | most memory (MB) | as on Binder: seconds | most memory (MB) |", "|---|---|---|---|---|---|"]
@@ -118,12 +129,12 @@ def main() -> int:
     kept, busy = [], os.getloadavg()[0]
     for line in rows(paths, mirrors):
         if args.json:
-            print(json.dumps(line), flush=True)
+            as_line(line).print()
         else:
             state = line["error"] or "ran"
             print(f"{line['notebook']:28s}{'real' if line['real'] else 'practice':10s}{line['seconds']:7.1f} s {line['processor_seconds']:7.1f} CPU-s {line['peak_mb']:6d} MB  {state}", flush=True)
         kept.append(line)
-    good = all(not line["error"] and (line["real"] or line["peak_mb"] <= LIMIT_MB) for line in kept)
+    good = all(as_line(line).equal for line in kept)
     if len(paths) == len(NOTEBOOKS) and len(mirrors) == 2:
         save_results("notebooks", {"limit_mb": LIMIT_MB, "load": round(busy, 1), "notebooks": kept})
         if PAGE.is_file():
