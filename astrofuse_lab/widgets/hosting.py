@@ -152,7 +152,7 @@ class Figure(Inline, pn.custom.JSComponent):
         for figure in drawn.select({"type": Plot}):
             fit(figure)
         # a plot that gives way has no width of its own, and a box that wraps would give it none
-        styles = {"flex": f"0 1 {wide}px", "min-width": "0", **params.pop("styles", {})}
+        styles = {"flex": f"0 1 {wide}px", "min-width": "0", "min-height": "fit-content", **params.pop("styles", {})}
         super().__init__(item=json.dumps(json_item(drawn)), styles=styles, **{"sizing_mode": "stretch_width", "max_width": wide, **params})
 
 
