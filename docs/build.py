@@ -31,6 +31,8 @@ STORED = "6"
 """Samples that each view of a tutorial stores."""
 MADE = ("tutorials", "reference")
 """Folders of pages that are not in docs/."""
+LIVE = ("application/vnd.jupyter.widget-view+json", "application/vnd.holoviews_load.v0+json", "application/vnd.holoviews_exec.v0+json")
+"""What only a notebook can read; the same stands beside it as HTML or JavaScript."""
 RELATIVE = re.compile(r"(\]\()(?!https?:|#|mailto:)([^)\s]+)(\))")
 
 
@@ -121,7 +123,8 @@ def for_site(text: str, source: Path) -> str:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "text/html" in data or len(data) > 1:
-                data.pop("application/vnd.jupyter.widget-view+json", None)
+                for kind in LIVE:
+                    data.pop(kind, None)
     return str(nbformat.writes(notebook))
 
 

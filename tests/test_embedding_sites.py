@@ -68,7 +68,7 @@ def lesson(work):
         widget.close()
 
 
-def works(browser, at, name):
+def works(browser, at, name, theirs=()):
     """Open a page with the lesson: nothing comes from the network, every view opens, and the linked ones follow one another."""
     page = browser.page()
     page.goto(at)
@@ -81,7 +81,7 @@ def works(browser, at, name):
     linked.locator(".view.samples").get_by_role("button", name="Select shown").click()
     linked.locator(".view.embedding").get_by_role("heading", name=f"{N} selected").wait_for()
     browser.shot(page, f"embedding-{name}")
-    assert browser.foreign == [] and browser.errors == [], name
+    assert browser.foreign == [] and [said for said in browser.errors if not any(known in said for known in theirs)] == [], name
     return frames.count()
 
 
@@ -126,7 +126,7 @@ def test_a_lesson_of_500_samples_in_jupyter_book(lesson, tmp_path):
     made = book / "_build" / "html" / "intro.html"
     assert made.stat().st_size < LIMIT
     with chromium(1280, 900) as browser:
-        assert works(browser, made.as_uri(), "jupyter-book") == 5
+        assert works(browser, made.as_uri(), "jupyter-book", ("THEBE_JS_URL", "invalid theme mode")) == 5  # errors of its theme
 
 
 def as_myst(text, _view):
