@@ -4,8 +4,15 @@ import { h, s } from "./dom.js";
 const REACH = 0.08; // of the width, as in lessons/against.py
 const PLACED = ["image", "spectrum", "light_curve"];
 
-/** Slots with the modality each shows, in order. @param {Element} panel @param {any} payload */
-const slots = (panel, payload) => [...panel.querySelectorAll(".af-slot")].map((node, k) => ({ node, ...payload.modalities[k] })).filter((one) => one.present && PLACED.includes(one.kind));
+/** An image of before, after and their difference. @param {any} one */
+export const compared = (one) => one.present && one.kind === "image" && one.bands.includes("difference");
+
+/** Slots with the modality each shows, in order; then its bands one by one, where these are shown too. @param {Element} panel @param {any} payload */
+function slots(panel, payload) {
+  const whole = [...panel.querySelectorAll(".af-slot")].map((node, k) => ({ node, ...payload.modalities[k] }));
+  const bands = [...panel.querySelectorAll(".af-stamp")].map((node) => ({ node, ...payload.modalities.find(compared) }));
+  return [...whole, ...bands].filter((one) => one.present && PLACED.includes(one.kind));
+}
 
 /** The frame of a plot within its drawing, in the drawing's own units. @param {any} svg */
 function frameOf(svg) {

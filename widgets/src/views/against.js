@@ -6,15 +6,18 @@ import { button, h, once, put } from "../shared/dom.js";
 import { press } from "../shared/explain.js";
 import { blank, frame } from "../shared/frame.js";
 import { percent } from "../shared/judging.js";
+import { imageBody } from "../shared/image.js";
 import { KEYS } from "../shared/keys.js";
 import labelled from "../shared/label.css";
 import { act, forget, tell, want } from "../shared/link.js";
-import { markedPlace, paintMarks, placeRead } from "../shared/marks.js";
+import { compared, markedPlace, paintMarks, placeRead } from "../shared/marks.js";
 import { samplePanel } from "../shared/sample.js";
+import { settings } from "../shared/slot.js";
 
 const NINE = 9;
 const MOST = 12; // marks on one drawing
 const NEAR = 0.04;
+const NO_OVERLAY = { columns: [], life: [], id: "" };
 
 /** Counts, true by said: each row's shares as colour. */
 function matrix(names, counts) {
@@ -28,6 +31,18 @@ function matrix(names, counts) {
   return h("div", { class: "af-scroll", tabindex: "0", role: "group", "aria-label": "Confusion matrix" }, h("table", { class: "af-counts" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "true ↓ said →"), names.map((n) => h("th", { scope: "col" }, label(n))))), h("tbody", {}, body)));
 }
 
+/** Images before, after and their difference, beside each other: what changed shows in no composite. */
+function stamps(payload) {
+  const image = payload.modalities.find(compared);
+  if (!image) return null;
+  const one = (band) => {
+    const body = h("div", { class: "af-body af-image" });
+    imageBody(image, { ...NO_OVERLAY, ui: { ...settings(), composite: band }, body, tools: h("div", {}), name: label(band) });
+    return h("figure", { class: "af-stamp" }, body, h("figcaption", { class: "af-caption" }, label(band)));
+  };
+  return h("div", { class: "af-stamps" }, image.bands.map(one));
+}
+
 class AgainstView {
   constructor(model, el) {
     this.model = model;
@@ -39,7 +54,7 @@ class AgainstView {
     this.frame = frame(model, el, { title: "You against the model", keys: KEYS.against, looks: labelled + looks, on: { ...says, ArrowRight: () => this.page(1), ArrowLeft: () => this.page(-1), m: () => this.markRead(), Escape: () => this.clear() } });
     this.frame.note.textContent = model.get("title");
     this.n = model.get("told").codes?.length || 0;
-    this.panel = samplePanel(model, { page: (by) => this.page(by), place: () => [model.get("focus") + 1, this.n], overlays: (p) => this.overlays(p), head: () => null });
+    this.panel = samplePanel(model, { page: (by) => this.page(by), place: () => [model.get("focus") + 1, this.n], overlays: (p) => this.overlays(p), head: stamps });
     this.bar = h("div", { class: "af-label-bar", role: "group", "aria-label": "What is it?" });
     this.kinds = h("div", { class: "af-row" });
     this.verdict = h("div", { class: "af-verdicts", "aria-live": "polite" });
