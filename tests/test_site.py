@@ -26,7 +26,7 @@ def site(tmp_path_factory):
     pytest.importorskip("myst_nb", reason="the documentation's tools are not installed; run: make docs")
     out, ran = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("ran")
     view = {"text/plain": "SamplesWidget(3 samples)", "text/html": "<iframe class='astrofuse-frame' srcdoc='&lt;p&gt;a view&lt;/p&gt;'></iframe>"}
-    live = {"application/vnd.jupyter.widget-view+json": {"model_id": "0" * 32, "version_major": 2, "version_minor": 0}}
+    live = {"application/vnd.jupyter.widget-view+json": {"model_id": "0" * 32, "version_major": 2, "version_minor": 0}, "application/vnd.holoviews_exec.v0+json": ""}
     cells = [
         nbformat.v4.new_markdown_cell("# From a patch of sky\n\n[Fetching](../docs/fetching.md), [next](02_ztf_alerts.ipynb), [code](../astrofuse_lab/errors.py)"),
         nbformat.v4.new_code_cell("widget", execution_count=1, outputs=[nbformat.v4.new_output("execute_result", data=view | live, execution_count=1)]),
