@@ -163,6 +163,25 @@ def arrays(file: Path, out: Path) -> object:
     return [opened.arrays(name) for name in opened.modalities if name != "table"]
 
 
+def lesson(file: Path, out: Path) -> object:
+    """A lesson on a page: its tasks answered, its hints and solutions shown."""
+    import astrofuse_lab as af
+
+    opened = af.lesson.open(file, keep=False)
+    opened.use(samples=af.SampleSet.open(HERE / "kind" / "samples"))
+    for name in opened.plan.items:
+        opened.answer(name, "yes") if name == "guess" else opened.check(name, "touch owned")
+    opened.hint("count"), opened.reveal("count"), repr(opened)
+    return opened.save(out / "mine.lesson.json")
+
+
+def progress(folder: Path, out: Path) -> object:
+    """A class's progress files."""
+    import astrofuse_lab as af
+
+    return af.lesson.read_class(folder).save(out / "class.csv")
+
+
 def canary(file: Path, out: Path) -> object:
     """What none of the above may do, done on purpose: the watch must see it."""
     import pickle
@@ -173,7 +192,7 @@ def canary(file: Path, out: Path) -> object:
     return pickle.loads(file.read_bytes())
 
 
-OPENED: dict[str, Callable[[Path, Path], object]] = {f.__name__: f for f in (samples, run, views, labels, recipe, targets, arrays, canary)}
+OPENED: dict[str, Callable[[Path, Path], object]] = {f.__name__: f for f in (samples, run, views, labels, recipe, targets, arrays, lesson, progress, canary)}
 """By the word before the first hyphen of a file's or folder's name; ``views`` is made of the folder itself."""
 
 

