@@ -52,8 +52,9 @@ def visit(folders: Sequence[str] = (), sessions: str | Path | None = None) -> Wo
             samples.annotations = Annotations()  # labels and notes are the visitor's own, and not the folder's
         run = Run.open(folders[1]) if len(folders) > 1 else None
         bench = Workbench(run, samples, session=folder, served=True)
-    if folder is not None and pn.state.location is not None:
-        pn.state.location.search = f"?session={folder.name}"
+    location = pn.state.location
+    if folder is not None and location is not None:  # once the page is there: until then it says what its address is
+        pn.state.onload(lambda: location.update_query(session=folder.name))
     pn.state.on_session_destroyed(lambda _context: bench.close())
     return bench
 
