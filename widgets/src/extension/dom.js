@@ -25,6 +25,30 @@ export function button(className, label, act, attributes = {}) {
   return node;
 }
 
+/** What a row is made of; two of the same make differ in their words alone. */
+const make = node => [node, ...node.querySelectorAll('*')].map(one => `${one.tagName} ${one.className} ${one.getAttribute('aria-label') ?? ''} ${one.hasAttribute('disabled')}`).join();
+
+/** Show these rows in a list; those that are there already, by their data-key, are told the new words and keep their buttons. @param {any} list @param {any[]} rows */
+export function renew(list, rows) {
+  const shown = [...list.children];
+  const known = rows.length === shown.length && rows.every((row, i) => row.dataset.key && row.dataset.key === shown[i].dataset.key && make(row) === make(shown[i]));
+  if (!known) {
+    list.replaceChildren(...rows);
+    return;
+  }
+  rows.forEach((row, i) => {
+    const [now, next] = [shown[i], row].map(one => [...one.querySelectorAll('*')]);
+    now.forEach((node, k) => {
+      if (!node.children.length && node.textContent !== next[k].textContent) {
+        node.textContent = next[k].textContent;
+      }
+      if (node.tagName === 'PROGRESS' && next[k].hasAttribute('value')) {
+        node.value = next[k].value;
+      }
+    });
+  });
+}
+
 /** Bytes as a person reads them. @param {number} bytes */
 export function size(bytes) {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];

@@ -89,11 +89,21 @@ export class HelpPanel extends Widget {
         }
       }
     };
+    // outputs take no shortcuts of JupyterLab: inside a view its last key alone is listened to
+    this._keys = event => {
+      if (event.code === 'KeyH' && event.shiftKey && (event.altKey || (event.ctrlKey && /Mac/.test(navigator.platform))) && viewIn(event.composedPath())) {
+        event.preventDefault();
+        event.stopPropagation();
+        void lab.app.commands.execute('astrofuse-lab:help');
+      }
+    };
+    document.addEventListener('keydown', this._keys, true);
     document.addEventListener('focusin', this._follow, true);
     document.addEventListener('pointerdown', this._follow, true);
   }
 
   dispose() {
+    document.removeEventListener('keydown', this._keys, true);
     document.removeEventListener('focusin', this._follow, true);
     document.removeEventListener('pointerdown', this._follow, true);
     super.dispose();

@@ -4,7 +4,7 @@ import { refreshIcon } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
 
 import { actions, cells, pathFor, quoted } from './cells';
-import { around, button, element } from './dom';
+import { around, button, element, renew } from './dom';
 import { draggable } from './drag';
 import { find } from './finds';
 import { insertCode } from './notebooks';
@@ -143,7 +143,7 @@ export class SidePanel extends Widget {
     const held = list.contains(document.activeElement) ? document.activeElement.getAttribute('aria-label') : null;
     number.textContent = count ? String(count) : '';
     section.hidden = !rows.length && !empty;
-    list.replaceChildren(...(rows.length ? rows : [element('li', 'af-Panel-empty', empty)]));
+    renew(list, rows.length ? rows : [element('li', 'af-Panel-empty', empty)]);
     if (held !== null) {
       [...list.querySelectorAll('button')].find(one => one.getAttribute('aria-label') === held)?.focus();
     }

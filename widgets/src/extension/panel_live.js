@@ -40,7 +40,7 @@ function jobRow(lab, desk, job) {
     element('div', 'af-Panel-about', said),
     element('div', 'af-Panel-about', trans.__('in %1', desk.name())),
     running ? around('div', 'af-Panel-actions', [stopper(lab, desk, job)]) : null
-  ], { 'data-state': job.state });
+  ], { 'data-state': job.state, 'data-key': `${desk.kernel?.id}/${job.number}/${job.state}` });
 }
 
 /** Jobs of all kernels: those that run first. @param {any} lab @param {any[]} desks */
@@ -55,7 +55,7 @@ function coded(lab, desk, name, about, made, label) {
   const insert = button('af-Panel-action', trans.__('Insert'), () => insertCode(lab, () => made, folder()), { 'aria-label': trans.__('Insert %1', label) });
   const row = around('li', 'af-Panel-item', [
     element('div', 'af-Panel-name', name), element('div', 'af-Panel-about', about), element('div', 'af-Panel-about', trans.__('in %1', desk.name())), around('div', 'af-Panel-actions', [insert])
-  ], { title: trans.__('Drag into a notebook') });
+  ], { title: trans.__('Drag into a notebook'), 'data-key': `${desk.kernel?.id}/${made}` });
   return draggable(row, lab, { make: () => made, needs: [], label: name });
 }
 
