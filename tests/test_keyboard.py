@@ -161,7 +161,7 @@ def test_from_the_sky_to_an_explanation_without_a_pointer(tmp_path):
         eventually(lambda: value(page, "bench.selection.ids == (bench.selection.focus,)") == "True", "the sample in focus is the selection")
         keys.to("in words and as a table: the map", tag="SUMMARY")
         keys.press("Enter")
-        keys.hear("How far to trust it")
+        keys.hear("who is next to whom does")
         keys.to("^AstroFuse: Attribution", tag="SECTION")
         keys.hear("Worth of each modality")
         keys.to("^Table of|in words and as a table: spectrum", tag="SUMMARY")

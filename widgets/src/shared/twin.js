@@ -37,7 +37,8 @@ function tableOf({ name, heads, rows }) {
  * @param {Twin} given @param {Set<string>} [kept] */
 export function twin(given, kept = new Set()) {
   const inside = h("div", { class: "af-twin-body" });
-  const node = h("details", { class: "af-more af-twin" }, h("summary", { "data-name": `twin ${given.name}` }, "in words and as a table", h("span", { class: "af-offscreen" }, `: ${given.name}`)), inside);
+  // at once: the event of opening comes later, and the view may have drawn itself anew by then
+  const node = h("details", { class: "af-more af-twin" }, h("summary", { "data-name": `twin ${given.name}`, onclick: () => (node.open ? kept.delete(given.name) : kept.add(given.name)) }, "in words and as a table", h("span", { class: "af-offscreen" }, `: ${given.name}`)), inside);
   const fill = () => inside.childElementCount || inside.append(h("p", {}, said(given)), ...tableOf(given));
   if (kept.has(given.name)) {
     node.open = true;
