@@ -51,7 +51,7 @@ class Served:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
         command = [sys.executable, "-m", "panel", "serve", str(APP), "--port", str(self.port), "--address", "127.0.0.1", "--allow-websocket-origin", f"127.0.0.1:{self.port}",
-                   "--unused-session-lifetime", "2000", "--check-unused-sessions", "1000", "--session-token-expiration", "3600", "--args", *map(str, folders)]  # fmt: skip
+                   "--unused-session-lifetime", "15000", "--check-unused-sessions", "5000", "--session-token-expiration", "3600", "--args", *map(str, folders)]  # fmt: skip
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "ASTROFUSE_CACHE": str(home / "cache")}
         self.log = (home / "server.log").open("wb")
         self.process = subprocess.Popen(command, cwd=home, env=environment, stdout=self.log, stderr=self.log, start_new_session=True)
@@ -163,7 +163,7 @@ async def measured(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, 
             await asyncio.sleep(6)
             students = [Student(100 + i, served.port) for i in range(args.students)]
             together = await class_of(served, students, args.rounds, args.think, args.pause)
-            await asyncio.sleep(8)
+            await asyncio.sleep(25)  # Bokeh keeps a session for some seconds after its page went
             return alone, together, leaks(students), served.megabytes()
 
 
