@@ -179,6 +179,8 @@ def open_desk() -> Desk | None:
     if shell is None or not hasattr(shell, "kernel"):
         return None
     comm = create_comm(target_name=TARGET, comm_id=COMM, primary=False)
+    # ipykernel 7.4 would hand what comes to the shell that last sent something, that of the running cell: Stop would wait for its end
+    comm._reply_subshell_for = lambda _data, wanted: wanted  # type: ignore[attr-defined]
     get_comm_manager().register_comm(comm)
     desk = Desk(comm)
     shell.events.register("post_run_cell", desk.later)
