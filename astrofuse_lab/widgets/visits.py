@@ -54,7 +54,7 @@ def visit(folders: Sequence[str] = (), sessions: str | Path | None = None) -> Wo
         bench = Workbench(run, samples, session=folder, served=True)
     location = pn.state.location
     if folder is not None and location is not None:  # once the page is there: until then it says what its address is
-        pn.state.onload(lambda: location.update_query(session=folder.name))
+        pn.state.onload(lambda: location.update_query(session=folder.name))  # type: ignore[arg-type]  # Panel annotates its keywords as one mapping
     pn.state.on_session_destroyed(lambda _context: bench.close())
     return bench
 
