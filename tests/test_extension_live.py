@@ -1,6 +1,7 @@
 """What kernels tell the lab extension: jobs with Stop in two notebooks, closed notebooks, restarts; under a hub's prefix, with kernels on another server, in German."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -12,6 +13,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(not (EXTENSION / "package.
 PREFIX = "/user/anna"
 PACK = "jupyterlab_language_pack_de_DE"
 GERMAN = {"Jobs": "Aufträge", "Stop": "Anhalten", "Runs": "Trainings", "stopped": "angehalten"}
+OF_JUPYTERLAB = r"WebSocket connection to .*/channels.* failed|debugger state|Canceled future for (debug|kernel_info)_request"
+"""JupyterLab says it of its own lines to kernels, and of its debugger, when a notebook closes while its cell runs or a gateway restarts its kernel."""
 WORK = """
 import threading, time
 from astrofuse_lab import jobs
@@ -140,4 +143,5 @@ def test_jobs_of_two_notebooks_under_a_hubs_prefix_with_kernels_elsewhere(hub):
         command(page, "astrofuse-lab:open-card", {"path": "study/toy"})
         page.locator(".af-Card-preview tr").first.wait_for()
         assert all(PREFIX in url for url in browser.requests if url.startswith("http")), [u for u in browser.requests if PREFIX not in u][:5]
-        assert browser.foreign == [] and browser.errors == []
+        assert browser.foreign == []
+        assert [one for one in browser.errors if not re.search(OF_JUPYTERLAB, one)] == []
