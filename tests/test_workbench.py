@@ -180,7 +180,7 @@ class App(Server):
                 "--allow-websocket-origin", f"127.0.0.1:{self.port}", "--args", samples, run]  # fmt: skip
 
     def ready_path(self):
-        return "/app"
+        return "/static/js/bokeh.min.js"  # the page itself would begin a visit at each look
 
 
 def look_around(page, browser, where, name):

@@ -18,8 +18,20 @@ from ipywidgets.widgets.widget import _remove_buffers
 from astrofuse_lab.widgets.base import STATIC, Base, view_source
 
 UNSENT = ("layout", "tabbable", "tooltip", "comm")
-_sending = threading.Lock()
-"""Workers of several widgets speak at once; Bokeh's queue of events does not expect that."""
+_sending = threading.RLock()
+"""Workers of several widgets speak at once, and Panel sends one change of a page as several messages: nothing may come between them. Taken after a widget's own lock, never before."""
+
+
+def fill(column: pn.Column, parts: Sequence[Any]) -> None:
+    """Put parts in place of what a column shows, whatever widgets say meanwhile. Not to be called under the lock of a widget that the parts belong to."""
+    with _sending:
+        column.objects = list(parts)
+
+
+def turn(tabs: pn.Tabs, page: int) -> None:
+    """Show one page of several."""
+    with _sending:
+        tabs.active = page
 
 
 def state_names(widget: Base) -> list[str]:

@@ -17,7 +17,7 @@ from astrofuse_lab.widgets.embedding import EmbeddingWidget
 from astrofuse_lab.widgets.evaluation import EvaluationWidget
 from astrofuse_lab.widgets.fetch import FetchWidget
 from astrofuse_lab.widgets.header import HeaderWidget
-from astrofuse_lab.widgets.hosting import Channel, Figure, Hosted, Notice, Row, Stack
+from astrofuse_lab.widgets.hosting import Channel, Figure, Hosted, Notice, Row, Stack, fill, turn
 from astrofuse_lab.widgets.keeping import Keeper
 from astrofuse_lab.widgets.plotting import in_notebook, keep_style_sheets_inline
 from astrofuse_lab.widgets.samples import SamplesWidget
@@ -124,11 +124,10 @@ class Workbench(Outward, pn.viewable.Viewer):
         fetch = self._add("fetch", FetchWidget, self.keeper.given_targets(), PRACTICE)
         fetch.observe(self._fetched, "aligned")
         fetch.observe(self._show_guide, ["busy", "complete"])
-        self._steps[0].objects = [self._show("fetch")]
+        fill(self._steps[0], [self._show("fetch")])
         self._show_samples()
         self._show_run()
-        self._tabs.active = step
-        self.header._update(step=step)
+        self.header._update(step=step)  # which turns the tabs
 
     # ---- parts -----------------------------------------------------------------------------------------------------
 
@@ -150,11 +149,11 @@ class Workbench(Outward, pn.viewable.Viewer):
         _, title, text, first = WAITING[step]
         if first and not self._some():  # the step before waits too
             text, first = f"Fetch and align samples in step ① first. {text}", 0
-        self._steps[step].objects = [Notice(text, title, f"Go to step {'①②③④'[first]} {STEPS[first]}", lambda: self.header._update(step=first))]
+        fill(self._steps[step], [Notice(text, title, f"Go to step {'①②③④'[first]} {STEPS[first]}", lambda: self.header._update(step=first))])
 
     def _turned(self, change: Any) -> None:
         if change["new"] < len(STEPS):
-            self._tabs.active = change["new"]
+            turn(self._tabs, change["new"])
             self.keeper.due()
 
     def _some(self) -> bool:
@@ -201,8 +200,8 @@ class Workbench(Outward, pn.viewable.Viewer):
             train.observe(self._trained, "state")
             train.observe(self._show_guide, "busy")
             self._hear(self.samples.annotations)
-            self._steps[1].objects = [self._show("samples"), _plot("coverage", self.samples)]
-            self._steps[2].objects = [self._show("train")]
+            fill(self._steps[1], [self._show("samples"), _plot("coverage", self.samples)])
+            fill(self._steps[2], [self._show("train")])
         self._show_state()
 
     def _hear(self, annotations: Any) -> None:
@@ -230,7 +229,7 @@ class Workbench(Outward, pn.viewable.Viewer):
             views.append(self._show("contribution"))
             self._add("evaluation", EvaluationWidget, self.run, self.samples, comparison=self._fitting())
             views.append(self._show("evaluation"))
-            self._steps[3].objects = [Row(*views, align_items="flex-start", gap="12px", **WIDE), self._judgement()]
+            fill(self._steps[3], [Row(*views, align_items="flex-start", gap="12px", **WIDE), self._judgement()])
         self._show_state()
 
     def _fitting(self) -> "Table | None":
