@@ -35,6 +35,8 @@ def lab(tmp_path_factory):
     stranger["card"].update(title=HOSTILE, licence=HOSTILE, notes=[HOSTILE])
     (work / "stranger").mkdir()
     (work / "stranger" / "manifest.json").write_text(json.dumps(stranger))
+    for file in (work / "study" / "toy samples").glob("*.npy"):  # no arrays
+        (work / "stranger" / file.name).write_bytes(b"\x93NUMPY\x01\x00\xff\xff{'descr': '|O', 'fortran_order': False, 'shape': (9999999999999,), }")
     notebook(work / "study" / "mine.ipynb", [""])
     notebook(work / "study" / "other.ipynb", ["samples = 3", ""])
     with Lab(home) as lab:

@@ -8,7 +8,7 @@ import json
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import panel as pn
 import param
@@ -136,6 +136,28 @@ class Hosted(Inline, pn.custom.JSComponent):
         self._say({"method": "update", "source": self._widget._esm, "state": state, "paths": [list(p) for p in paths], "buffers": [bytes(b) for b in buffers]})
 
 
+class Drawn(NamedTuple):
+    """A HoloViews plot as Bokeh's JSON, and how wide it is in screen pixels; the same for everybody who looks at it."""
+
+    item: str
+    wide: int
+
+
+def drawn(element: Any) -> Drawn:
+    """Draw a HoloViews element or layout."""
+    from bokeh.embed import json_item
+    from bokeh.models import Plot
+    from holoviews import renderer
+
+    from astrofuse_lab.widgets.plotting import fit
+
+    made = renderer("bokeh").get_plot(element).state
+    wide = width_of(made)
+    for figure in made.select({"type": Plot}):
+        fit(figure)
+    return Drawn(json.dumps(json_item(made)), wide)
+
+
 class Figure(Inline, pn.custom.JSComponent):
     """A HoloViews plot in a Bokeh document of its own, which Python does not follow.
 
@@ -144,28 +166,16 @@ class Figure(Inline, pn.custom.JSComponent):
 
     Parameters
     ----------
-    element : HoloViews element or layout
-        Kept as `element`, to restyle or compose.
+    plot : Drawn
     """
 
     _esm = STATIC / "figure.js"
     item = param.String()
 
-    def __init__(self, element: Any, **params: Any) -> None:
-        from bokeh.embed import json_item
-        from bokeh.models import Plot
-        from holoviews import renderer
-
-        from astrofuse_lab.widgets.plotting import fit
-
-        self.element = element
-        drawn = renderer("bokeh").get_plot(element).state
-        wide = width_of(drawn)
-        for figure in drawn.select({"type": Plot}):
-            fit(figure)
+    def __init__(self, plot: Drawn, **params: Any) -> None:
         # a plot that gives way has no width of its own, and a box that wraps would give it none
-        styles = {"flex": f"0 1 {wide}px", "min-width": "0", "min-height": "fit-content", **params.pop("styles", {})}
-        super().__init__(item=json.dumps(json_item(drawn)), styles=styles, **{"sizing_mode": "stretch_width", "max_width": wide, **params})
+        styles = {"flex": f"0 1 {plot.wide}px", "min-width": "0", "min-height": "fit-content", **params.pop("styles", {})}
+        super().__init__(item=plot.item, styles=styles, **{"sizing_mode": "stretch_width", "max_width": plot.wide, **params})
 
 
 def width_of(drawn: Any) -> int:

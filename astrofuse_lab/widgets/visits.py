@@ -11,6 +11,7 @@ import panel as pn
 from astrofuse_lab.samples.annotations import Annotations
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.training.run import Run
+from astrofuse_lab.widgets.hosting import Drawn
 from astrofuse_lab.widgets.session import is_session
 from astrofuse_lab.widgets.workbench import Workbench
 
@@ -21,6 +22,10 @@ html, body { background: #ffffff; margin: 0; padding: 4px; box-sizing: border-bo
 """Around the workbench, light or dark as the visitor's system is; the views follow what they stand on."""
 NAME = re.compile(r"[A-Za-z0-9_-]{22}")
 """What a session's name looks like: 128 random bits; nothing else is looked for on the disk."""
+
+
+_plots: dict[tuple[str, ...], dict[str, Drawn]] = {}
+"""Drawn once for all visitors of the same folders: two plots took most of what it costs to open a workbench."""
 
 
 def visit(folders: Sequence[str] = (), sessions: str | Path | None = None) -> Workbench:
@@ -51,7 +56,7 @@ def visit(folders: Sequence[str] = (), sessions: str | Path | None = None) -> Wo
         if samples is not None:
             samples.annotations = Annotations()  # labels and notes are the visitor's own, and not the folder's
         run = Run.open(folders[1]) if len(folders) > 1 else None
-        bench = Workbench(run, samples, session=folder, served=True)
+        bench = Workbench(run, samples, session=folder, served=True, plots=_plots.setdefault(tuple(folders), {}))
     location = pn.state.location
     if folder is not None and location is not None:  # once the page is there: until then it says what its address is
         pn.state.onload(lambda: location.update_query(session=folder.name))  # type: ignore[arg-type]  # Panel annotates its keywords as one mapping

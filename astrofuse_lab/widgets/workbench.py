@@ -17,7 +17,7 @@ from astrofuse_lab.widgets.embedding import EmbeddingWidget
 from astrofuse_lab.widgets.evaluation import EvaluationWidget
 from astrofuse_lab.widgets.fetch import FetchWidget
 from astrofuse_lab.widgets.header import HeaderWidget
-from astrofuse_lab.widgets.hosting import Channel, Figure, Hosted, Notice, Row, Stack, fill, turn
+from astrofuse_lab.widgets.hosting import Channel, Drawn, Figure, Hosted, Notice, Row, Stack, drawn, fill, turn
 from astrofuse_lab.widgets.keeping import Keeper
 from astrofuse_lab.widgets.plotting import in_notebook, keep_style_sheets_inline
 from astrofuse_lab.widgets.samples import SamplesWidget
@@ -79,11 +79,20 @@ class Workbench(Outward, pn.viewable.Viewer):
         What was done, as data.
     keeper : Keeper
         Keeps the session; ``keeper.folder`` says where.
+
+    Parameters
+    ----------
+    run, samples, comparison, umap, session
+        As of `workbench`.
+    served : bool
+        For a visitor who has no Python here and may not touch the server's folders.
+    plots : dict, optional
+        Plots of this very run and set that were drawn for others, by name; what is drawn here is added.
     """
 
     def __init__(
         self, run: "Run | None" = None, samples: "SampleSet | None" = None, comparison: "Table | None" = None, umap: bool = True,
-        session: str | Path | None = None, served: bool = False, **params: Any,
+        session: str | Path | None = None, served: bool = False, plots: dict[str, Drawn] | None = None, **params: Any,
     ) -> None:  # fmt: skip
         folder = Path(session).expanduser().resolve() if session is not None else None
         back = sessions.read_session(folder) if folder is not None and sessions.is_session(folder) else None
@@ -98,6 +107,7 @@ class Workbench(Outward, pn.viewable.Viewer):
         self._heard: Any = None
         self.story, self.umap, self._back = Story(begun=sessions.now()), umap, Session()
         self.run, self.samples, self.comparison = run, samples, comparison
+        self._given, self._drawn = (run, samples), {} if plots is None else plots
         self._steps = [pn.Column(**WIDE) for _ in STEPS]
         # all steps stay in the page: in a notebook, Panel cannot take Bokeh plots out and put them back without breaking its connection
         self._tabs = pn.Tabs(*zip(STEPS, self._steps, strict=True), dynamic=False, stylesheets=[TABS], **WIDE)
@@ -144,6 +154,18 @@ class Workbench(Outward, pn.viewable.Viewer):
 
     def _show(self, name: str) -> Hosted:
         return Hosted(self.widgets[name], styles=BESIDE.get(name, {}))
+
+    def _plot(self, name: str, thing: Any) -> pn.viewable.Viewable:
+        """One plot, or the sentence that says why there is none; of what all visitors share it is drawn once."""
+        from astrofuse_lab.widgets import plots
+
+        kept = self._drawn if any(thing is one for one in self._given) else {}
+        try:
+            if name not in kept:
+                kept[name] = drawn(getattr(plots, name)(thing))
+        except AstroFuseError as error:
+            return Notice(str(error))
+        return Figure(kept[name])
 
     def _wait(self, step: int) -> None:
         _, title, text, first = WAITING[step]
@@ -200,7 +222,7 @@ class Workbench(Outward, pn.viewable.Viewer):
             train.observe(self._trained, "state")
             train.observe(self._show_guide, "busy")
             self._hear(self.samples.annotations)
-            fill(self._steps[1], [self._show("samples"), _plot("coverage", self.samples)])
+            fill(self._steps[1], [self._show("samples"), self._plot("coverage", self.samples)])
             fill(self._steps[2], [self._show("train")])
         self._show_state()
 
@@ -240,8 +262,8 @@ class Workbench(Outward, pn.viewable.Viewer):
     def _judgement(self) -> pn.viewable.Viewable:
         """How it was learnt, and the comparison."""
         assert self.run is not None
-        plots = [] if self.comparison is None else [_plot("comparison", self.comparison)]
-        plots += [_plot("learning_curve", self.run)]
+        plots = [] if self.comparison is None else [self._plot("comparison", self.comparison)]
+        plots += [self._plot("learning_curve", self.run)]
         missing = [] if self.comparison is not None else ["No comparison yet: Compare, above, shows fused beside each modality, trees and chance; so does af.workbench(run, samples, comparison=af.compare(...))."]
         return Stack(Row(*plots, **WIDE), *map(Notice, missing), **WIDE)
 
@@ -329,16 +351,6 @@ def split_of(samples: "SampleSet") -> "Split | None":
         return samples.split(**SPLIT)  # type: ignore[arg-type]
     except AstroFuseError:
         return None
-
-
-def _plot(name: str, *given: Any) -> pn.viewable.Viewable:
-    """One plot, or the sentence that says why there is none."""
-    from astrofuse_lab.widgets import plots
-
-    try:
-        return Figure(getattr(plots, name)(*given))
-    except AstroFuseError as error:
-        return Notice(str(error))
 
 
 def workbench(
