@@ -7,6 +7,7 @@ import { Signal } from '@lumino/signaling';
 const TARGET = 'astrofuse-lab';
 const COMM = 'astrofuse-lab-desk';
 const VERSION = 1;
+const SETTLE = 3000; // milliseconds that a kernel has to get its notebook, before it counts as one whose notebook is closed
 const PATIENCE = 5000; // milliseconds after which a Stop that was not heard gives way to an interruption
 
 /** Send something to the kernel's end; by a way of its own where the kernel has subshells, so that a running cell is not waited for. */
@@ -27,11 +28,10 @@ async function send(kernel, data) {
 
 /** One kernel, heard through one connection to it: of a notebook or console, or of its own. */
 class Desk {
-  /** @param {any} source a session context or a session connection @param {() => string} name @param {() => string} path @param {() => void} changed @param {boolean} own */
-  constructor(source, name, path, changed, own) {
+  /** @param {any} source a session context or a session connection @param {() => string} name @param {() => void} changed @param {boolean} own */
+  constructor(source, name, changed, own) {
     this.source = source;
     this.name = name;
-    this.path = path;
     this.own = own;
     this.told = null;
     this.asked = new Map(); // job -> when Stop was pressed
@@ -122,6 +122,7 @@ export class Desks {
     this._sessions = sessions;
     this._open = new Map(); // panel -> Desk
     this._closed = new Map(); // kernel id -> Desk
+    this._timer = 0;
     this._trackers = trackers.filter(Boolean);
     for (const tracker of this._trackers) {
       tracker.forEach(panel => this._add(panel));
@@ -149,7 +150,7 @@ export class Desks {
 
   _add(panel) {
     const context = panel.sessionContext;
-    const desk = new Desk(context, () => panel.title.label, () => panel.context?.path ?? context.path ?? '', () => this.changed.emit(), false);
+    const desk = new Desk(context, () => panel.title.label, () => this.changed.emit(), false);
     this._open.set(panel, desk);
     panel.disposed.connect(() => {
       desk.dispose();
@@ -163,20 +164,31 @@ export class Desks {
   /** Kernels whose notebook is closed are heard through a connection of our own, which takes no part in widgets. */
   _sync() {
     const shown = new Set([...this._open.values()].map(desk => desk.kernel?.id).filter(Boolean));
-    // a notebook that is being opened has its session's path before it has its kernel
-    const paths = new Set([...this._open.values()].map(desk => desk.path()));
     const running = new Map([...this._sessions.running()].filter(model => model.kernel).map(model => [model.kernel.id, model]));
     for (const [id, desk] of this._closed) {
-      if (!running.has(id) || shown.has(id) || paths.has(running.get(id).path)) {
+      if (!running.has(id) || shown.has(id)) {
         desk.dispose();
         this._closed.delete(id);
         this.changed.emit();
       }
     }
-    for (const [id, model] of running) {
-      if (!shown.has(id) && !paths.has(model.path) && !this._closed.has(id)) {
+    window.clearTimeout(this._timer);
+    if ([...running.keys()].some(id => !shown.has(id) && !this._closed.has(id))) {
+      this._timer = window.setTimeout(() => this._connect(), SETTLE);
+    }
+  }
+
+  _connect() {
+    const shown = new Set([...this._open.values()].map(desk => desk.kernel?.id).filter(Boolean));
+    if ([...this._open.keys()].some(panel => !panel.sessionContext.isReady)) {
+      this._sync(); // one of them may be that of a notebook that is still being opened
+      return;
+    }
+    for (const model of this._sessions.running()) {
+      const id = model.kernel?.id;
+      if (id && !shown.has(id) && !this._closed.has(id)) {
         const connection = this._sessions.connectTo({ model, kernelConnectionOptions: { handleComms: false } });
-        this._closed.set(id, new Desk(connection, () => model.name || model.path, () => model.path, () => this.changed.emit(), true));
+        this._closed.set(id, new Desk(connection, () => model.name || model.path, () => this.changed.emit(), true));
       }
     }
   }
