@@ -421,7 +421,7 @@ def test_memory_stays_flat_and_progress_honest(n):
     assert found.complete and len(told) < 400
     assert [p["done"] for p in told] == sorted(p["done"] for p in told) and told[-1]["done"] == n
     # the ids and a few bytes a line of the book; nothing of what was fetched (20 kB an answer, a product a target)
-    assert held < 200 * n and peak < 400 * n, (held, peak)
+    assert held < 200 * n and peak < 400 * n + 1_000_000, (held, peak)  # and some reports and answers in flight, which are more where the machine is busy
     assert found._ledgers["toy/large"].counts()["found"] == n
     assert sum(1 for _ in found.products("toy/large")) == n
     again = fetch(targets, survey, progress=False, mode="offline")

