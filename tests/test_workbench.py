@@ -213,7 +213,7 @@ def look_around(page, browser, where, name):
 def use_the_head(page, browser, where, name):
     """Code, keys and save from the head of the workbench, by mouse and by key."""
     head = where.get_by_role("region", name="AstroFuse: Workbench")
-    assert head.get_by_text("practice sky").is_visible()
+    assert head.get_by_text("practice sky", exact=True).is_visible()
     head.focus()
     page.keyboard.press("4")
     where.get_by_role("region", name="AstroFuse: Attribution").get_by_text("Worth of each modality").wait_for()
