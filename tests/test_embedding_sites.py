@@ -78,6 +78,8 @@ def works(browser, at, name, theirs=()):
         frames.nth(i).scroll_into_view_if_needed()
         frames.nth(i).content_frame.locator("body[data-ready]").wait_for(timeout=60000)
     linked = frames.last.content_frame
+    linked.locator(".view.samples").get_by_text(f"{N} of {N} shown").wait_for()
+    linked.locator(".view.embedding canvas.af-map").wait_for()
     linked.locator(".view.samples").get_by_role("button", name="Select shown").click()
     linked.locator(".view.embedding").get_by_role("heading", name=f"{N} selected").wait_for()
     browser.shot(page, f"embedding-{name}")
@@ -172,6 +174,7 @@ def test_documented_snippets_work_in_a_host_page(name, lesson, tmp_path):
         outer = page.frame_locator("#webview") if "webview" in body else page
         frame = outer.frame_locator("iframe.astrofuse-frame")
         frame.locator("body[data-ready]").wait_for(timeout=60000)
+        frame.locator(".view.samples").get_by_text(f"{N} of {N} shown").wait_for()
         frame.locator(".view.samples").get_by_role("button", name="Select shown").click()
         frame.locator(".view.embedding").get_by_role("heading", name=f"{N} selected").wait_for()
         browser.shot(page, f"embedding-not-run-{name}")
