@@ -179,9 +179,9 @@ def _other_theme(items):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Long files first; of a page in two themes one, unless full counts are asked for."""
+    """Long files first; of a page in two themes one, and nothing marked as full, unless full counts are asked for."""
     if not os.environ.get("ASTROFUSE_PROVE"):
-        left = list(_other_theme(items))
+        left = [*_other_theme(items), *(item for item in items if item.get_closest_marker("full"))]
         config.hook.pytest_deselected(items=left)
         gone = set(map(id, left))
         items[:] = [item for item in items if id(item) not in gone]

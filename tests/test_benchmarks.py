@@ -45,6 +45,9 @@ def test_pairs_are_run_in_turns_and_the_first_is_not_counted(bench):
     bench("reporting").interleaved(lambda: calls.append("ours"), lambda: calls.append("peer"), pairs=3)
     assert calls == ["ours", "peer"] * 4
 
+COSTLY = ("fuse", "fusion_levels", "planted")
+"""Begun in full counts alone."""
+
 
 def test_there_is_one_for_each_claim():
     assert {"align", "fuse", "import_time", "practice_sky", "train", "ztf_alerts"} <= set(NAMES)
@@ -56,7 +59,7 @@ def test_every_part_of_aligning_gives_lines(name):
     assert "def lines(quick: bool) -> Iterator[Line]:" in text and "interleaved(" in text
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.full) if name in COSTLY else name for name in NAMES])
 def test_every_benchmark_takes_quick_and_json_and_reports_by_lines(name):
     done = subprocess.run([sys.executable, f"benchmarks/{name}.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "--quick" in done.stdout and "--json" in done.stdout

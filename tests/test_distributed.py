@@ -57,7 +57,7 @@ def worker(folder):
     train(folder / "halved")
 
 
-@pytest.fixture(scope="module", params=LAUNCHERS)
+@pytest.fixture(scope="module", params=[pytest.param("fabric run", marks=pytest.mark.full), "torchrun"])
 def two(request, tmp_path_factory):
     """The folder where two processes have trained."""
     folder = tmp_path_factory.mktemp("two")

@@ -93,7 +93,7 @@ def sphinx(source, out, **environment):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-@pytest.mark.parametrize("engine", ["myst-nb", "nbsphinx"])
+@pytest.mark.parametrize("engine", ["myst-nb", pytest.param("nbsphinx", marks=pytest.mark.full)])
 def test_a_lesson_of_500_samples_in_sphinx(engine, lesson, tmp_path):
     pytest.importorskip(engine.replace("-", "_"), reason=f"browser: {engine} is not installed")
     notebook, _ = lesson
@@ -156,7 +156,7 @@ HOSTS = {"myst": as_myst, "quarto": as_quarto, "vscode": as_vscode, "colab": as_
 """What each makes of its snippet, by its own documentation."""
 
 
-@pytest.mark.parametrize("name", list(HOSTS))
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name == "colab" else pytest.mark.full) for name in HOSTS])
 def test_documented_snippets_work_in_a_host_page(name, lesson, tmp_path):
     """Labelled as not run: the tool itself is not here."""
     said = re.search(rf"<!-- not run: {name} -->\n(.*?)(?=<!-- not run|\Z)", PAGE, re.DOTALL)[1]
@@ -194,6 +194,7 @@ def test_a_workbench_becomes_a_page_where_a_notebook_is_run_for_a_site(work, mon
         bench.close()
 
 
+@pytest.mark.full
 def test_a_live_workbench_in_a_frame_of_a_page_elsewhere(work, tmp_path):
     *_, folder = work
     with App(tmp_path / "app", (folder / "run", folder / "samples")) as app, served(tmp_path) as course, chromium(1400, 1000) as browser:

@@ -251,7 +251,7 @@ def test_nothing_left_the_machine_and_the_console_is_clean(first):
     assert browser.errors == []
 
 
-@pytest.mark.parametrize("subshells", [True, False], ids=["subshells on", "subshells off"])
+@pytest.mark.parametrize("subshells", [True, pytest.param(False, marks=pytest.mark.full)], ids=["subshells on", "subshells off"])
 @pytest.mark.timeout(400)
 def test_widgets_work_with_and_without_kernel_subshells(chrome, tmp_path, subshells):
     tests = str(Path(__file__).parent)

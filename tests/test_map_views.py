@@ -169,6 +169,7 @@ def test_where_there_is_no_webgl_at_all(light):
     host.until(lambda: len(widget.selection.chosen) == 30_000)
 
 
+@pytest.mark.full
 def test_opened_and_closed_fifty_times_nothing_is_left(light):
     xy, columns = clouds(20_000)
     widget = af.EmbeddingWidget.from_arrays({"fused": xy, "image": xy[:, ::-1].copy()}, columns, beside="given/image")

@@ -363,6 +363,7 @@ def test_reports_never_name_the_class(targets):
 # ---- classes and their confusers ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_each_modality_helps_and_none_suffices():
     """Trees on measured quantities: every modality between 0.5 and 0.9 balanced accuracy, all of them at least 0.05 above the best."""
     from practice_features import matrix

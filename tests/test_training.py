@@ -372,6 +372,7 @@ def exact(out):
     return quick(make_toy_samples(), recipe=recipe, out=out)
 
 
+@pytest.mark.full  # test_distributed has the same by torchrun
 def test_two_processes_train_what_one_does(tmp_path):
     script = tmp_path / "two.py"
     script.write_text(TWO)

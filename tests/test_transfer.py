@@ -185,6 +185,7 @@ go(make_toy_samples(60), out=sys.argv[1])
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_killed_in_either_stage_the_weights_are_the_same_to_the_bit(whole, tmp_path):
     out, luck, stages = tmp_path / "killed", random.Random(1), []
     for where in ("pretraining/checkpoints", "checkpoints"):

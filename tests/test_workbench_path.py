@@ -10,7 +10,7 @@ from browser import ROOT, SCREENS, Lab, chromium, notebook, open_lab, outputs, r
 import astrofuse_lab as af
 from astrofuse_lab.widgets.base import STATIC
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not (STATIC / "host.js").exists(), reason="the front end is not built; run: make front-end")]
+pytestmark = [pytest.mark.browser, pytest.mark.full, pytest.mark.skipif(not (STATIC / "host.js").exists(), reason="the front end is not built; run: make front-end")]
 CELL = "import astrofuse_lab as af\nbench = af.workbench(session='survey', umap=False)\nbench"
 LONG = 240_000  # ms; a page waits for what is seen, however slow the machine
 
