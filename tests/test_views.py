@@ -187,7 +187,7 @@ def test_training_is_watched_stopped_and_resumed(stage, samples):
     host.settle()
     assert widget.recipe == "gated_fusion" and "text" not in widget.modalities and "gated_fusion" in widget.code
     host.page.get_by_role("button", name="Train", exact=True).click()
-    host.until(lambda: len(widget.history) >= 3 and host.page.locator("svg[aria-label='loss by epoch']").count() == 1)
+    host.until(lambda: len(widget.history) >= 3 and host.page.locator("svg[aria-label^='loss by epoch' i]").count() == 1)
     stage.shot(host, "train-running")
     host.page.get_by_role("button", name="Stop").click()
     host.until(lambda: widget.state == "stopped")
