@@ -46,7 +46,7 @@ def test_the_served_workbench_below_a_path(folder, tmp_path):
     assert len(af.SampleSet.open(folder)) == 30
     with AppBelow(tmp_path, folder) as app, chromium(1280, 900) as browser:
         page = browser.page()
-        page.goto(app.url(f"{PREFIX}app"))
+        page.goto(app.url(f"{PREFIX}app"), timeout=180000)
         page.get_by_text("30 of 30 shown").wait_for(timeout=60000)
         browser.shot(page, "hub-served")
         assert browser.errors == [] and browser.foreign == [] and elsewhere(browser) == []

@@ -165,7 +165,6 @@ def test_from_the_sky_to_an_explanation_without_a_pointer(tmp_path):
         keys.to("^Go to an id", tag="INPUT")
         keys.fill(seen)
         eventually(lambda: value(page, "bench.selection.focus") == seen, "the sample asked for")
-        keys.to("^AstroFuse: Attribution", tag="SECTION", back=True)
         keys.to("in words and as a table: spectrum", tag="SUMMARY")
         keys.press("Enter")
         keys.hear("is highest at")

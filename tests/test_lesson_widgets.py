@@ -194,6 +194,7 @@ def test_a_lesson_and_a_game_by_keyboard_alone(tmp_path, monkeypatch):
         page.keyboard.press("Enter")
         host.until(lambda: it.answered("better"))
         page.get_by_text("You predicted: two").wait_for()
+        host.settle()
         page.get_by_label("Your answer to n").focus()
         page.keyboard.type(str(int((~samples().present("spectrum")).sum())))
         page.keyboard.press("Enter")

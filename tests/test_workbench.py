@@ -273,7 +273,7 @@ def plots_follow(page, where, theme):
 def test_served_as_an_app(folders, tmp_path):
     with App(tmp_path, folders) as app, chromium(1440, 1000) as browser:
         page = browser.page()
-        page.goto(app.url("app"))
+        page.goto(app.url("app"), timeout=180000)  # the first visit imports everything
         look_around(page, browser, page, "workbench-app")
         assert browser.errors == [] and browser.foreign == []
 
