@@ -90,6 +90,19 @@ def write_json(path: Path, data: Any) -> None:
     write_bytes(path, (json.dumps(data, indent=1, allow_nan=False) + "\n").encode())
 
 
+def read_json(path: Path, largest: int) -> Any:
+    """JSON of a file that may be a stranger's.
+
+    Raises
+    ------
+    OSError, ValueError, RecursionError
+        If it cannot be read, has more than `largest` bytes, or is no JSON: the caller knows what to say of it.
+    """
+    if path.stat().st_size > largest:
+        raise ValueError(f"it has more than {largest // 1024**2} MB")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def file_digest(path: Path) -> str:
     """sha256 of a file."""
     with open(path, "rb") as file:

@@ -41,6 +41,13 @@ ARGUMENTS = [
 ]  # fmt: skip
 LOCAL = ("127.0.0.1", "localhost", "[::1]", "::1")
 HARMLESS: tuple[str, ...] = ()
+PATIENCE = 90_000
+"""Milliseconds that a page may take for anything: a test waits for what it names, never for a time."""
+# two frames, or two seconds in a page that draws none
+DRAWN = """() => Promise.race([
+  new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)))),
+  new Promise((done) => setTimeout(done, 2000)),
+])"""
 """Patterns of console errors that are not ours and mean nothing; each with its reason."""
 
 
@@ -222,7 +229,9 @@ class Browser:
 
     def page(self) -> "Page":
         """A new page."""
-        return self.context.new_page()
+        page = self.context.new_page()
+        page.set_default_timeout(PATIENCE)
+        return page
 
     def shot(self, page: Any, name: str, full: bool = False) -> Path:
         """Save what a page, or one element of it, looks like under test-results/screens."""
@@ -230,6 +239,14 @@ class Browser:
         path = SCREENS / f"{name}.png"
         page.screenshot(path=str(path), **({"full_page": full} if full else {}))
         return path
+
+
+def click_in_frame(page: Any, frame: Any, control: Any) -> None:
+    """Click what lies in a frame once frame and page are drawn where they were scrolled to: until then Chromium takes the click to where the frame was."""
+    control.scroll_into_view_if_needed()
+    for place in (page.locator("body"), frame.locator("body")):
+        place.evaluate(DRAWN)
+    control.click()
 
 
 def _is_local(url: str) -> bool:

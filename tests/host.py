@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from browser import DRAWN
 from ipywidgets.widgets.widget import _put_buffers, _remove_buffers
 
 ADDRESS = "http://localhost/host.html"
@@ -108,10 +109,11 @@ class Host:
             self.widget.set_state(state)
 
     def pump(self, seconds: float = 0.05) -> None:
-        """Carry what waits, and let the page breathe."""
+        """Carry what waits, let the page breathe, and wait until it has drawn: on a busy machine that takes longer than `seconds`."""
         while not self.outbox.empty():
             self.page.evaluate("(event) => window.fromPython(event)", self.outbox.get())
         self.page.wait_for_timeout(seconds * 1000)
+        self.page.evaluate(DRAWN)
 
     def until(self, true: Callable[[], Any], timeout: float = 60.0) -> Any:
         """Pump until `true()`; an AssertionError when that takes longer than `timeout` seconds."""
@@ -124,9 +126,11 @@ class Host:
 
     def settle(self) -> None:
         """Wait until Python has done all that was asked, and the page shows it."""
-        for _ in range(3):
+        calm, end = 0, time.monotonic() + 60
+        while calm < 3 and time.monotonic() < end:
             self.pump(0.1)
             self.widget.wait(60)
+            calm = calm + 1 if self.outbox.empty() else 0
         self.pump(0.3)
 
     def text(self) -> str:

@@ -60,7 +60,6 @@ def view(tmp_path, request):
             browser.context.route("https://esm.sh/**", lambda route: route.fulfill(body=STAND_IN, content_type="text/javascript", headers={"Access-Control-Allow-Origin": "*"}))
         notebook(lab.root / "sky.ipynb", [CELL])
         page = browser.page()
-        page.set_default_timeout(60_000)
         open_lab(page, lab, "sky.ipynb")
         run_all(page, wait=False)
         view = page.locator(".af", has=page.locator(".af-fetch"))

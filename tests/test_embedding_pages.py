@@ -8,7 +8,7 @@ import re
 import threading
 
 import pytest
-from browser import chromium
+from browser import chromium, click_in_frame
 from conftest import make_toy_samples
 
 import astrofuse_lab as af
@@ -109,13 +109,13 @@ def test_plain_page_and_learning_platform_show_linked_views(linked, tmp_path):
             page.goto(at)
             frame = page.frame_locator("iframe")
             frame.locator("body[data-ready]").wait_for()
-            frame.locator(".view.samples").nth(1).get_by_role("button", name="Select shown").click()
+            click_in_frame(page, frame, frame.locator(".view.samples").nth(1).get_by_role("button", name="Select shown"))
             frame.locator(".view.samples").nth(0).get_by_text("30 of 30 shown, 10 selected").wait_for()
             if "plain" in at:  # its listener lets the frame grow; a platform that takes scripts out keeps the given height
                 page.wait_for_function("() => document.querySelector('iframe').offsetHeight > 700")
                 outer = page.evaluate("() => { try { return document.querySelector('iframe').contentDocument } catch (e) { return null } }")
                 assert outer is None, "the frame has an origin of its own"
-            frame.get_by_text("About this view, data and code").click()
+            click_in_frame(page, frame, frame.get_by_text("About this view, data and code"))
             frame.get_by_text("explanations of all samples are stored").first.wait_for()
             browser.shot(page, f"embedding-{'plain' if 'plain' in at else 'platform'}")
         assert browser.errors == [] and browser.foreign == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from browser import chromium
+from browser import chromium, click_in_frame
 from conftest import make_toy_samples
 from test_embedding_pages import served
 from test_workbench import App
@@ -80,7 +80,7 @@ def works(browser, at, name, theirs=()):
     linked = frames.last.content_frame
     linked.locator(".view.samples").get_by_text(f"{N} of {N} shown").wait_for()
     linked.locator(".view.embedding canvas.af-map").wait_for()
-    linked.locator(".view.samples").get_by_role("button", name="Select shown").click()
+    click_in_frame(page, linked, linked.locator(".view.samples").get_by_role("button", name="Select shown"))
     linked.locator(".view.embedding").get_by_role("heading", name=f"{N} selected").wait_for()
     browser.shot(page, f"embedding-{name}")
     assert browser.foreign == [] and [said for said in browser.errors if not any(known in said for known in theirs)] == [], name
@@ -175,7 +175,7 @@ def test_documented_snippets_work_in_a_host_page(name, lesson, tmp_path):
         frame = outer.frame_locator("iframe.astrofuse-frame")
         frame.locator("body[data-ready]").wait_for(timeout=60000)
         frame.locator(".view.samples").get_by_text(f"{N} of {N} shown").wait_for()
-        frame.locator(".view.samples").get_by_role("button", name="Select shown").click()
+        click_in_frame(page, frame, frame.locator(".view.samples").get_by_role("button", name="Select shown"))
         frame.locator(".view.embedding").get_by_role("heading", name=f"{N} selected").wait_for()
         browser.shot(page, f"embedding-not-run-{name}")
         assert browser.errors == [] and browser.foreign == []

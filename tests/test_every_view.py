@@ -57,7 +57,6 @@ class Views:
         self.browser, self.page, self.host = browser, browser.page(), (STATIC / "host.js").read_text()
         self.page.route("http://localhost/every.html", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
         self.page.goto("http://localhost/every.html")
-        self.page.set_default_timeout(90_000)
         self.session = self.page.context.new_cdp_session(self.page)
 
     def show(self, text=None, only=None):

@@ -52,7 +52,6 @@ def browser():
 @pytest.fixture
 def page(browser):
     page = browser.page()
-    page.set_default_timeout(60_000)
     yield page
     page.close()
 

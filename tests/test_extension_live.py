@@ -104,7 +104,6 @@ def row(panel, title):
 def test_jobs_of_two_notebooks_under_a_hubs_prefix_with_kernels_elsewhere(hub):
     with chromium() as browser:
         page = browser.page()
-        page.set_default_timeout(90_000)
         open_lab(page, hub, "one.ipynb", timeout=240)
         run_all(page, wait=False)
         command(page, "astrofuse-lab:panel")

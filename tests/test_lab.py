@@ -68,7 +68,6 @@ def first(chrome, tmp_path_factory):
     shutil.copy(ROOT / "notebooks" / NOTEBOOK, work / NOTEBOOK)
     with Lab(home, environment={"ASTROFUSE_CACHE": str(home / "cache")}) as lab:
         page = chrome.page()
-        page.set_default_timeout(60_000)
         open_lab(page, lab, NOTEBOOK)
         run_all(page, timeout=900)
         yield page, chrome
@@ -263,7 +262,6 @@ def test_widgets_work_with_and_without_kernel_subshells(chrome, tmp_path, subshe
     notebook(work / "small.ipynb", code)
     with Lab(tmp_path, work, subshells=subshells, environment={"ASTROFUSE_CACHE": str(tmp_path / "cache")}) as lab:
         page, before = chrome.page(), len(chrome.errors)
-        page.set_default_timeout(60_000)
         open_lab(page, lab, "small.ipynb")
         run_all(page, timeout=120)
         assert failures(page) == []

@@ -286,7 +286,6 @@ def test_in_jupyterlab_the_result_comes_with_the_prediction_and_stays_after_a_re
     notebook(tmp_path / "work" / "lesson.ipynb", CELLS)
     with Lab(tmp_path, environment={"ASTROFUSE_CACHE": str(tmp_path / "cache")}) as lab, chromium(1280, 1400) as browser:
         page = browser.page()
-        page.set_default_timeout(90_000)
         open_lab(page, lab, "lesson.ipynb", 120)
         run_all(page, 300)
         assert [o for cell in outputs(page) for o in cell if o["output_type"] == "error"] == []

@@ -49,7 +49,6 @@ def test_widgets_show_and_are_linked(tmp_path):
     notebook(work / "seven.ipynb", CODE)
     with Notebook7(tmp_path, work, environment={"ASTROFUSE_CACHE": str(tmp_path / "cache")}) as server, chromium(1280, 1000) as browser:
         page = browser.page()
-        page.set_default_timeout(45_000)
         page.goto(server.url("notebooks/seven.ipynb"))
         page.locator(".jp-Notebook").wait_for()
         page.get_by_text("Python 3 (ipykernel)").wait_for()

@@ -42,6 +42,19 @@ def stored_by_mode() -> int:
     return int(said or 0)
 
 
+def page_name(where: Path) -> Path:
+    """The same path, where it can be that of a page.
+
+    Raises
+    ------
+    InputError
+        If it does not end in ``.html``.
+    """
+    if where.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{where} is no name of a page: let it end in .html.")
+    return where
+
+
 def framed(where: str, title: str, height: int) -> str:
     """The frame as HTML; `where` is an attribute and already escaped."""
     from astrofuse_lab.widgets.base import STATIC, view_source  # which imports this
@@ -127,9 +140,7 @@ class Embedded:
         StorageError
             If the file cannot be written.
         """
-        where = Path(path).expanduser()
-        if where.suffix.lower() not in (".html", ".htm"):
-            raise InputError(f"{where} is no name of a page: let it end in .html.")
+        where = page_name(Path(path).expanduser())
         write_bytes(where.resolve(), self.page)
         return Frame(urllib.parse.quote(where.name), self.title, self.height, alone=True)
 

@@ -10,6 +10,7 @@ import traitlets as t
 from astrofuse_lab.errors import InputError, StorageError
 from astrofuse_lab.storage import storage_errors
 from astrofuse_lab.widgets.base import Base, Selection
+from astrofuse_lab.widgets.embedded import page_name
 from astrofuse_lab.widgets.session import is_session
 
 Progress = Callable[[int, int], object]
@@ -138,9 +139,7 @@ class HeaderWidget(Base):
         if self._abroad:
             self._hand_over()
             return
-        page = Path(self.page.strip()).expanduser().resolve()
-        if page.suffix.lower() not in (".html", ".htm"):
-            raise InputError(f"{page} is no name of a page: let it end in .html.")
+        page = page_name(Path(self.page.strip()).expanduser().resolve())
         if page.exists() and page not in self._own:
             raise InputError(f"{page} already exists and was not written here, so it is left as it is. Give another name.")
         _try_place(page)  # before the long work

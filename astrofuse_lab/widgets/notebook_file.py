@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from astrofuse_lab.errors import StorageError
-from astrofuse_lab.storage import storage_errors, write_bytes
+from astrofuse_lab.storage import read_json, storage_errors, write_bytes
 
 LARGEST = 64 * 1024**2
 """Bytes of a notebook that is read to be gone on with."""
@@ -40,7 +40,7 @@ class Cell:
     @property
     def digest(self) -> str:
         """Of the text, to see later whether a person changed it."""
-        return hashlib.sha256(self.source.strip().encode()).hexdigest()[:16]
+        return _of_text(self.source)
 
     def to_json(self) -> dict[str, Any]:
         """As notebook format 4.5 has it."""
@@ -130,7 +130,10 @@ def _mark(cell: Mapping[str, Any]) -> tuple[str, str]:
 
 def _digest(cell: Mapping[str, Any]) -> str:
     source = cell.get("source", "")
-    text = "".join(map(str, source)) if isinstance(source, list) else str(source)
+    return _of_text("".join(map(str, source)) if isinstance(source, list) else str(source))
+
+
+def _of_text(text: str) -> str:
     return hashlib.sha256(text.strip().encode()).hexdigest()[:16]
 
 
@@ -153,9 +156,7 @@ def read_cells(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         If the file is no notebook of format 4.
     """
     try:
-        if path.stat().st_size > LARGEST:
-            raise ValueError(f"it has more than {LARGEST // 1024**2} MB")
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path, LARGEST)
         if data["nbformat"] != 4 or not all(isinstance(cell, dict) for cell in data["cells"]) or not isinstance(data.get("metadata", {}), dict):
             raise ValueError("it is not of notebook format 4")
         return data["cells"], data.get("metadata", {})

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrofuse_lab.errors import InputError, UnknownNameError
-from astrofuse_lab.widgets.embedded import HEIGHT, SIZE, STORED, Embedded, stored_by_mode
+from astrofuse_lab.widgets.embedded import HEIGHT, SIZE, STORED, Embedded, page_name, stored_by_mode
 
 if TYPE_CHECKING:
     from astrofuse_lab.samples.sample_set import SampleSet
@@ -147,10 +147,7 @@ class Saving:
         """
         from astrofuse_lab.widgets.export import save_page
 
-        where = Path(path)
-        if where.suffix.lower() not in (".html", ".htm"):
-            raise InputError(f"{where} is no name of a page: let it end in .html.")
-        return save_page(where, **self._page_parts(beside, stored), title=title, on_progress=on_progress, stop=stop)
+        return save_page(page_name(Path(path)), **self._page_parts(beside, stored), title=title, on_progress=on_progress, stop=stop)
 
     def embed(self, *, beside: "Sequence[Base]" = (), stored: int = STORED, title: str = "", height: int = HEIGHT, size: int = SIZE) -> Embedded:
         """This view as a page inside another page: linked and interactive, without Python and without a network.

@@ -11,7 +11,6 @@
 Nothing in it is executed when it is opened: it holds settings, never code.
 """
 
-import json
 import math
 import uuid
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from astrofuse_lab.errors import InputError, StorageError
-from astrofuse_lab.storage import storage_errors, write_json
+from astrofuse_lab.storage import read_json, storage_errors, write_json
 from astrofuse_lab.widgets.story import Story
 
 if TYPE_CHECKING:
@@ -135,8 +134,6 @@ def write_session(folder: Path, session: Session) -> None:
         writer = str(_read(folder / FILE).get("writer", ""))
         if writer != session.writer:
             raise StorageError(f"{folder} was opened by another workbench, which writes it now; this one no longer does. Give another folder to keep what is here.")
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / FILE, session.to_json())
 
 
@@ -153,9 +150,7 @@ def place(folder: Path, where: str) -> Path | None:
 
 def _read(path: Path) -> Any:
     try:
-        if path.stat().st_size > LARGEST:
-            raise ValueError(f"it has more than {LARGEST // 1024**2} MB")
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path, LARGEST)
     except (OSError, ValueError, RecursionError) as error:
         raise StorageError(f"{path} cannot be read ({error}). Give the folder of a session, or leave session= out.") from error
 

@@ -107,7 +107,8 @@ class Workbench(Outward, pn.viewable.Viewer):
         self._heard: Any = None
         self.story, self.umap, self._back = Story(begun=sessions.now()), umap, Session()
         self.run, self.samples, self.comparison = run, samples, comparison
-        self._given, self._drawn = (run, samples), {} if plots is None else plots
+        self._given: tuple[Any, ...]
+        self._given, self._drawn = ((run, samples), plots) if plots is not None else ((), {})
         self._steps = [pn.Column(**WIDE) for _ in STEPS]
         # all steps stay in the page: in a notebook, Panel cannot take Bokeh plots out and put them back without breaking its connection
         self._tabs = pn.Tabs(*zip(STEPS, self._steps, strict=True), dynamic=False, stylesheets=[TABS], **WIDE)

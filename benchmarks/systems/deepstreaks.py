@@ -19,15 +19,15 @@ from astrofuse_lab.training.committees import any_and_all
 from astrofuse_lab.training.thresholds import wilson
 
 TASKS, NETWORKS = ("rb", "sl", "kd"), ("vgg6", "resnet50", "densenet121")
-EPOCHS = {"vgg6": 5, "resnet50": 3, "densenet121": 3}
-"""Of a quick run."""
+EPOCHS = {True: {"vgg6": 5, "resnet50": 3, "densenet121": 3}, False: {"vgg6": 14, "resnet50": 7, "densenet121": 7}}
+"""Of a quick run and of a full one, which two cores end in an hour."""
 FPR = 0.01
 LENGTHS, SNRS = (4, 8, 16, 30, 45), (5, 10, 20, 40, 60)
 
 
 def data(quick: bool) -> tuple[Any, Any, str]:
     """Training and test cutouts, whose backgrounds are of different objects, and what they are."""
-    count, tests = (600, 600) if quick else (6000, 3000)
+    count, tests = (600, 600) if quick else (1500, 2000)
     try:
         alerts = af.load_samples("ztf-alerts", progress=False)
     except SampleSetError:  # no mirror here
@@ -72,7 +72,7 @@ def trained(train: Any, quick: bool, show: Any = print) -> dict[str, list[Any]]:
     runs: dict[str, list[Any]] = {}
     for task in TASKS:
         for name in NETWORKS:
-            schedule = Part.of("end_to_end", epochs=EPOCHS[name] if quick else 25, batch_size=16)
+            schedule = Part.of("end_to_end", epochs=EPOCHS[quick][name], batch_size=16)
             recipe = af.get_recipe(f"deepstreaks_{name}_small").change(schedule=schedule)
             out = Path(RUNS) / f"{task}-{name}-{quick}" if RUNS else None
             runs.setdefault(task, []).append(af.train(recipe, train, task, seed=0, device="cpu", out=out, progress=False))

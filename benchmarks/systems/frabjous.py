@@ -62,7 +62,7 @@ def published() -> Iterator[Number]:
 
 def simulated(quick: bool) -> Iterator[Number]:
     """Judges and vote, one softmax, one network that judges, and trees, on the same simulated test bursts."""
-    side, width, train, test, epochs, seeds = (64, 12, 1200, 1000, 12, 1) if quick else (128, 32, 5000, 3000, 30, 3)
+    side, width, train, test, epochs, seeds = (64, 12, 1200, 1000, 12, 1) if quick else (64, 16, 3000, 2000, 20, 2)
     samples = simulated_bursts.make(train + test, 7, False, side=side, types=5)
     ids = samples.object_ids
     split = af.Split(tuple(ids[:train]), tuple(ids[train:]))

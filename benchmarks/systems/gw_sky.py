@@ -14,12 +14,12 @@ import astrofuse_lab as af
 from astrofuse_lab.recipes.schema import Part, Recipe
 from astrofuse_lab.samples.simulated_gw_maps import simulated_maps
 
-COUNT = {True: {"O4": 360, "O3": 200}, False: {"O4": 3000, "O3": 1500}}
+COUNT = {True: {"O4": 360, "O3": 200}, False: {"O4": 1500, "O3": 800}}
 """Maps of a quick run and of a full one."""
 TEST = 1 / 3
 COARSE = 4
-"""Pixels that a quick run pools."""
-EPOCHS = {True: 40, False: 30}
+"""Pixels that are pooled before the first layer, for two cores."""
+EPOCHS = {True: 40, False: 60}
 SIMULATED = "practice-gw-maps (simulated)"
 
 
@@ -42,17 +42,17 @@ def parts(samples: af.SampleSet) -> tuple[af.SampleSet, af.SampleSet]:
 
 
 def as_trained(recipe: Recipe, quick: bool, **schedule: Any) -> Recipe:
-    """The recipe as it is trained: in a quick run pictures are pooled by 4 before the first layer (the number of parameters is the same)."""
+    """The recipe as it is trained: pictures are pooled by 4 before the first layer (the number of parameters is the same)."""
     encoders = dict(recipe.encoders)
     for name, part in recipe.encoders.items():
-        if quick and name != "table":
+        if name != "table":
             encoders[name] = Part(part.name, {**part.options, "layers": [["max_pool", COARSE], *part.options["layers"]]})
     return recipe.change(encoders=encoders, schedule=Part.of("end_to_end", learning_rate=1e-2, batch_size=16, epochs=EPOCHS[quick], **schedule))
 
 
 def how(quick: bool) -> str:
     """What is to be said of a training."""
-    return f"{EPOCHS[quick]} epochs{f', pictures pooled by {COARSE} first' if quick else ''}"
+    return f"{EPOCHS[quick]} epochs, pictures pooled by {COARSE} first"
 
 
 def trained(name: str, recipe: Recipe, train: af.SampleSet, target: str, modalities: Sequence[str], seed: int, **options: Any) -> af.Run:

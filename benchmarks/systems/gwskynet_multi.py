@@ -58,7 +58,7 @@ def measure(quick: bool) -> Any:
         run = gw_sky.trained(f"gwskynet_multi-{label}", gw_sky.as_trained(af.get_recipe("gwskynet_multi"), quick), train, label, MODALITIES, 0)
         thresholds.append(threshold(np.asarray(train.column(label)), np.asarray(run.predict(train)["p_True"])))
         scores.append(np.asarray(run.predict(test)["p_True"]))
-    how = f"{len(train)} training alerts, one seed, {gw_sky.how(quick)}; losses still fall: too few alerts and steps"
+    how = f"{len(train)} training alerts, one seed, {gw_sky.how(quick)}"
     # both are told: thresholds of the training part were tried after 0.5 had been seen on these test rows
     for name, cuts in (("of 0.5", [0.5] * len(LABELS)), ("of the training part", thresholds)):
         ours = Cascade(GWSKYNET_MULTI.classes, tuple(cuts))(np.stack(scores, axis=1))

@@ -72,7 +72,7 @@ def measure(quick: bool) -> Iterator[Number]:
     rows = samples.positions(split.test)
     truth, stars, kinds = (samples.column(name).data[rows] for name in (TARGET, "tic_id", "disposition"))
     truth = truth.astype(float)
-    narrow, seeds, epochs, full_epochs = "nigraha_narrow", *((3, 6, 3) if quick else (10, 12, 12))
+    narrow, seeds, epochs, full_epochs = "nigraha_narrow", *((3, 6, 3) if quick else (10, 8, 8))
     data = f"tess-transits, a quarter of the stars: {int(truth.sum())} rows of planets ({len(set(stars[truth > 0]))} stars)"
     trees = forest(samples, split, quick)
     made = [network(samples, split, narrow, seed, epochs) for seed in range(seeds)]

@@ -3,37 +3,24 @@
 import { facts } from './card_samples';
 import { around, duration, element, figure } from './dom';
 import { modalityColour } from '../shared/colours.js';
+import { s } from '../shared/dom.js';
 
-const SVG = 'http://www.w3.org/2000/svg';
 const [W, H] = [420, 132];
 const ROWS = 8;
 
 /** Loss of training and validation by epoch, as lines with their ends labelled. @param {any} trans @param {any[]} history */
 function curve(trans, history) {
-  const node = document.createElementNS(SVG, 'svg');
-  node.setAttribute('viewBox', `0 0 ${W} ${H}`);
-  node.setAttribute('class', 'af-Card-curve');
-  node.setAttribute('role', 'img');
+  const node = s('svg', { viewBox: `0 0 ${W} ${H}`, class: 'af-Card-curve', role: 'img' });
   const lines = [['train_loss', trans.__('training'), '#7F7F7F'], ['validation_loss', trans.__('validation'), modalityColour('image')]];
   const known = lines.flatMap(([name]) => history.map(row => row[name])).filter(Number.isFinite);
   const [low, high] = [Math.min(...known), Math.max(...known)];
   const x = i => 44 + (i * (W - 140)) / Math.max(1, history.length - 1);
   const y = value => 10 + ((high - value) / (high - low || 1)) * (H - 38);
-  const text = (at, down, said, anchor = 'start') => {
-    const one = document.createElementNS(SVG, 'text');
-    one.textContent = said;
-    for (const [name, value] of Object.entries({ x: at, y: down, 'text-anchor': anchor })) {
-      one.setAttribute(name, String(value));
-    }
-    node.append(one);
-  };
+  const text = (at, down, said, anchor = 'start') => node.append(s('text', { x: at, y: down, 'text-anchor': anchor }, said));
   const ends = [];
   for (const [name, label, colour] of lines) {
     const path = history.map((row, i) => (Number.isFinite(row[name]) ? `${i && Number.isFinite(history[i - 1][name]) ? 'L' : 'M'}${x(i).toFixed(1)} ${y(row[name]).toFixed(1)}` : '')).join('');
-    const one = document.createElementNS(SVG, 'path');
-    one.setAttribute('d', path);
-    one.setAttribute('style', `fill: none; stroke: ${colour}; stroke-width: 1.6`);
-    node.append(one);
+    node.append(s('path', { d: path, style: `fill: none; stroke: ${colour}; stroke-width: 1.6` }));
     const last = history.at(-1)[name];
     if (Number.isFinite(last)) {
       ends.push({ label, at: y(last) });

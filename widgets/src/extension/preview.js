@@ -1,22 +1,13 @@
 // The first samples of a set, drawn small on its card: one row a modality, one column a sample, an empty slot where a sample lacks it.
 
 import { bandColour, icon, modalityColour } from '../shared/colours.js';
+import { s } from '../shared/dom.js';
 import { around, element } from './dom';
 import { bytes, rows } from './npy';
 
 const SAMPLES = 6;
 const LARGEST = 1024 * 1024; // numbers of one sample that are still drawn
 const [W, H] = [112, 64];
-const SVG = 'http://www.w3.org/2000/svg';
-
-/** @param {string} tag @param {Record<string, any>} attributes */
-function shape(tag, attributes) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    node.setAttribute(name, String(value));
-  }
-  return node;
-}
 
 /** The value below which a share of the finite ones lies. */
 function quantile(values, share) {
@@ -41,7 +32,7 @@ function picture(flux, mask, ny, nx) {
   return canvas;
 }
 
-const frame = () => shape('svg', { viewBox: `0 0 ${W} ${H}`, class: 'af-Card-plot', 'aria-hidden': 'true' });
+const frame = () => s('svg', { viewBox: `0 0 ${W} ${H}`, class: 'af-Card-plot', 'aria-hidden': 'true' });
 const scale = (values, from, to) => {
   const [low, high] = [quantile(values, 0), quantile(values, 1)];
   return value => from + ((value - low) / (high - low || 1)) * (to - from);
@@ -61,7 +52,7 @@ function line(values, mask, kind) {
     path += Number.isFinite(value) ? `${path && Number.isFinite(means[i - 1]) ? 'L' : 'M'}${(2 + (i * (W - 4)) / Math.max(1, bins - 1)).toFixed(1)} ${y(value).toFixed(1)}` : '';
   });
   const node = frame();
-  node.append(shape('path', { d: path, fill: 'none', stroke: modalityColour(kind), 'stroke-width': 1.2, 'stroke-linejoin': 'round' }));
+  node.append(s('path', { d: path, fill: 'none', stroke: modalityColour(kind), 'stroke-width': 1.2, 'stroke-linejoin': 'round' }));
   return node;
 }
 
@@ -69,7 +60,7 @@ function line(values, mask, kind) {
 function points({ time, flux, band }, bands) {
   const [x, y] = [scale(time, 4, W - 4), scale(flux, H - 4, 4)];
   const node = frame();
-  Array.from(time, (t, i) => Number.isFinite(flux[i]) && node.append(shape('circle', { cx: x(t).toFixed(1), cy: y(flux[i]).toFixed(1), r: 1.7, fill: bandColour(bands[band[i]] ?? '', band[i]) })));
+  Array.from(time, (t, i) => Number.isFinite(flux[i]) && node.append(s('circle', { cx: x(t).toFixed(1), cy: y(flux[i]).toFixed(1), r: 1.7, fill: bandColour(bands[band[i]] ?? '', band[i]) })));
   return node;
 }
 
