@@ -70,6 +70,10 @@ class Keyboard:
         """Wait until something of that text can be read."""
         self.page.get_by_text(text).filter(visible=True).first.wait_for(timeout=timeout * 1000)
 
+    def meet(self, name, where):
+        """Wait until a view has what opens the words and the table of a plot."""
+        self.page.get_by_role("region", name=where).locator("summary", has_text=name).filter(visible=True).first.wait_for(timeout=PATIENCE * 1000)
+
 
 def value(page, expression):
     """What the notebook's kernel says of an expression, asked beside the front end's back."""
@@ -131,6 +135,7 @@ def test_from_the_sky_to_an_explanation_without_a_pointer(tmp_path):
         keys.to("^AstroFuse: Samples", tag="SECTION")
         keys.press("ArrowRight", " ")
         eventually(lambda: value(page, "len(bench.selection.ids)") == "1", "one selected")
+        keys.meet("in words and as a table: spectrum", "AstroFuse: Samples")
         keys.to("in words and as a table: spectrum", tag="SUMMARY")
         keys.press("Enter")
         keys.hear("median signal to noise")
@@ -165,6 +170,7 @@ def test_from_the_sky_to_an_explanation_without_a_pointer(tmp_path):
         keys.to("^Go to an id", tag="INPUT")
         keys.fill(seen)
         eventually(lambda: value(page, "bench.selection.focus") == seen, "the sample asked for")
+        keys.meet("in words and as a table: spectrum", "AstroFuse: Attribution")  # it is explained
         keys.to("in words and as a table: spectrum", tag="SUMMARY")
         keys.press("Enter")
         keys.hear("is highest at")

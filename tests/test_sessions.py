@@ -202,7 +202,7 @@ def test_from_the_head_a_session_is_kept_refused_and_opened(tmp_path, monkeypatc
     two.header.place = str(tmp_path / "first")
     two.header.comm.receive({"method": "custom", "content": {"type": "do", "verb": "keep"}})
     assert two.header.wait(60) and "holds a session already" in two.header.error
-    press(two.header, "look")
+    two.header.answer("sessions/1")
     assert two.header.sessions == [str(tmp_path / "first")]
     press(two.header, "open")
     assert len(two.samples) == 12 and two.header.session == str(tmp_path / "first") and two.header.guide[1]["go"] == 2
@@ -242,7 +242,7 @@ def test_a_visitor_neither_reads_nor_writes_folders_of_the_server(tmp_path, monk
         assert one.header.wait(60) and "not open to visitors" in one.header.error
     one.header.page = str(tmp_path / "there.html")
     press(one.header, "save")
-    press(one.header, "look")
+    one.header.answer("sessions/1")
     assert one.header.sessions == [] and sorted(p.name for p in tmp_path.iterdir()) == ["set"]
     assert one.header.answer(one.header.download["key"])["data"].startswith(b"<!doctype html>")
     assert json.loads(one.header.answer("file/notebook-1")["data"])["nbformat"] == 4

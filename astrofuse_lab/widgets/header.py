@@ -93,7 +93,7 @@ class HeaderWidget(Base):
     """
 
     view = "header"
-    verbs = {"save": "write", "keep": "keep_session", "open": "open_session", "look": "look_around", "compare": "run_comparison", "fetch": "begin_fetch", "align": "begin_align", "train": "begin_train"}
+    verbs = {"save": "write", "keep": "keep_session", "open": "open_session", "compare": "run_comparison", "fetch": "begin_fetch", "align": "begin_align", "train": "begin_train"}
     steps: Any = t.List().tag(sync=True)
     step = t.Int(0, min=0, max=3).tag(sync=True)
     guide: Any = t.List().tag(sync=True)
@@ -167,8 +167,11 @@ class HeaderWidget(Base):
         self._update(written=[f"Page made ({len(content) / 1e6:.1f} MB); your browser has it among its downloads."], download={"name": "astrofuse.html", "key": f"file/page-{len(content)}-{id(content)}"}, status="", progress=1.0)
 
     def answer(self, key: str) -> dict[str, Any]:
-        """``file/<notebook or page, with a number>``: a file for the browser to keep; ``alive/<number>``: nothing, but that Python is there."""
+        """``file/<notebook or page, with a number>``: a file for the browser to keep; ``alive/<number>``: nothing, but that Python is there; ``sessions/<number>``: nothing, but `sessions` is told."""
         if key.startswith("alive/"):
+            return {}
+        if key.startswith("sessions/"):
+            self.look_around()
             return {}
         what = key.removeprefix("file/").split("-")[0]
         if key.startswith("file/") and what == "notebook" and self._notebook is not None:

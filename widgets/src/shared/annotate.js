@@ -118,7 +118,7 @@ export function annotationBar(model, notes, { next = () => {} } = {}) {
     } });
     const on = h("input", { type: "checkbox", "data-name": "onward", checked: onward.on, onchange: (e) => (onward.on = e.target.checked) });
     put(node, h("span", { class: "af-label" }, "your label"), h("div", { class: "af-chips" }, chips(mine.label, still)), wanted, h("label", { class: "af-check" }, on, "go on after labelling"), note,
-      h("span", { class: "af-caption af-cut", title: book.where ? `kept in ${book.where}` : "" }, book.where ? "kept with the set" : "kept in memory: samples.save(path) keeps them"));
+      h("span", { class: "af-caption af-cut", title: book.where ? `kept in ${book.where}` : "" }, book.where ? "kept with the set" : "kept in memory until the set is saved"));
     return undefined;
   };
   const later = once(show);

@@ -124,12 +124,11 @@ export function notebookDrawer(model, life) {
 /** A path to type, with Enter as its button. */
 function path(model, name, what, hint, go) {
   const say = (e) => tell(model, { [name]: e.target.value.trim() });
-  return field(what, h("input", { type: "text", class: "af-path", spellcheck: "false", "data-name": name, value: model.get(name), placeholder: hint, disabled: model.get("busy"), onchange: say, onkeydown: (e) => e.key === "Enter" && (say(e), go()) }));
+  return field(what, h("input", { type: "text", class: "af-path", spellcheck: "false", "data-name": name, value: model.get(name), placeholder: hint, disabled: model.get("busy"), oninput: say, onkeydown: (e) => e.key === "Enter" && (say(e), go()) }));
 }
 
 /** Where the session is kept; others to open. */
 function sessionPart(model) {
-  const busy = model.get("busy");
   const kept = model.get("session");
   const keep = () => act(model, "keep");
   const open = () => act(model, "open");
@@ -138,8 +137,8 @@ function sessionPart(model) {
     h("h3", {}, "Session"),
     h("p", { class: "af-caption" }, kept ? `Kept in ${kept} as you go: settings, samples, run, notebook. af.workbench(session="${kept}") brings it back.` : "Keep settings, samples, run and notebook in a folder, from now on as you go; a later kernel opens it as you left it."),
     h("div", { class: "af-row af-bottom" }, path(model, "place", "Folder", "my-session", kept ? open : keep),
-      button("Keep it here", keep, { class: kept ? "af-button" : "af-button primary", disabled: busy || !model.get("place") }),
-      button("Open", open, { disabled: busy || !model.get("place") })),
+      button("Keep it here", keep, { class: kept ? "af-button" : "af-button primary", "data-needs": "place" }),
+      button("Open", open, { "data-needs": "place" })),
     others.length ? h("div", { class: "af-chips", role: "group", "aria-label": "Sessions found here" }, others.map((one) => h("button", { type: "button", class: "af-chip", title: one, onclick: () => tell(model, { place: one }) }, one.split("/").at(-1)))) : null);
 }
 
@@ -149,6 +148,12 @@ export function savePanel(model, life) {
   const said = h("ul", { class: "af-written", role: "status", "aria-live": "polite" });
   const form = h("div", { class: "af-part" });
   const session = h("div", {});
+  const needed = () => {
+    for (const one of node.querySelectorAll("button[data-needs]")) {
+      const needs = one.getAttribute("data-needs");
+      one.toggleAttribute("disabled", model.get("busy") || !model.get(needs) || (needs === "page" && !model.get("ready")));
+    }
+  };
   const draw = () => {
     const unsaved = model.get("unsaved") && !model.get("session");
     const ready = model.get("ready");
@@ -160,17 +165,24 @@ export function savePanel(model, life) {
       h("div", { class: "af-row af-bottom" },
         served ? null : path(model, "page", "File", "explorer.html", save),
         unsaved && !served ? path(model, "folder", "Run: not saved yet; its folder (empty: leave it unsaved)", "run", save) : null,
-        button(what, save, { class: `af-button${model.get("session") || served ? " primary" : ""}`, disabled: !ready || model.get("busy") || (!served && !model.get("page")) }),
+        button(what, save, { class: `af-button${model.get("session") || served ? " primary" : ""}`, "data-needs": served ? "ready" : "page" }),
         ready ? null : h("span", { class: "af-caption af-end" }, "Waits for samples: fetch and align them in step ①.")));
     put(said, (model.get("written") || []).map((text) => h("li", {}, text)));
+    needed();
   };
-  life.on("change:page change:folder change:place change:session change:sessions change:unsaved change:ready change:busy change:written change:served", once(draw));
+  const typing = (name) => {
+    const at = /** @type {any} */ (node.getRootNode()).activeElement;
+    return at?.getAttribute("data-name") === name && at.value.trim() === model.get(name);
+  };
+  const redraw = once(draw);
+  for (const name of ["page", "folder", "place"]) life.on(`change:${name}`, () => (typing(name) && (name !== "folder" || model.get(name)) ? needed() : redraw()));
+  life.on("change:session change:sessions change:unsaved change:ready change:busy change:written change:served", redraw);
   let last = "";
   life.on("change:download", () => {
     const key = model.get("download").key;
     if (key && key !== last) take(model, (last = key).slice(5)).catch((error) => tell(model, { error: error.message }));
   });
-  draw();
   put(node, session, form, said);
+  draw();
   return node;
 }

@@ -2,6 +2,10 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+/** What a field held when it was drawn or last took a change: anything else is being typed. @type {WeakMap<Element, string>} */
+const held = new WeakMap();
+const TYPED = "input:not([type=checkbox]):not([type=radio]):not([type=range]),textarea";
+
 function fill(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes || {})) {
     if (value === undefined || value === null || value === false) continue;
@@ -9,6 +13,10 @@ function fill(node, attributes, children) {
     else if (name === "style" && typeof value === "object") for (const [k, v] of Object.entries(value)) node.style.setProperty(k, v);
     else if (["value", "checked", "disabled", "hidden", "selected"].includes(name)) node[name] = value;
     else node.setAttribute(name, value === true ? "" : String(value));
+  }
+  if (attributes && node instanceof Element && node.matches(TYPED)) {
+    held.set(node, /** @type {any} */ (node).value);
+    node.addEventListener("change", () => held.set(node, /** @type {any} */ (node).value));
   }
   for (const child of children.flat(3)) {
     if (child === undefined || child === null || child === false) continue;
@@ -32,14 +40,29 @@ export function s(tag, attributes, ...children) {
 /** By what a control is known across redraws. @param {Element} control */
 const nameOf = (control) => control.getAttribute("aria-label") || control.getAttribute("data-name") || (control.matches("button") ? control.textContent : "");
 
-/** Replace what an element holds; the control that had the keyboard keeps it, and where it is gone or can no longer be used, its view has it: keys shall not fall to the page. @param {Element} node @param {...any} children */
+/** What is being typed goes on in the field's next drawing, which tells of it when it is left; not in a field of another sample (`data-of`), or one whose value came from elsewhere meanwhile.
+ * @param {{ value: string, before: string | undefined, of: string | null, from: number | null, to: number | null }} kept @param {any} now */
+function carry(kept, now) {
+  if (!now.matches(TYPED) || now.getAttribute("data-of") !== kept.of) return;
+  if (kept.value !== kept.before && [kept.before, kept.value.trim()].includes(held.get(now))) {
+    now.value = kept.value;
+    now.addEventListener("blur", () => now.isConnected && now.value !== held.get(now) && now.dispatchEvent(new Event("change", { bubbles: true })));
+  }
+  if (kept.from !== null && now.selectionStart !== null && now.value === kept.value) now.setSelectionRange(kept.from, kept.to);
+}
+
+/** Replace what an element holds; the control that had the keyboard keeps it with what is being typed, and where it is gone or can no longer be used, its view has it: keys shall not fall to the page. @param {Element} node @param {...any} children */
 export function put(node, ...children) {
   const root = /** @type {any} */ (node.getRootNode());
   const had = root.activeElement && root.activeElement !== node && node.contains(root.activeElement);
-  const active = had ? nameOf(root.activeElement) : "";
+  const old = had ? root.activeElement : null;
+  const active = had ? nameOf(old) : "";
+  const kept = old?.matches(TYPED) ? { from: old.selectionStart, to: old.selectionEnd, value: old.value, before: held.get(old), of: old.getAttribute("data-of") } : null;
   node.replaceChildren();
-  fill(node, {}, children);
-  if (active) /** @type {HTMLElement | undefined} */ ([...node.querySelectorAll("button,input,select,textarea,summary")].find((c) => nameOf(c) === active))?.focus({ preventScroll: true });
+  fill(node, null, children);
+  const now = active ? /** @type {HTMLElement | undefined} */ ([...node.querySelectorAll("button,input,select,textarea,summary")].find((c) => nameOf(c) === active)) : null;
+  now?.focus({ preventScroll: true });
+  if (kept && now && now !== old) carry(kept, now);
   if (had && !node.contains(root.activeElement)) /** @type {HTMLElement | null} */ (node.closest(".af[tabindex]"))?.focus({ preventScroll: true });
   return node;
 }

@@ -40,7 +40,7 @@ export function confusion({ names, counts, truth, said, chosen, pick }) {
         String(count), sum && k < 9 ? h("small", {}, percent(count / sum)) : null, picked[r][c] ? h("i", { style: { width: `${(100 * picked[r][c]) / count}%` } }) : null));
     }));
   });
-  const table = h("table", { class: `af-confusion${k > 8 ? " is-dense" : ""}` }, h("thead", {}, head), h("tbody", {}, body));
+  const table = h("table", { class: `af-confusion${k > 8 ? " is-dense" : k > 4 ? " is-close" : ""}` }, h("thead", {}, head), h("tbody", {}, body));
   roving(table, ".af-cell", k);
   return h("div", { class: "af-scroll" }, table);
 }

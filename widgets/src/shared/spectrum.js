@@ -134,7 +134,7 @@ export function spectrumBody(one, { ui, overlay, columns, body, tools, life, id,
     put(holder, draw(one, { ui, overlay, width, id, out, told }));
     put(under, twin(told, ui.open));
   };
-  const box = h("input", { type: "number", min: 0, max: 7, step: 0.001, class: "af-small", value: number(ui.redshift[id], 4), placeholder: "unknown", "aria-label": "Redshift of the line markers" });
+  const box = h("input", { type: "number", min: 0, max: 7, step: 0.001, class: "af-small", "data-of": id, value: number(ui.redshift[id], 4), placeholder: "unknown", "aria-label": "Redshift of the line markers" });
   const slide = h("input", { type: "range", min: 0, max: 3, step: 0.001, value: ui.redshift[id] ?? 0, "aria-label": "Redshift of the line markers, slider" });
   const set = (value, other) => {
     ui.redshift[id] = value === "" ? null : Math.max(0, Number(value) || 0);

@@ -5,7 +5,7 @@ import { label } from "../shared/colours.js";
 import { button, h, once, put } from "../shared/dom.js";
 import { errorLine, goneLine, keyRows, keyboard, lifetime, silenceLine, toggle, watchTheme } from "../shared/frame.js";
 import { KEYS } from "../shared/keys.js";
-import { act, forget, onSilence, tell, want } from "../shared/link.js";
+import { forget, onSilence, tell, want } from "../shared/link.js";
 import styles from "../shared/style.css";
 
 function help(model, life) {
@@ -61,7 +61,8 @@ function render({ model, el }) {
     toggle(node, e.currentTarget);
     if (!node.hidden) then();
   }, { class: "af-link", "aria-expanded": "false", "aria-label": name });
-  const look = () => model.get("live") && !model.get("served") && act(model, "look");
+  let looked = 0;
+  const look = () => model.get("live") && !model.get("served") && want(model, `sessions/${++looked}`).then(() => forget(model, "sessions/"), () => {});
   const buttons = { c: opener(drawer, "</> notebook", "Show the notebook so far"), w: opener(saving, "⤓ save", "Keep the session, save a page", look), "?": opener(keys, "?", "Show the keys") };
   const root = h("section", { class: "af af-bench", role: "region", "aria-label": "AstroFuse: Workbench", tabindex: "0" }, h("style", {}, styles + looks),
     h("header", { class: "af-head" }, h("h2", {}, "AstroFuse"), badge, steps(model, life), h("span", { class: "af-space" }), kept, Object.values(buttons)), goneLine(model, life), silenceLine(model, life), guideLine(model, life), drawer, saving, errorLine(model, life), keys);
