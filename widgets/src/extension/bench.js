@@ -11,8 +11,21 @@ import { create, fill } from './notebooks';
 const ALONE = 'af-mod-bench';
 const MARK = 'astrofuse_lab'; // in the notebook's own metadata, so that it opens again as it was left
 
-/** The code of the tab. @param {any} lab @param {string} notebook @param {{samples?: string, run?: string}} given folders */
-function code(lab, notebook, given) {
+/** A folder beside the notebook, not there yet: what the workbench keeps outlives its kernel. @param {any} lab @param {string} notebook */
+async function freshSession(lab, notebook) {
+  const cut = notebook.lastIndexOf('/');
+  const stem = `${notebook.slice(cut + 1).replace(/\.ipynb$/, '')}-session`;
+  const folder = await lab.app.serviceManager.contents.get(notebook.slice(0, Math.max(0, cut)), { content: true, type: 'directory' });
+  const there = new Set(folder.content.map(one => one.name));
+  let name = stem;
+  for (let i = 2; there.has(name); i++) {
+    name = `${stem}-${i}`;
+  }
+  return name;
+}
+
+/** The code of the tab. @param {any} lab @param {string} notebook @param {{samples?: string, run?: string}} given folders @param {string} session */
+function code(lab, notebook, given, session) {
   const path = to => quoted(pathFor(lab.settings.composite.root, notebook, to));
   const lines = ['import astrofuse_lab as af', ''];
   if (given.run) {
@@ -21,8 +34,8 @@ function code(lab, notebook, given) {
   if (given.samples) {
     lines.push(`samples = af.SampleSet.open(${path(given.samples)})`);
   }
-  const names = given.run ? 'run, samples' : given.samples ? 'samples=samples' : '';
-  return [...lines, `bench = af.workbench(${names})`, 'bench'].join('\n');
+  const names = given.run ? 'run, samples, ' : given.samples ? 'samples=samples, ' : '';
+  return [...lines, `bench = af.workbench(${names}session=${quoted(session)})`, 'bench'].join('\n');
 }
 
 function show(lab, panel, alone) {
@@ -70,7 +83,8 @@ export async function openBench(lab, folder, given) {
   }
   const { trans } = lab;
   const panel = await create(lab, folder);
-  fill(panel, [code(lab, panel.context.path, given)]);
+  const { path } = panel.context;
+  fill(panel, [code(lab, path, given, await freshSession(lab, path))]);
   dress(lab, panel);
   show(lab, panel, true);
   const said = element('span', 'af-Bench-said', trans.__('Starting Python …'), { role: 'status' });
