@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from browser import Lab, chromium, command, open_lab, run_all  # noqa: E402
 
 GALLERY = ROOT / "docs" / "gallery"
-N, EPOCHS, STORED = 400, 24, 12
+N, EPOCHS, STORED = 400, 9, 12
 Do = Callable[[Any], object]
 
 
