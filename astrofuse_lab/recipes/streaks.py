@@ -74,7 +74,7 @@ PAIR_DEPARTURES = (
 SHORT = "The published rates are not reached: narrow networks, 600 training cutouts and three to five epochs in place of 16,000 to 25,000 cutouts and hundreds."
 BELOW = (
     "Real pairs have no truth: a peak is right where the alert is, and the picture is compared with the pipeline's own difference.",
-    "On simulated pairs the published recall is not reached, nor that of a matched subtraction: the network has 1/256 of the parameters and saw 1,360 pairs in ten epochs.",
+    "On simulated pairs the published recall is not reached, nor that of a matched subtraction: the network has 1/256 of the parameters and saw 3,400 pairs in twenty epochs.",
 )
 
 RECIPES: tuple[Recipe, ...] = (
