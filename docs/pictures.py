@@ -135,7 +135,9 @@ def lab_picture() -> None:
         run_all(page, 600)
         command(page, "application:toggle-left-area")
         region = page.get_by_role("region", name="AstroFuse: Embedding").first
-        region.scroll_into_view_if_needed()
+        for _ in range(3):  # cells above it take their heights only when they are near
+            region.scroll_into_view_if_needed()
+            page.wait_for_timeout(1500)
         box = region.locator("canvas.af-map").first.bounding_box()
         for k, (x, y) in enumerate([(0.1, 0.1), (0.55, 0.1), (0.5, 0.6), (0.1, 0.5), (0.1, 0.1)]):
             page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=8)
