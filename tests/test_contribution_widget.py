@@ -164,3 +164,18 @@ def test_pages_get_the_worth_of_all_samples_without_being_asked(widget):
     state = widget.page_state()
     assert state["whole"]["n"] == len(cached_samples()) and widget.page_always() == ()
     assert widget.page_keys(2)[:2] == ("sample/2", "worth/2/0/-") and all(key.startswith("response/2/0/-/") for key in widget.page_keys(2)[2:])
+
+
+def test_responses_that_a_page_stores_are_those_asked_one_by_one(widget):
+    positions = [4, 0, 7, 2]
+    together = widget.page_together(positions)
+    assert set(together) == {key for position in positions for key in widget.page_keys(position) if key.startswith("response/")} and together
+
+    def numbers(one):
+        return [one[name] for name in ("factors", "score", "score_spread", "likely", "likely_spread")]
+
+    for key, several in together.items():
+        alone = widget.answer(key)
+        for a, b in zip(numbers(several), numbers(alone), strict=True):
+            assert np.allclose(a, b, atol=1e-5)
+        assert {k: v for k, v in several.items() if k in ("name", "explained", "predicted", "flips", "changed", "members")} == {k: v for k, v in alone.items() if k in ("name", "explained", "predicted", "flips", "changed", "members")}

@@ -1,12 +1,14 @@
 """What each kind of data is worth, and what the model would say of other data: Shapley values, subsets, responses, swaps and edits."""
 
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import traitlets as t
 
-from astrofuse_lab.errors import InputError
+from astrofuse_lab.errors import AstroFuseError, InputError
 from astrofuse_lab.widgets.base import Selection
 from astrofuse_lab.widgets.contribution_facts import change_payload, edits, response_payload, scalable, whole_payload, worth_payload
 from astrofuse_lab.widgets.explaining import PREDICTED, Explainer
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 TABS = ("sample", "whole", "response", "change")
 FEW = 4
 """Modalities whose response a page without a kernel stores."""
+RESPONSE = f"response/{{}}/0/{PREDICTED}/{{}}"
 SOON = 200_000
 """Samples times subsets that are worked out for a page where nobody has measured them."""
 
@@ -153,5 +156,18 @@ class ContributionWidget(Explainer):
 
     def page_keys(self, position: int) -> tuple[str, ...]:
         """The answers that a page without a kernel stores of one sample: its worth, and the response to each modality."""
-        plain = [i for i, row in enumerate(self.scaled) if set(row["options"]) == {"modality"}][:FEW]
-        return (f"sample/{position}", f"worth/{position}/0/{PREDICTED}", *(f"response/{position}/0/{PREDICTED}/{i}" for i in plain))
+        return (f"sample/{position}", f"worth/{position}/0/{PREDICTED}", *(RESPONSE.format(position, i) for i in self._plain()))
+
+    def _plain(self) -> list[int]:
+        return [i for i, row in enumerate(self.scaled) if set(row["options"]) == {"modality"}][:FEW]
+
+    def page_together(self, positions: Sequence[int]) -> dict[str, Any]:
+        """The responses of these samples, in batches: one by one they were most of what a page took."""
+        from astrofuse_lab.explain import respond
+
+        source, some, out = self._source("0"), self.samples.take(np.array(positions, dtype=np.int64)), {}
+        for number in self._plain():
+            with suppress(AstroFuseError):  # asked for one by one, what has no answer is left out by itself
+                found = respond(source, some, **scalable(source, self.samples)[number]["options"], stop=self._turned)
+                out.update({RESPONSE.format(position, number): response_payload(found, k) for k, position in enumerate(positions)})
+        return out

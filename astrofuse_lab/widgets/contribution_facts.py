@@ -67,13 +67,13 @@ def _pair_means(found: "Contributions") -> Floats:
     return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
 
 
-def response_payload(found: "Response") -> dict[str, Any]:
-    """One sample's score and probability (or number) at each factor, by each member."""
-    flips = found.predicted[:, 0] != found.predicted_before[0] if found.task == "classification" else np.zeros(len(found.factors), dtype=bool)
+def response_payload(found: "Response", k: int = 0) -> dict[str, Any]:
+    """The score and probability (or number) of the sample in row `k` at each factor, by each member."""
+    flips = found.predicted[:, k] != found.predicted_before[k] if found.task == "classification" else np.zeros(len(found.factors), dtype=bool)
     return {
-        "name": found.name, "factors": rows(found.factors), "explained": str(found.target[0]), "score_name": found.score_name, "task": found.task, "unit": found.unit,
-        "score": rows(found.score[:, 0]), "score_spread": rows(found.spread[:, 0]), "likely": rows(found.likely.mean(0)[:, 0]), "likely_spread": rows(found.likely.std(0)[:, 0]),
-        "predicted": [_said(v) for v in found.predicted[:, 0]], "flips": [bool(v) for v in flips], "changed": bool(found.changed[0]), "members": len(found.scores),
+        "name": found.name, "factors": rows(found.factors), "explained": str(found.target[k]), "score_name": found.score_name, "task": found.task, "unit": found.unit,
+        "score": rows(found.score[:, k]), "score_spread": rows(found.spread[:, k]), "likely": rows(found.likely.mean(0)[:, k]), "likely_spread": rows(found.likely.std(0)[:, k]),
+        "predicted": [_said(v) for v in found.predicted[:, k]], "flips": [bool(v) for v in flips], "changed": bool(found.changed[k]), "members": len(found.scores),
         "notes": list(found.notes),
     }  # fmt: skip
 

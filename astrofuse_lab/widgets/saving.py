@@ -97,6 +97,10 @@ class Saving:
         """The answers that a page without a kernel stores of one sample."""
         return ()
 
+    def page_together(self, positions: Sequence[int]) -> dict[str, Any]:
+        """Those of the answers of `page_keys`, by key, that are sooner worked out for several samples at once."""
+        return {}
+
     def page_always(self) -> tuple[str, ...]:
         """The answers that a page stores of no single sample: those that the view has asked for so far."""
         return tuple(key for key in self._page_asked if not key.startswith(UNKEPT) and key.split("/")[0] not in {k.split("/")[0] for k in self.page_keys(0)})
