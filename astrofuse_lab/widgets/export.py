@@ -35,7 +35,7 @@ BUDGET = 3_300_000
 """Bytes of stored samples, compressed; in base64 and with the views the page stays below 5 MB."""
 PAGE = 5_000_000
 """Bytes that a page may have for each 100,000 samples, begun ones counted whole."""
-TOGETHER = 16
+TOGETHER = 8
 """Samples that a view may work out together."""
 ROOM = 100_000
 """Bytes kept free below that."""
