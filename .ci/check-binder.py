@@ -61,7 +61,7 @@ time.sleep(4)  # a server at rest
 watcher = threading.Thread(target=watch, daemon=True)
 watcher.start()
 client = NotebookClient(notebook, timeout=900, resources={"metadata": {"path": sys.argv[3]}},
-                        on_cell_start=lambda cell_index, **_: cell.__setitem__(0, cell_index), on_cell_complete=drawn)
+                        on_cell_start=lambda cell_index, **_: cell.__setitem__(0, cell_index), on_cell_executed=drawn)
 begin = time.time()
 try:
     client.execute()
