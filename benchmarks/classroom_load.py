@@ -163,7 +163,7 @@ async def measured(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, 
             await asyncio.sleep(6)
             students = [Student(100 + i, served.port) for i in range(args.students)]
             together = await class_of(served, students, args.rounds, args.think, args.pause)
-            await asyncio.sleep(25)  # Bokeh keeps a session for some seconds after its page went
+            await asyncio.sleep(50)  # Bokeh looks every 17 s for sessions whose page went 15 s ago
             return alone, together, leaks(students), served.megabytes()
 
 

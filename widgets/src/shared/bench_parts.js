@@ -175,7 +175,10 @@ export function savePanel(model, life) {
     return at?.getAttribute("data-name") === name && at.value.trim() === model.get(name);
   };
   const redraw = once(draw);
-  for (const name of ["page", "folder", "place"]) life.on(`change:${name}`, () => (typing(name) && (name !== "folder" || model.get(name)) ? needed() : redraw()));
+  const told = (name) => () => (typing(name) && (name !== "folder" || model.get(name)) ? needed() : redraw());
+  life.on("change:page", told("page"));
+  life.on("change:folder", told("folder"));
+  life.on("change:place", told("place"));
   life.on("change:session change:sessions change:unsaved change:ready change:busy change:written change:served", redraw);
   let last = "";
   life.on("change:download", () => {
