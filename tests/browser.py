@@ -242,11 +242,15 @@ class Browser:
 
 
 def click_in_frame(page: Any, frame: Any, control: Any) -> None:
-    """Click what lies in a frame once frame and page are drawn where they were scrolled to: until then Chromium takes the click to where the frame was."""
-    control.scroll_into_view_if_needed()
-    for place in (page.locator("body"), frame.locator("body")):
-        place.evaluate(DRAWN)
-    control.click()
+    """Click what lies in a frame. Until frame and page are drawn where they were scrolled to, Chromium takes a click to where the frame was: it is drawn first, and who sees nothing happen clicks again."""
+    for _ in range(5):
+        control.scroll_into_view_if_needed()
+        for place in (page.locator("body"), frame.locator("body")):
+            place.evaluate(DRAWN)
+        control.click()
+        if control.evaluate("(one) => one.getRootNode().activeElement === one"):
+            return
+    raise AssertionError(f"five clicks did not reach {control}")
 
 
 def _is_local(url: str) -> bool:
