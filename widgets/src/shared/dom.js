@@ -14,10 +14,6 @@ function fill(node, attributes, children) {
     else if (["value", "checked", "disabled", "hidden", "selected"].includes(name)) node[name] = value;
     else node.setAttribute(name, value === true ? "" : String(value));
   }
-  if (attributes && node instanceof Element && node.matches(TYPED)) {
-    held.set(node, /** @type {any} */ (node).value);
-    node.addEventListener("change", () => held.set(node, /** @type {any} */ (node).value));
-  }
   for (const child of children.flat(3)) {
     if (child === undefined || child === null || child === false) continue;
     node.append(child instanceof Node ? child : document.createTextNode(String(child)));
@@ -28,7 +24,12 @@ function fill(node, attributes, children) {
 /** An HTML element.
  * @param {string} tag @param {any} [attributes] @param {...any} children @returns {any} */
 export function h(tag, attributes, ...children) {
-  return fill(document.createElement(tag), attributes, children);
+  const node = fill(document.createElement(tag), attributes, children);
+  if (node.matches(TYPED)) {
+    held.set(node, node.value);
+    node.addEventListener("change", () => held.set(node, node.value));
+  }
+  return node;
 }
 
 /** An SVG element.
@@ -59,7 +60,7 @@ export function put(node, ...children) {
   const active = had ? nameOf(old) : "";
   const kept = old?.matches(TYPED) ? { from: old.selectionStart, to: old.selectionEnd, value: old.value, before: held.get(old), of: old.getAttribute("data-of") } : null;
   node.replaceChildren();
-  fill(node, null, children);
+  fill(node, {}, children);
   const now = active ? /** @type {HTMLElement | undefined} */ ([...node.querySelectorAll("button,input,select,textarea,summary")].find((c) => nameOf(c) === active)) : null;
   now?.focus({ preventScroll: true });
   if (kept && now && now !== old) carry(kept, now);
