@@ -28,7 +28,17 @@ def _ids(g: Names, *wanted: str, missing: tuple[str, ...] = ()) -> list[str]:
 def _missed(g: Names, most: bool) -> str:
     truth, said = np.asarray(g["tested"].column("label")).astype(str), np.asarray(g["run"].predict(g["tested"])["prediction"]).astype(str)
     wrong = {name: int((said[truth == name] != name).sum()) for name in sorted(set(truth))}
-    return (max if most else min)(wrong, key=lambda name: wrong[name])
+    return _most(wrong) if most else _least(wrong)
+
+
+def _most(count: Mapping[str, float]) -> str:
+    return max(count, key=lambda name: count[name])
+
+
+def _least(count: Mapping[str, float]) -> str:
+    """A name that is certainly not among those with the largest count, which all may be."""
+    name = min(count, key=lambda name: count[name])
+    return name if count[name] < max(count.values()) else "comet"
 
 
 def _train(g: Names, recipe: Any, target: str, modalities: Any, **options: Any) -> Any:
@@ -43,7 +53,7 @@ def _by_worth(g: Names, best: bool) -> str:
 def _curve_class(g: Names, loves: bool) -> str:
     column = {name: i for i, name in enumerate(g["worth"].modalities)}
     lead = {name: float((g["worth"].shapley[g["labels"] == name].mean(0))[[column["light_curve"], column["spectrum"]]] @ [1, -1]) for name in sorted(set(g["labels"]))}
-    return (max if loves else min)(lead, key=lambda name: lead[name])
+    return _most(lead) if loves else _least(lead)
 
 
 def _balanced(g: Names) -> float:
@@ -127,7 +137,7 @@ ANSWERS = {
     "label-learn": [
         answer("hot", _wrong_labels, lambda g: len(g["truth"]), 0, "some"),
         answer("agree", lambda g: (11 / 12) ** 2 + (1 / 12) ** 2 / (len(g["classes"]) - 1), 11 / 12, 10 / 12, "often"),
-        answer("asked", lambda g: max(_counts(g), key=lambda name: _counts(g)[name]), lambda g: min(_counts(g), key=lambda name: _counts(g)[name]), "comet"),
+        answer("asked", lambda g: _most(_counts(g)), lambda g: _least(_counts(g)), "comet"),
     ],
     "toolbox": [
         answer("streaks", lambda g: _third(g, "sl"), lambda g: _third(g, "kd"), lambda g: g["streak_scores"], 3),

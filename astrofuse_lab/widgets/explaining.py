@@ -217,11 +217,12 @@ class Explainer(Base):
 
     def close(self) -> None:
         """As `Base.close`; what runs aside ends, too."""
-        self._ending.set()
-        self._turned.set()
-        self._halt.set()
-        if self._aside is not None:
-            self._aside.close()
+        if not self._ended:  # nor ever made, where what was given was refused
+            self._ending.set()
+            self._turned.set()
+            self._halt.set()
+            if self._aside is not None:
+                self._aside.close()
         super().close()
 
     def __repr__(self) -> str:

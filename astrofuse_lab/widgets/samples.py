@@ -120,7 +120,8 @@ class SamplesWidget(Base):
 
     def close(self) -> None:
         """As `Base.close`; changes of labels are heard no more."""
-        self.samples.annotations.unwatch(self._said)
+        if not self._ended:
+            self.samples.annotations.unwatch(self._said)
         super().close()
 
     def __repr__(self) -> str:
