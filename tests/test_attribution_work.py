@@ -115,6 +115,25 @@ def test_rows_follow_the_size_of_the_input_and_the_memory(monkeypatch):
     assert Rows(64, 1000, cpu).now == 8  # an eighth on a small server
 
 
+def test_a_small_server_predicts_fewer_samples_at_once_and_the_same(some, monkeypatch):
+    run, rows = cases.trained("late_fusion"), []
+    monkeypatch.delenv("MEM_LIMIT", raising=False)
+    here, vectors = run.predict(some), run.embed(some)["fused"]
+    watched = run.model.register_forward_hook(lambda model, given, said: rows.append(len(said.values)))
+    try:
+        monkeypatch.setattr("astrofuse_lab.training.run.BATCH", 16)
+        monkeypatch.setattr("astrofuse_lab.training.uncertainty.ROWS", 16)
+        monkeypatch.setenv("MEM_LIMIT", str(1024**3))
+        there = run.predict(some)
+        np.testing.assert_allclose(run.embed(some)["fused"], vectors, atol=1e-5)
+    finally:
+        watched.remove()
+    assert rows and max(rows) == 2 < len(some)
+    for name in here.colnames:
+        if name.startswith("p_"):
+            np.testing.assert_allclose(there[name], here[name], atol=1e-5)
+
+
 def test_samples_that_lack_a_modality_are_explained_without_it(some):
     run = cases.trained("late_fusion")
     batch = run.batch(some)

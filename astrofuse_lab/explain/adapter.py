@@ -155,11 +155,6 @@ def some_samples(samples: "SampleSet") -> None:
         raise InputError("there are no samples to explain: the set is empty. Select at least one.")
 
 
-def at_once(rows: int) -> int:
-    """Rows for the model at once: an eighth of what is asked on a server of 2 GB or less (``MEM_LIMIT`` of a hub or Binder)."""
-    return max(1, int(rows) // 8 if memory.small() else int(rows))
-
-
 class Pace(NamedTuple):
     """How a long job goes through the samples: rows at once, whom to tell, and when to stop."""
 
@@ -169,7 +164,7 @@ class Pace(NamedTuple):
 
     def chunks(self, count: int) -> Iterator[Tensor]:
         """Indices over ``range(count)``, at most `rows` at once; tells after each, ends after the one at hand when stopped."""
-        size = at_once(self.rows)
+        size = memory.at_once(self.rows)
         with jobs.running(f"Explain {count} samples", self.stop) as job:
             for start in range(0, count, size):
                 end = min(start + size, count)

@@ -158,7 +158,7 @@ class Rows:
         if asked == "auto":
             self.now = estimate(numbers, device)
         else:
-            self.now = max(1, int(asked) // 8 if memory.small() else int(asked))
+            self.now = memory.at_once(int(asked))
 
     def halve(self, error: BaseException) -> None:
         """Half as many from now on.

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from astrofuse_lab import memory
 from astrofuse_lab.errors import RunError
 from astrofuse_lab.models.build import FusionModel
 from astrofuse_lab.models.tokens import Prediction
@@ -242,8 +243,9 @@ class Run:
         self.preparation.check(samples)
         chosen = np.arange(len(samples)) if positions is None else np.asarray(positions, dtype=np.int64)
         given, seen, extra = [], [], []
-        for begin in range(0, len(chosen), BATCH):
-            batch = self.preparation.batch(samples, chosen[begin : begin + BATCH]).to(self.device)
+        rows = memory.at_once(BATCH)
+        for begin in range(0, len(chosen), rows):
+            batch = self.preparation.batch(samples, chosen[begin : begin + rows]).to(self.device)
             with torch.inference_mode():
                 said = self.model.eval()(batch.values, batch.masks, batch.present)
             given.append(self.decode(said.values))

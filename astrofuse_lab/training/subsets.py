@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from astrofuse_lab import memory
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.training.run import BATCH, Run
 
@@ -22,9 +23,9 @@ def subset_names(modalities: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
 
 def masked_outputs(run: Run, samples: SampleSet, positions: NDArray[np.int64], kept: tuple[str, ...]) -> NDArray[Any]:
     """Predictions with only some modalities left; samples that have none of them get what the model says of nothing."""
-    made = []
-    for begin in range(0, len(positions), BATCH):
-        batch = run.batch(samples, positions[begin : begin + BATCH]).to(run.device)
+    made, rows = [], memory.at_once(BATCH)
+    for begin in range(0, len(positions), rows):
+        batch = run.batch(samples, positions[begin : begin + rows]).to(run.device)
         present = {name: there & (name in kept) for name, there in batch.present.items()}
         with torch.inference_mode():
             made.append(run.decode(run.model.eval()(batch.values, batch.masks, present).values))

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from astrofuse_lab import memory
 from astrofuse_lab.errors import InputError
 from astrofuse_lab.models.attention import FeatureDropout
 from astrofuse_lab.training.devices import forked
@@ -92,8 +93,9 @@ def speak(
     chosen = np.arange(len(samples)) if positions is None else np.asarray(positions, dtype=np.int64)
     pieces, seen = [], []
     with forked(run.device), torch.inference_mode():
-        for number, begin in enumerate(range(0, len(chosen), ROWS)):
-            batch = run.preparation.batch(samples, chosen[begin : begin + ROWS]).to(run.device)
+        rows = ROWS if passes else memory.at_once(ROWS)  # draws go by batch: they are to be the same wherever they are made
+        for number, begin in enumerate(range(0, len(chosen), rows)):
+            batch = run.preparation.batch(samples, chosen[begin : begin + rows]).to(run.device)
             if passes:
                 torch.manual_seed(int(np.random.default_rng([seed, 31, number]).integers(2**62)))
             pieces.append([_piece(run.problem, model(batch.values, batch.masks, batch.present), quantiles and not passes) for _ in range(max(1, passes))])

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from astrofuse_lab import memory
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.training.run import BATCH, Run
 from astrofuse_lab.training.self_supervised import COMPARED
@@ -23,8 +24,9 @@ def embed(run: Run, samples: SampleSet) -> "Table":
     projected = run.recipe.objective.name in COMPARED
     pieces: dict[str, list[Any]] = {}
     masks: dict[str, list[Any]] = {}
-    for begin in range(0, len(samples), BATCH):
-        batch = run.preparation.batch(samples, np.arange(begin, min(begin + BATCH, len(samples)))).to(run.device)
+    rows = memory.at_once(BATCH)
+    for begin in range(0, len(samples), rows):
+        batch = run.preparation.batch(samples, np.arange(begin, min(begin + rows, len(samples)))).to(run.device)
         with torch.inference_mode():
             model = run.model.eval()
             tokens = model.encode(batch.values, batch.masks, batch.present)[0]
