@@ -19,7 +19,7 @@ from astrofuse_lab.alignment.representations.periods import grid, together
 
 METHODS = ("nested", "conditional_entropy", "aov", "lomb_scargle")
 SHAPES = ("sinusoid", "sawtooth", "two unlike eclipses")
-EACH, QUICK_EACH = 400, 40
+EACH, QUICK_EACH = 200, 40
 SHORTEST, LONGEST = 0.2, 1000.0
 
 
