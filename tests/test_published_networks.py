@@ -155,3 +155,20 @@ def test_every_layer_says_what_shape_it_gives(name):
 def test_what_cannot_be_is_refused(layers, words):
     with pytest.raises((InputError, UnknownNameError), match=words):
         Layers(layers, (1, 6, 6))
+
+
+def test_weights_can_be_drawn_as_keras_draws_them():
+    """Glorot & Bengio 2010, eq. 16: uniform within sqrt(6 / (inputs + outputs)), where a kernel's inputs and outputs count each of its pixels; biases are zero."""
+    made, layout = {}, {"image": InputLayout("image", ("a", "b", "c"), (3, 63, 63))}
+    for how in ("torch", "glorot"):
+        torch.manual_seed(0)
+        recipe = Recipe("x", "x", {"image": Part.of("layers", layers=VGG6, project=False, initialisation=how)}, Part("join"), Part.of("classification", hidden=0, single=True))
+        made[how] = [one for one in build(recipe, layout, 2, "classification").encoders["image"].layers.modules() if isinstance(one, nn.Conv2d | nn.Linear)]
+    assert [tuple(one.weight.shape) for one in made["glorot"]] == [(16, 3, 3, 3), (16, 16, 3, 3), (32, 16, 3, 3), (32, 32, 3, 3), (256, 1152)]
+    for one, plain in zip(made["glorot"], made["torch"], strict=True):
+        pixels = int(np.prod(one.weight.shape[2:]))
+        limit = (6 / (pixels * (one.weight.shape[0] + one.weight.shape[1]))) ** 0.5
+        assert 0.97 * limit < float(one.weight.detach().abs().max()) <= limit and float(one.weight.detach().std()) == pytest.approx(limit / 3**0.5, rel=0.05)
+        assert not one.bias.detach().any() and plain.bias.detach().any()
+    with pytest.raises(InputError, match="initialisation='keras'.*one of torch, glorot"):
+        build(recipe.change(encoders={"image": Part.of("layers", initialisation="keras")}), layout, 2, "classification")

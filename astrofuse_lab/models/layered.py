@@ -12,6 +12,7 @@ from astrofuse_lab.models.layers import Layers
 from astrofuse_lab.models.tokens import InputLayout, Tokens
 
 PLAIN = [["flatten"], ["dense", 32], ["relu"]]
+INITIALISATIONS = ("torch", "glorot")
 AXES = {"image": ("y", "x"), "spectrum": ("pixel",), "series": ("sample",), "table": ("column",)}
 
 
@@ -33,12 +34,21 @@ class LayeredEncoder(Encoder):
         Of the vector, before the projection.
     columns : list of str
         Of a table: which of its columns are read, in this order; none named: all.
+    initialisation : str
+        How weights are drawn before training: "torch", as that library does, or "glorot", as in networks published in Keras, whose default it is (Glorot &
+        Bengio 2010, eq. 16; biases zero): sqrt(3) times as far apart where a layer has as many outputs as inputs.
+
+    Raises
+    ------
+    InputError
+        For layers that do not fit the input, and an initialisation that there is not.
     """
 
     kinds = ("image", "spectrum", "series", "table")
 
     def __init__(
-        self, layout: InputLayout, width: int, *, layers: Sequence[Any] = PLAIN, project: bool = True, dropout: float = 0.0, columns: Sequence[str] = ()
+        self, layout: InputLayout, width: int, *, layers: Sequence[Any] = PLAIN, project: bool = True, dropout: float = 0.0, columns: Sequence[str] = (),
+        initialisation: str = "torch",
     ) -> None:
         chosen = _chosen(layout, columns)
         shape = (len(chosen),) if chosen else layout.shape if layout.kind != "spectrum" else (1, *layout.shape)
@@ -46,6 +56,10 @@ class LayeredEncoder(Encoder):
         if len(made.shape) != 1:
             raise InputError(f"the layers of {layout.kind} end with {' x '.join(map(str, made.shape))} numbers; end with 'flatten', 'global_average' or a recurrent layer's last step.")
         super().__init__(layout, width if project else made.shape[0])
+        if initialisation not in INITIALISATIONS:
+            raise InputError(f"initialisation={initialisation!r} of the layers of {layout.kind}: one of {', '.join(INITIALISATIONS)}.")
+        if initialisation == "glorot":
+            made.apply(_glorot)
         self.layers = made
         self.chosen = chosen
         self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(made.shape[0], width)) if project else nn.Identity()
@@ -65,6 +79,14 @@ class LayeredEncoder(Encoder):
         said = self.project(self.layers(values, real))
         box = mask.new_tensor([self.box], dtype=torch.int64)
         return Tokens(said[:, None], mask.flatten(1).any(1, keepdim=True), place_of(AXES[self.layout.kind], box))
+
+
+def _glorot(module: nn.Module) -> None:
+    """Draw what a layer multiplies by, anew; recurrent layers and norms keep their own."""
+    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
 def _chosen(layout: InputLayout, columns: Sequence[str]) -> list[int]:

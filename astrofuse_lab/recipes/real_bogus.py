@@ -21,7 +21,7 @@ REPORTED = {"FNR at 0.5": 0.011, "FPR at 0.5": 0.029}
 
 RECIPES: tuple[Recipe, ...] = (
     Recipe(
-        "braai", "braai: VGG6 on science, reference and difference", {"image": Part.of("layers", layers=VGG6, project=False)}, Part("join"),
+        "braai", "braai: VGG6 on science, reference and difference", {"image": Part.of("layers", layers=VGG6, project=False, initialisation="glorot")}, Part("join"),
         Part.of("classification", hidden=0, single=True), inputs={"image": Part.of("l2", along="rows", side=63, pad=1e-9)},
         schedule=Part.of("end_to_end", epochs=200, batch_size=64, learning_rate=3e-4, patience=0.25, validation=0.1, shape="constant"), source=SOURCE, fidelity="reproduces",
         departures=DEPARTURES, reported=REPORTED, data=("braai-alerts", "practice-triplets"),

@@ -27,7 +27,7 @@ from astrofuse_lab.samples import simulated_triplets
 from astrofuse_lab.surveys.alert_packets import packets_of
 from astrofuse_lab.training.thresholds import error_rates, wilson
 
-SIZES = {"quick": (1500, 600, 8, (0,)), "full": (2500, 2000, 16, (0, 1, 2))}
+SIZES = {"quick": (1500, 600, 8, (0,)), "full": (4000, 2000, 24, (0, 1, 2))}
 """Triplets to train on and to test on, epochs, seeds."""
 
 

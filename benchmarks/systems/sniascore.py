@@ -15,7 +15,7 @@ import astrofuse_lab as af
 from astrofuse_lab.training.votes import scored
 
 RATE, MC = 0.006, 20
-EPOCHS, QUICK_EPOCHS, TRAINED, EACH = 30, 9, 12, 3
+EPOCHS, QUICK_EPOCHS, TRAINED, EACH = 90, 9, 12, 3
 PHASES = (-20.0, 60.0)
 Z = (0.01, 0.12)
 EDGES = {"Ia": (-20, -6, 4, 14, 30, 60), "II": (-20, 15, 60), "Ibc": (-20, 10, 60), "IIn": (-20, 60), "SLSN": (-20, 10, 60)}
