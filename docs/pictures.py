@@ -100,11 +100,11 @@ def whole_of(samples: Any) -> int:
 
 
 def small(content: bytes) -> bytes:
-    """The same picture with at most 256 colours."""
+    """The same picture with at most 256 colours; settled by k-means, without which those of few pixels, as a legend's dots, are merged."""
     from PIL import Image
 
     out = io.BytesIO()
-    Image.open(io.BytesIO(content)).convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    Image.open(io.BytesIO(content)).convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=3, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
     return out.getvalue()
 
 

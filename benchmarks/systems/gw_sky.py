@@ -14,7 +14,7 @@ import astrofuse_lab as af
 from astrofuse_lab.recipes.schema import Part, Recipe
 from astrofuse_lab.samples.simulated_gw_maps import simulated_maps
 
-COUNT = {True: {"O4": 360, "O3": 200}, False: {"O4": 1500, "O3": 800}}
+COUNT = {True: {"O4": 360, "O3": 200}, False: {"O4": 3000, "O3": 1600}}
 """Maps of a quick run and of a full one."""
 TEST = 1 / 3
 COARSE = 4
