@@ -40,9 +40,9 @@ export function confusion({ names, counts, truth, said, chosen, pick }) {
         String(count), sum && k < 9 ? h("small", {}, percent(count / sum)) : null, picked[r][c] ? h("i", { style: { width: `${(100 * picked[r][c]) / count}%` } }) : null));
     }));
   });
-  const table = h("table", { class: `af-confusion${k > 8 ? " is-dense" : k > 4 ? " is-close" : ""}` }, h("thead", {}, head), h("tbody", {}, body));
+  const table = h("table", { class: `af-confusion${k > 8 ? " is-dense" : k > 6 ? " is-close is-closest" : k > 4 ? " is-close" : ""}` }, h("thead", {}, head), h("tbody", {}, body));
   roving(table, ".af-cell", k);
-  return h("div", { class: "af-scroll" }, table);
+  return h("div", { class: "af-scroll af-confusion-holder" }, table);
 }
 
 /** Points with intervals that can be picked. @param {any} p a plot @param {any[]} items {x, y, low, high, colour, words, part: share selected, onclick} */
