@@ -47,7 +47,7 @@ SHARED = (UNPUBLISHED, ALIKE, REAL_MAPS, CELL)
 V1_DEPARTURES = (*SHARED, CARRIED)
 MULTI_DEPARTURES = (
     *SHARED,
-    "Three networks trained anew on 999 simulated alerts stay a little below trees on the same scalars: one seed, pictures pooled by four, and of eleven scalars scaled by their largest most are near zero.",
+    "Three networks trained anew on 2,000 simulated alerts stay a little below trees on the same scalars: one seed, pictures pooled by four, and of eleven scalars scaled by their largest most are near zero.",
     "The volume is rendered by our own code at 131 pixels, not at 262 and pooled, and which way along each axis is positive is arbitrary (in the original, too).",
 )
 II_DEPARTURES = (

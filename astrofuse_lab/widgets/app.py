@@ -9,8 +9,10 @@ import sys
 
 import panel as pn
 
+from astrofuse_lab import memory
 from astrofuse_lab.widgets.visits import PAGE, visit
 
+memory.give_back()
 pn.extension(raw_css=[PAGE])
 bench = visit(sys.argv[1:3])
 bench.servable(title="AstroFuse Lab")

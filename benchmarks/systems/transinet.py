@@ -24,9 +24,9 @@ SNRS = (4, 8, 16, 32, 80)
 
 def trained(quick: bool) -> Any:
     """The narrow network, on pairs of its own seed."""
-    pairs = af.load_samples("practice-image-pairs", n=1600 if quick else 4000, seed=1, progress=False)
+    pairs = af.load_samples("practice-image-pairs", n=1600 if quick else 8000, seed=1, progress=False)
     recipe = af.get_recipe("transinet_small")
-    schedule = Part.of("end_to_end", epochs=10 if quick else 40, batch_size=8, learning_rate=1.5e-3, weight_decay=0.0)
+    schedule = Part.of("end_to_end", epochs=10 if quick else 20, batch_size=8, learning_rate=1.5e-3, weight_decay=0.0)
     return af.train(recipe.change(schedule=schedule), pairs, seed=0, device="cpu", out=Path(RUNS) / f"transinet-{quick}" if RUNS else None, progress=False)
 
 
