@@ -170,5 +170,5 @@ def test_weights_can_be_drawn_as_keras_draws_them():
         limit = (6 / (pixels * (one.weight.shape[0] + one.weight.shape[1]))) ** 0.5
         assert 0.97 * limit < float(one.weight.detach().abs().max()) <= limit and float(one.weight.detach().std()) == pytest.approx(limit / 3**0.5, rel=0.05)
         assert not one.bias.detach().any() and plain.bias.detach().any()
-    with pytest.raises(InputError, match="initialisation='keras'.*one of torch, glorot"):
+    with pytest.raises(InputError, match=r"initialisation='keras'.*one of torch, glorot"):
         build(recipe.change(encoders={"image": Part.of("layers", initialisation="keras")}), layout, 2, "classification")
