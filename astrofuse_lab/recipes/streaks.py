@@ -77,7 +77,7 @@ SHORT = (
 )
 BELOW = (
     "Real pairs have no truth: a peak is right where the alert is, and the picture is compared with the pipeline's own difference.",
-    "On simulated pairs the published recall is not reached, nor that of a matched subtraction: the network has 1/256 of the parameters and saw 3,400 pairs in twenty epochs.",
+    "On simulated pairs the published recall is not reached, nor that of a matched subtraction: the network has 1/256 of the parameters and saw 6,800 pairs in twenty epochs.",
 )
 
 RECIPES: tuple[Recipe, ...] = (
