@@ -83,6 +83,7 @@ def build(folder: Path) -> Path:
     venv.create(folder / "env", with_pip=True)
     python = folder / "env/bin/python"
     env = {**os.environ, "PYTHON": str(python), "ASTROFUSE_CACHE": str(folder / "cache"), "PATH": f"{folder / 'env/bin'}:{os.environ['PATH']}"}
+    env.pop("ASTROFUSE_MIRROR", None)  # Binder has no real data
     subprocess.run(["bash", "binder/postBuild"], cwd=folder / "repo", env=env, check=True)
     return python
 
@@ -93,7 +94,7 @@ def watched(folder: Path, python: Path, name: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="binder-cache-") as cache:
         shutil.copytree(folder / "cache", cache, dirs_exist_ok=True)
         env = {**os.environ, "ASTROFUSE_CACHE": cache, "PATH": f"{folder / 'env/bin'}:{os.environ['PATH']}"}
-        env.pop("ASTROFUSE_MIRROR", None)  # Binder has no real data
+        env.pop("ASTROFUSE_MIRROR", None)
         command = [python, folder / "watch.py", repo / f"notebooks/{name}.ipynb", result, repo / "notebooks"]
         subprocess.run([repo / "binder/start", *command], env=env, check=True)
     figures: dict[str, Any] = json.loads(result.read_text())
