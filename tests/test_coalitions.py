@@ -241,7 +241,8 @@ def test_chunks_and_stop(some):
 
 
 def test_a_small_server_takes_fewer_rows_at_once(monkeypatch):
-    from astrofuse_lab.explain.adapter import Pace, at_once
+    from astrofuse_lab.explain.adapter import Pace
+    from astrofuse_lab.memory import at_once
 
     for limit, rows in (("", 64), ("junk", 64), (str(8 * 1024**3), 64), (str(1024**3), 8)):
         monkeypatch.setenv("MEM_LIMIT", limit)

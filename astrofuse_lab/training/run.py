@@ -242,8 +242,7 @@ class Run:
     ) -> tuple[NDArray[Any], NDArray[np.bool_], dict[str, NDArray[Any]]]:
         self.preparation.check(samples)
         chosen = np.arange(len(samples)) if positions is None else np.asarray(positions, dtype=np.int64)
-        given, seen, extra = [], [], []
-        rows = memory.at_once(BATCH)
+        given, seen, extra, rows = [], [], [], memory.at_once(BATCH)
         for begin in range(0, len(chosen), rows):
             batch = self.preparation.batch(samples, chosen[begin : begin + rows]).to(self.device)
             with torch.inference_mode():
