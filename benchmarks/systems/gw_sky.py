@@ -15,7 +15,7 @@ from astrofuse_lab.recipes.schema import Part, Recipe
 from astrofuse_lab.samples.simulated_gw_maps import simulated_maps
 
 COUNT = {True: {"O4": 360, "O3": 200}, False: {"O4": 3000, "O3": 1600}}
-"""Maps of a quick run and of a full one."""
+"""Maps of a quick run and of a full one; what is kept of GWSkyNet II was measured with half as many, as it says."""
 TEST = 1 / 3
 COARSE = 4
 """Pixels that are pooled before the first layer, for two cores."""
