@@ -423,8 +423,7 @@ def _given(role, kind):
     return {"encoder": (LAYOUTS.get(kind), 16), "fusion": (("image", "text"), 16), "head": (16, 3, About((), {m: LAYOUTS[m] for m in ("image", "text", "table")}))}[role]
 
 
-OTHERS = {
-    "initialisation": "glorot","heads": 2, "depth": 2, "layers": 3, "tokens": 1, "hidden": 32, "channels": 8, "periods": 8, "history": 0, "profile": 0, "shortest": 5.0, "crop": 9}
+OTHERS = {"heads": 2, "initialisation": "glorot", "depth": 2, "layers": 3, "tokens": 1, "hidden": 32, "channels": 8, "periods": 8, "history": 0, "profile": 0, "shortest": 5.0, "crop": 9}
 OTHERS |= {"components": 5, "levels": [0.1, 0.5, 0.9], "decoder": "recurrent", "dimension": 24, "modality": "table", "kind": "reconstruction"}
 OTHERS |= {"causal": False, "distance": True, "bottlenecks": 2, "rank": 2, "experts": 6, "top": 3, "balance": 0.5, "noise": 0.0, "pull": 0.5, "query": "text", "onto": "text"}
 POSED = ("order", "tree", "labels", "thresholds", "epochs", "project", "single", "source")
