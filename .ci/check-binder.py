@@ -77,14 +77,19 @@ Path(sys.argv[2]).write_text(json.dumps({"peak_mb": {str(k): round(v) for k, v i
 """
 
 
+def environment(folder: Path, cache: Path | str) -> dict[str, str]:
+    """What a process in the image is told; Binder has no real data."""
+    told = {**os.environ, "ASTROFUSE_CACHE": str(cache), "PATH": f"{folder / 'env/bin'}:{os.environ['PATH']}"}
+    told.pop("ASTROFUSE_MIRROR", None)
+    return told
+
+
 def build(folder: Path) -> Path:
     """A clone of what is committed and a new environment, made by binder/postBuild."""
     subprocess.run(["git", "clone", "-q", str(ROOT), str(folder / "repo")], check=True)
     venv.create(folder / "env", with_pip=True)
     python = folder / "env/bin/python"
-    env = {**os.environ, "PYTHON": str(python), "ASTROFUSE_CACHE": str(folder / "cache"), "PATH": f"{folder / 'env/bin'}:{os.environ['PATH']}"}
-    env.pop("ASTROFUSE_MIRROR", None)  # Binder has no real data
-    subprocess.run(["bash", "binder/postBuild"], cwd=folder / "repo", env=env, check=True)
+    subprocess.run(["bash", "binder/postBuild"], cwd=folder / "repo", env=environment(folder, folder / "cache") | {"PYTHON": str(python)}, check=True)
     return python
 
 
@@ -93,10 +98,8 @@ def watched(folder: Path, python: Path, name: str) -> dict[str, Any]:
     result, repo = folder / f"{name}.json", folder / "repo"
     with tempfile.TemporaryDirectory(prefix="binder-cache-") as cache:
         shutil.copytree(folder / "cache", cache, dirs_exist_ok=True)
-        env = {**os.environ, "ASTROFUSE_CACHE": cache, "PATH": f"{folder / 'env/bin'}:{os.environ['PATH']}"}
-        env.pop("ASTROFUSE_MIRROR", None)
         command = [python, folder / "watch.py", repo / f"notebooks/{name}.ipynb", result, repo / "notebooks"]
-        subprocess.run([repo / "binder/start", *command], env=env, check=True)
+        subprocess.run([repo / "binder/start", *command], env=environment(folder, cache), check=True)
     figures: dict[str, Any] = json.loads(result.read_text())
     cell, most = max(figures["peak_mb"].items(), key=lambda item: item[1])
     return {"most_mb": most, "cell": int(cell), "limit_mb": LIMITS_MB.get(name, PROMISED_MB), **figures}

@@ -121,7 +121,7 @@ def test_a_small_server_predicts_fewer_samples_at_once_and_the_same(some, monkey
     here, vectors = run.predict(some), run.embed(some)["fused"]
     watched = run.model.register_forward_hook(lambda model, given, said: rows.append(len(said.values)))
     try:
-        monkeypatch.setattr("astrofuse_lab.training.run.BATCH", 16)
+        monkeypatch.setattr("astrofuse_lab.training.batches.BATCH", 16)
         monkeypatch.setattr("astrofuse_lab.training.uncertainty.ROWS", 16)
         monkeypatch.setenv("MEM_LIMIT", str(1024**3))
         there = run.predict(some)

@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from astrofuse_lab import memory
 from astrofuse_lab.errors import RunError
 from astrofuse_lab.models.build import FusionModel
 from astrofuse_lab.models.tokens import Prediction
@@ -30,6 +29,7 @@ from astrofuse_lab.recipes.schema import Recipe
 from astrofuse_lab.samples.preparation import Batch, Preparation
 from astrofuse_lab.samples.sample_set import SampleSet
 from astrofuse_lab.samples.split import Split
+from astrofuse_lab.training.batches import batches
 from astrofuse_lab.training.checkpoints import Snapshot
 from astrofuse_lab.training.decoding import decoded
 from astrofuse_lab.training.problem import Problem
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from astrofuse_lab.training.ensembles import Ensemble
     from astrofuse_lab.training.uncertainty_held import Held
 
-BATCH = 256
 HISTORY = ("epoch", "train_loss", "validation_loss", "metric", "learning_rate", "best", "seconds")
 
 
@@ -242,9 +241,8 @@ class Run:
     ) -> tuple[NDArray[Any], NDArray[np.bool_], dict[str, NDArray[Any]]]:
         self.preparation.check(samples)
         chosen = np.arange(len(samples)) if positions is None else np.asarray(positions, dtype=np.int64)
-        given, seen, extra, rows = [], [], [], memory.at_once(BATCH)
-        for begin in range(0, len(chosen), rows):
-            batch = self.preparation.batch(samples, chosen[begin : begin + rows]).to(self.device)
+        given, seen, extra = [], [], []
+        for batch in batches(self.preparation, samples, chosen, self.device):
             with torch.inference_mode():
                 said = self.model.eval()(batch.values, batch.masks, batch.present)
             given.append(self.decode(said.values))

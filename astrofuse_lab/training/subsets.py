@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from astrofuse_lab import memory
 from astrofuse_lab.samples.sample_set import SampleSet
-from astrofuse_lab.training.run import BATCH, Run
+from astrofuse_lab.training.batches import batches
+from astrofuse_lab.training.run import Run
 
 MOST = 6
 """Modalities of which all subsets are taken: 63."""
@@ -23,9 +23,9 @@ def subset_names(modalities: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
 
 def masked_outputs(run: Run, samples: SampleSet, positions: NDArray[np.int64], kept: tuple[str, ...]) -> NDArray[Any]:
     """Predictions with only some modalities left; samples that have none of them get what the model says of nothing."""
-    made, rows = [], memory.at_once(BATCH)
-    for begin in range(0, len(positions), rows):
-        batch = run.batch(samples, positions[begin : begin + rows]).to(run.device)
+    run.preparation.check(samples)
+    made = []
+    for batch in batches(run.preparation, samples, positions, run.device):
         present = {name: there & (name in kept) for name, there in batch.present.items()}
         with torch.inference_mode():
             made.append(run.decode(run.model.eval()(batch.values, batch.masks, present).values))

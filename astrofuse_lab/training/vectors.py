@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from astrofuse_lab import memory
 from astrofuse_lab.samples.sample_set import SampleSet
-from astrofuse_lab.training.run import BATCH, Run
+from astrofuse_lab.training.batches import batches
+from astrofuse_lab.training.run import Run
 from astrofuse_lab.training.self_supervised import COMPARED
 from astrofuse_lab.training.self_supervised_base import unit_of, unit_vectors
 
@@ -24,9 +24,7 @@ def embed(run: Run, samples: SampleSet) -> "Table":
     projected = run.recipe.objective.name in COMPARED
     pieces: dict[str, list[Any]] = {}
     masks: dict[str, list[Any]] = {}
-    rows = memory.at_once(BATCH)
-    for begin in range(0, len(samples), rows):
-        batch = run.preparation.batch(samples, np.arange(begin, min(begin + rows, len(samples)))).to(run.device)
+    for batch in batches(run.preparation, samples, np.arange(len(samples)), run.device):
         with torch.inference_mode():
             model = run.model.eval()
             tokens = model.encode(batch.values, batch.masks, batch.present)[0]
